@@ -1,0 +1,247 @@
+"""Agents as Mesa sees them.
+
+The built-in kinds live as rows of one array per population, on which one kernel acts for all of them; their Mesa agents are
+thin views on a row. An agent of the user's own is a :class:`Trader` with an ``act`` method in plain Python: it goes through
+the same mempool, sees through the same feed, and is bound by the same latency.
+"""
+
+from typing import Any, ClassVar
+
+import mesa
+import numpy as np
+import numpy.typing as npt
+
+from blockspace.markets.feed import VIEWS
+from blockspace.markets.order_book import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
+from blockspace.markets.venue import HANDLES, TAKER_HANDLE
+from blockspace.network.transaction import CANCEL, PLACE, REPLACE
+
+STYLES = {"limit": LIMIT, "post_only": POST_ONLY, "immediate_or_cancel": IMMEDIATE_OR_CANCEL, "market": MARKET}
+SIDES = {"buy": 1, "sell": -1}
+
+
+class Member(mesa.Agent):
+    """A view on one row of a population. Subclasses only give the kind a name of its own."""
+
+    kind: ClassVar[str] = "member"
+
+    def __init__(self, model: Any, rows: npt.NDArray[Any], number: int) -> None:
+        super().__init__(model)
+        self._rows = rows
+        self.number = number
+
+    @property
+    def row(self) -> np.void:
+        """The agent's state, as a record."""
+        return self._rows[self.number]
+
+    @property
+    def account(self) -> int:
+        """Number of the agent's account in the ledger."""
+        return int(self._rows["account"][self.number])
+
+    def __getattr__(self, name: str) -> Any:
+        """Read a field of the row as if it were an attribute."""
+        if name.startswith("_") or name not in (self._rows.dtype.names or ()):
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        value = self._rows[name][self.number]
+        return value.item() if value.ndim == 0 else value
+
+
+class MarketMaker(Member):
+    """A market maker; see :mod:`blockspace.agents.market_makers`."""
+
+    kind = "maker"
+
+
+class NoiseTrader(Member):
+    """A trader with private values; see :mod:`blockspace.agents.traders`."""
+
+    kind = "noise"
+
+
+class InformedTrader(Member):
+    """A trader with a signal; see :mod:`blockspace.agents.traders`."""
+
+    kind = "informed"
+
+
+class Arbitrageur(Member):
+    """A trader who takes stale quotes; see :mod:`blockspace.agents.arbitrageurs`."""
+
+    kind = "arbitrageur"
+
+
+class BackgroundUsers(Member):
+    """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
+
+    kind = "background"
+
+
+class Proposer(Member):
+    """A validator or sequencer: it makes blocks in turn with its stake, and earns their tips."""
+
+    kind = "producer"
+
+
+class Trader(mesa.Agent):
+    """Base of agents written in plain Python.
+
+    Subclasses override :meth:`act`, which is called once a block, at the last moment at which a decision of theirs can still
+    make that block. What they see is what could have reached them by then.
+
+    Parameters
+    ----------
+    model
+        The :class:`~blockspace.experiments.market.Market`.
+    access
+        Name of the access point where the agent sits; by default the one next to the first validator.
+    cash_usd, ether
+        Endowment; by default the scenario's.
+    """
+
+    kind: ClassVar[str] = "own"
+
+    def __init__(
+        self, model: Any, access: str | None = None, cash_usd: float | None = None, ether: float | None = None
+    ) -> None:
+        super().__init__(model)
+        self.world = model.worlds[0]
+        self.access = self.world.access_number(access)
+        self.account = self.world.open_agent_account(self.kind, cash_usd, ether)
+        self.decision_ns = 0
+        self._view: np.void | None = None
+        self.world.join(self)
+
+    def act(self) -> None:
+        """Decide. Override this."""
+
+    def observe(self, outlook: np.void, views: npt.NDArray[Any]) -> None:
+        """Take in what is visible at the moment of decision; called by the engine before :meth:`act`."""
+        self.decision_ns = int(outlook["decision"])
+        self.external_price = float(outlook["external_price"])
+        self._view = views[int(outlook["newest"]) & (VIEWS - 1)]
+
+    @property
+    def time_s(self) -> float:
+        """Moment of decision, in seconds."""
+        return self.decision_ns * 1e-9
+
+    @property
+    def base_fee(self) -> int:
+        """Base fee of the next block as far as is known, in wei per gas."""
+        return int(self._view["base_fee"]) if self._view is not None else 0
+
+    def best_bid(self, instrument: int = 0) -> float | None:
+        """Best bid that is visible, in dollars."""
+        return self._best("bid_price", instrument)
+
+    def best_ask(self, instrument: int = 0) -> float | None:
+        """Best ask that is visible, in dollars."""
+        return self._best("ask_price", instrument)
+
+    def _best(self, side: str, instrument: int) -> float | None:
+        ticks = int(self._view["quotes"][instrument][side][0]) if self._view is not None else 0
+        return ticks * self.world.tick_usd(instrument) if ticks else None
+
+    def submit(
+        self,
+        side: str,
+        price_usd: float,
+        size: float,
+        *,
+        style: str = "immediate_or_cancel",
+        slot: int = TAKER_HANDLE,
+        instrument: int = 0,
+        max_fee: int | None = None,
+        tip: int | None = None,
+        expires_after_s: float = 60.0,
+    ) -> str:
+        """Send an order as a transaction.
+
+        Parameters
+        ----------
+        side
+            ``"buy"`` or ``"sell"``.
+        price_usd, size
+            Limit in dollars (rounded to the tick, away from the market) and size in units of the underlying.
+        style
+            ``"limit"``, ``"post_only"``, ``"immediate_or_cancel"`` or ``"market"``.
+        slot
+            Which of the account's own order slots (0 to 15) a resting order takes.
+        max_fee, tip
+            Wei per gas; by default four times the base fee and the wallets' usual tip.
+        expires_after_s
+            Seconds after which the transaction may no longer be included.
+
+        Returns
+        -------
+        str
+            What the mempool said: ``"accepted"``, ``"pool full"``, …
+
+        Raises
+        ------
+        ValueError
+            If side, style or slot is none of those.
+        """
+        if side not in SIDES:
+            raise ValueError(f"side is {side!r}; it may be buy or sell")
+        if style not in STYLES:
+            raise ValueError(f"style is {style!r}; it may be {', '.join(STYLES)}")
+        direction = SIDES[side]
+        ticks = price_usd / self.world.tick_usd(instrument)
+        return self._send(
+            PLACE,
+            slot,
+            instrument,
+            max_fee,
+            tip,
+            expires_after_s,
+            side=direction,
+            style=STYLES[style],
+            price=int(np.floor(ticks + 1e-9)) if direction > 0 else int(np.ceil(ticks - 1e-9)),
+            size=round(size / self.world.lot_size(instrument)),
+        )
+
+    def cancel(self, slot: int, instrument: int = 0, max_fee: int | None = None, tip: int | None = None) -> str:
+        """Cancel the order in one of the account's slots."""
+        return self._send(CANCEL, slot, instrument, max_fee, tip, 60.0)
+
+    def replace(
+        self,
+        slot: int,
+        price_usd: float,
+        size: float,
+        instrument: int = 0,
+        max_fee: int | None = None,
+        tip: int | None = None,
+    ) -> str:
+        """Give the order in a slot another price (dollars) and size (units of the underlying)."""
+        return self._send(
+            REPLACE, slot, instrument, max_fee, tip, 60.0,
+            price=round(price_usd / self.world.tick_usd(instrument)),
+            size=round(size / self.world.lot_size(instrument)),
+        )
+
+    def _send(
+        self,
+        kind: int,
+        slot: int,
+        instrument: int,
+        max_fee: int | None,
+        tip: int | None,
+        expires_after_s: float,
+        **fields: int,
+    ) -> str:
+        if not 0 <= slot < HANDLES:
+            raise ValueError(f"slot is {slot}; it may be 0 to {HANDLES - 1}")
+        return self.world.send(
+            self,
+            kind=kind,
+            instrument=instrument,
+            order=self.account * HANDLES + slot,
+            tip=self.world.wallet_tip_wei if tip is None else tip,
+            max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
+            expires=self.decision_ns + int(expires_after_s * 1e9),
+            **fields,
+        )

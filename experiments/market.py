@@ -1,0 +1,158 @@
+"""The Mesa model: one clock, one external price, and the worlds that live on them."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mesa
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from blockspace.experiments.prices import price_path
+from blockspace.experiments.recorder import ROLES
+from blockspace.experiments.scenario import Scenario
+from blockspace.experiments.summary import summarise
+from blockspace.experiments.world import World
+from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
+from blockspace.network.chain import NS
+
+
+class _Clock:
+    """Keeps one world's blocks on Mesa's event list: one event per block, each scheduling the next."""
+
+    def __init__(self, model: "Market", world: World) -> None:
+        self.model = model
+        self.world = world
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self.model.schedule_event(self.tick, at=max(self.world.chain.next_time_ns / NS, self.model.time))
+
+    def tick(self) -> None:
+        """Make the world's next block and schedule the one after it."""
+        self.world.make_block()
+        self.model.steps += 1
+        self._schedule()
+
+
+class Market(mesa.Model):
+    """A derivatives market on a chain with finite block space.
+
+    Parameters
+    ----------
+    scenario
+        What it is made of. Several scenarios make several chains on one clock, which share the external price of the
+        first.
+    seed
+        Seed of every random stream. Two markets with one seed see the same prices, users and arrivals, whatever else
+        differs between their scenarios.
+    tapes
+        What becomes of the tapes of trades and transactions: ``"memory"`` keeps them, ``"none"`` does not record
+        them, a folder streams them to Parquet files.
+
+    Examples
+    --------
+    >>> from blockspace.experiments import Market, load_scenario
+    >>> market = Market(load_scenario("ethereum-30m", {"warm_up_s": 0}), seed=7)
+    >>> market.run_for(60)
+    >>> len(market.blocks())
+    5
+    """
+
+    def __init__(
+        self, scenario: Scenario | Sequence[Scenario], seed: int = 0, tapes: str | Path = "memory"
+    ) -> None:
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"seed is {seed}; it may be 0 to 2^63 - 1")
+        super().__init__(rng=int(seed))
+        scenarios = [scenario] if isinstance(scenario, Scenario) else list(scenario)
+        self.seed = int(seed)
+        self.path, self.notes = price_path(scenarios, seed)
+        self.worlds = [
+            World(one, self.path, seed, self, Path(tapes) / one.name if len(scenarios) > 1 and tapes not in ("memory", "none") else tapes)
+            for one in scenarios
+        ]
+        # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
+        # chain says so: the clocks put it on Mesa's event list, and Mesa's own beat is silenced.
+        self._default_schedule.stop()
+        self.step = self._step_block
+        self._clocks = [_Clock(self, world) for world in self.worlds]
+
+    @property
+    def world(self) -> World:
+        """The first world."""
+        return self.worlds[0]
+
+    def _step_block(self) -> None:
+        """Advance to the next block of any chain and make it."""
+        next_ns = min(world.chain.next_time_ns for world in self.worlds)
+        self.run_until(max(next_ns / NS, math.nextafter(self.time, math.inf)))
+
+    def summary(self, world: int = 0) -> dict[str, Any]:
+        """Summary measures of the run so far, without the warm-up; names carry the unit."""
+        return summarise(self.worlds[world])
+
+    def blocks(self, world: int = 0) -> pd.DataFrame:
+        """One row per block in which something could happen."""
+        return self.worlds[world].records.blocks()
+
+    def trades(self, world: int = 0) -> pd.DataFrame:
+        """One row per trade."""
+        return self.worlds[world].records.trades()
+
+    def transactions(self, world: int = 0) -> pd.DataFrame:
+        """One row per transaction that was included."""
+        return self.worlds[world].records.transactions()
+
+    def ledger(self, world: int = 0) -> pd.DataFrame:
+        """One row per account: cash, ether, positions, role. Every column sums to zero; ether as exact integers of wei."""
+        chosen = self.worlds[world]
+        ledger = chosen.venues[0]["ledger"]
+        accounts = ledger["accounts"][: int(ledger["count"])]
+        roles = chosen.records.meters[0]["roles"][: len(accounts)]
+        names = [ROLES[role] for role in roles]
+        names[:FIRST_FREE_ACCOUNT] = SYSTEM_ACCOUNTS
+        frame = pd.DataFrame(
+            {
+                "role": names,
+                "cash_micro_usd": accounts["cash"],
+                "ether_wei": [int(gwei) * 10**9 + int(wei) for gwei, wei in zip(accounts["gwei"], accounts["wei"], strict=True)],
+            }
+        )
+        frame.index.name = "account"
+        for number, instrument in enumerate(chosen.scenario.instruments):
+            frame[f"{instrument.name}_lots"] = accounts["position"][:, number]
+        frame["cash_usd"] = frame["cash_micro_usd"] / MICRO_DOLLARS
+        frame["ether"] = frame["ether_wei"].astype(float) / WEI_PER_ETHER
+        return frame
+
+    def check(self) -> None:
+        """Make sure that money and inventory are all there.
+
+        Raises
+        ------
+        RuntimeError
+            If a column of a ledger does not sum to zero, with the chain, the block and the numbers.
+        """
+        for world in self.worlds:
+            wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
+            if wrong:
+                raise RuntimeError(
+                    f"the ledger of {world.scenario.name} does not sum to zero after block {world.chain.number}: {wrong}"
+                )
+
+    def fingerprint(self) -> str:
+        """Hash of the whole tape of trades and fees so far, 32 hexadecimal digits for each chain."""
+        prints: list[npt.NDArray[Any]] = [world.records.meters[0] for world in self.worlds]
+        return "".join(f"{int(meter['print_high']):016x}{int(meter['print_low']):016x}" for meter in prints)
+
+    def close(self) -> None:
+        """Finish the files of the tapes, if there are any."""
+        for world in self.worlds:
+            world.records.close()
+
+    def external_prices(self, times_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """External price in dollars at any times, in seconds."""
+        return self.path.prices(times_s)

@@ -1,0 +1,233 @@
+"""Rows of blocks and tapes of trades and transactions: kept in memory, or streamed to disk.
+
+Rows are written by a kernel into chunks of fixed size. A tape is drained from its ring now and then, to memory or to a
+Parquet file that grows as the run goes on.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blockspace.experiments.recorder import BLOCK_ROW, MARKET_ROW, METER, TAPE, TAPE_ROW, record
+from blockspace.experiments.scenario import Scenario
+from blockspace.markets.trade_log import TRADE, TRADES, trades_since
+from blockspace.network.transaction import KINDS, STATUSES
+
+CHUNK = 4096
+CUMULATIVE = ("background_delays", "market_delays", "order_costs", "gas_usd", "failed_gas_usd", "gas_units", "kinds")
+"""Fields of the meter that add up over the run."""
+
+DRAIN_AT = min(TAPE, TRADES) // 2
+
+
+def _difference(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if now.dtype.names is None:
+        return np.asarray(now - before)
+    result = np.empty_like(now)
+    for name in now.dtype.names:
+        result[name] = now[name] - before[name]
+    return result
+
+
+class Tape:
+    """Chunks of a stream of records, in memory or in a Parquet file."""
+
+    def __init__(self, columns: Any, empty: npt.NDArray[Any], file: Path | None) -> None:
+        self._columns = columns
+        self._chunks = [empty]
+        self._file = file
+        self._writer: pq.ParquetWriter | None = None
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Add rows to the end."""
+        if self._file is None:
+            self._chunks.append(rows)
+            return
+        table = pa.Table.from_pandas(self._columns(rows), preserve_index=False)
+        if self._writer is None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self._file, table.schema)
+        self._writer.write_table(table)
+
+    def frame(self) -> pd.DataFrame:
+        """Everything so far, with units in the column names. A file is closed by this and takes no more rows."""
+        if self._file is None:
+            return self._columns(np.concatenate(self._chunks))
+        self.close()
+        return pd.read_parquet(self._file) if self._file.exists() else self._columns(self._chunks[0])
+
+    def close(self) -> None:
+        """Finish the file, if there is one."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class Records:
+    """What a world remembers of its run.
+
+    Parameters
+    ----------
+    scenario
+        The scenario of the world.
+    pools, logs
+        The world's mempool and trade log.
+    tapes
+        ``"memory"``, ``"none"``, or a folder for ``trades.parquet`` and ``transactions.parquet``.
+    """
+
+    def __init__(self, scenario: Scenario, pools: npt.NDArray[Any], logs: npt.NDArray[Any], tapes: str | Path) -> None:
+        self.scenario = scenario
+        self._pools = pools
+        self._logs = logs
+        self.meters = np.zeros(1, METER)
+        self._keep = tapes != "none"
+        self.meters[0]["keep_tape"] = self._keep
+        folder = None if tapes in ("memory", "none") else Path(tapes)
+        self._trades = Tape(self._trade_columns, np.zeros(0, TRADE), folder and folder / "trades.parquet")
+        self._transactions = Tape(
+            self._transaction_columns, np.zeros(0, TAPE_ROW), folder and folder / "transactions.parquet"
+        )
+        self._trades_kept = 0
+        self._transactions_kept = 0
+        self._full: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._warm_up_ns = scenario.warm_up_s * 1e9
+        self._at_warm_up: dict[str, npt.NDArray[Any]] | None = None
+        self._new_chunk()
+
+    def _new_chunk(self) -> None:
+        self._block_rows = np.zeros(CHUNK, BLOCK_ROW)
+        self._market_rows = np.zeros((CHUNK, len(self.scenario.instruments)), MARKET_ROW)
+        self._index = 0
+
+    def record(
+        self, venues: npt.NDArray[Any], blocks: npt.NDArray[Any], paths: npt.NDArray[Any], gas_token_price: float
+    ) -> None:
+        """Write the rows of the block just executed."""
+        if self._at_warm_up is None and blocks["time"][0] > self._warm_up_ns:
+            self._at_warm_up = {name: self.meters[0][name].copy() for name in CUMULATIVE}
+        record(
+            self._block_rows, self._market_rows, self._index, self.meters, venues, self._logs, self._pools, blocks,
+            paths, gas_token_price,
+        )
+        self._index += 1
+        if self._index == CHUNK:
+            self._full.append((self._block_rows, self._market_rows))
+            self._new_chunk()
+        if self._keep and (
+            self._logs["count"][0] - self._trades_kept >= DRAIN_AT
+            or self.meters["tape_count"][0] - self._transactions_kept >= DRAIN_AT
+        ):
+            self.drain()
+
+    def drain(self) -> None:
+        """Move what the rings hold to the tapes."""
+        if not self._keep:
+            return
+        self._trades.append(trades_since(self._logs[0], self._trades_kept))
+        self._trades_kept = int(self._logs["count"][0])
+        meter = self.meters[0]
+        count = int(meter["tape_count"])
+        self._transactions.append(meter["tape"][np.arange(self._transactions_kept, count) & (TAPE - 1)])
+        self._transactions_kept = count
+
+    def close(self) -> None:
+        """Drain the rings and finish the files."""
+        self.drain()
+        self._trades.close()
+        self._transactions.close()
+
+    @property
+    def rows(self) -> int:
+        """Number of blocks recorded."""
+        return len(self._full) * CHUNK + self._index
+
+    def since_warm_up(self) -> dict[str, npt.NDArray[Any]]:
+        """What the meter has added up since the end of the warm-up."""
+        meter = self.meters[0]
+        before = self._at_warm_up
+        if before is None:
+            return {name: np.zeros_like(meter[name]) for name in CUMULATIVE}
+        return {name: _difference(meter[name], before[name]) for name in CUMULATIVE}
+
+    def block_rows(self) -> npt.NDArray[Any]:
+        """Rows of all blocks, of type ``BLOCK_ROW``."""
+        return np.concatenate([*(blocks for blocks, _ in self._full), self._block_rows[: self._index]])
+
+    def market_rows(self, instrument: int) -> npt.NDArray[Any]:
+        """Rows of an instrument after each block, of type ``MARKET_ROW``."""
+        return np.concatenate(
+            [*(markets[:, instrument] for _, markets in self._full), self._market_rows[: self._index, instrument]]
+        )
+
+    def blocks(self) -> pd.DataFrame:
+        """One row per block; columns of the market carry the instrument's name if there are several."""
+        frames = [pd.DataFrame(self.block_rows())]
+        several = len(self.scenario.instruments) > 1
+        for number, instrument in enumerate(self.scenario.instruments):
+            frame = pd.DataFrame(self.market_rows(number)).drop(columns="instrument")
+            frames.append(frame.add_prefix(f"{instrument.name}.") if several else frame)
+        return pd.concat(frames, axis=1)
+
+    def trades(self) -> pd.DataFrame:
+        """One row per trade."""
+        self.drain()
+        return self._trades.frame()
+
+    def transactions(self) -> pd.DataFrame:
+        """One row per transaction that was included in a block or found unfunded."""
+        self.drain()
+        return self._transactions.frame()
+
+    def _trade_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
+        instruments = self.scenario.instruments
+        ticks = np.array([instrument.tick_usd for instrument in instruments])[rows["instrument"]]
+        lots = np.array([instrument.lot_size for instrument in instruments])[rows["instrument"]]
+        return pd.DataFrame(
+            {
+                "time_s": rows["time"] * 1e-9,
+                "block": rows["block"],
+                "instrument": np.array([instrument.name for instrument in instruments])[rows["instrument"]],
+                "price_usd": rows["price"] * ticks,
+                "size": rows["size"] * lots,
+                "side": np.where(rows["side"] > 0, "buy", "sell"),
+                "maker": rows["maker"],
+                "taker": rows["taker"],
+                "maker_fee_usd": rows["maker_fee"] * 1e-6,
+                "taker_fee_usd": rows["taker_fee"] * 1e-6,
+                "external_price_usd": rows["external_price"],
+            }
+        )
+
+    def _transaction_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
+        instruments = self.scenario.instruments
+        of_market = rows["kind"] > 0
+        instrument = np.where(of_market, rows["instrument"], 0)
+        ticks = np.array([instrument.tick_usd for instrument in instruments])[instrument]
+        lots = np.array([instrument.lot_size for instrument in instruments])[instrument]
+        names = np.array([instrument.name for instrument in instruments])[instrument]
+        return pd.DataFrame(
+            {
+                "time_s": rows["time"] * 1e-9,
+                "block": rows["block"],
+                "decided_s": rows["decided"] * 1e-9,
+                "kind": np.array(KINDS)[rows["kind"]],
+                "status": np.array(STATUSES)[rows["status"]],
+                "sender": rows["sender"],
+                "nonce": rows["nonce"],
+                "gas_used": rows["gas_used"],
+                "bytes": rows["bytes"],
+                "base_fee_wei": rows["base_fee"],
+                "tip_wei": rows["tip"],
+                "instrument": np.where(of_market, names, ""),
+                "side": rows["side"],
+                "price_usd": np.where(of_market, rows["price"] * ticks, np.nan),
+                "size": np.where(of_market, rows["size"] * lots, np.nan),
+                "filled": np.where(of_market, np.maximum(rows["filled"], 0) * lots, np.nan),
+            }
+        )

@@ -1,0 +1,1 @@
+"""Studies: each file is a question, the swept settings, the measures and the figure."""

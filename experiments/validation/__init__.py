@@ -1,0 +1,1 @@
+"""Validation: what theory says, what the simulator gives."""

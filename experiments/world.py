@@ -1,0 +1,319 @@
+"""One chain with everything that lives on it: venue, feed, populations and records, and the order of a block.
+
+A :class:`World` owns the packed records and knows in which order the kernels act on them. :data:`PHASES` is that order;
+``World.phases`` holds it bound to one world, to be printed or timed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockspace.agents import population
+from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
+from blockspace.agents.background_users import new_demand, send_transfers
+from blockspace.agents.market_makers import new_market_makers, quote
+from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
+from blockspace.experiments.recorder import ROLES
+from blockspace.experiments.records import Records
+from blockspace.experiments.scenario import Scenario
+from blockspace.markets.feed import VIEWS, new_feed, publish, survey
+from blockspace.markets.ledger import BACKGROUND, BURNED, endow, open_account
+from blockspace.markets.perpetual import revalue
+from blockspace.markets.price_path import PricePath
+from blockspace.markets.trade_log import TRADE_LOG
+from blockspace.markets.venue import execute, list_instrument, new_venue
+from blockspace.network import mempool
+from blockspace.network.chain import NS, Chain
+from blockspace.network.draws import stream_key
+from blockspace.network.transaction import CANCEL, PLACE, REPLACE
+
+LOOK_AHEAD_NS = 12 * NS
+"""How far beyond the block the external price must be known: the realised spread looks ten seconds on."""
+
+PHASES = (
+    ("extend the external price", "_extend_price"),
+    ("open the block", "_open"),
+    ("survey what is visible", "_survey"),
+    ("background users send", "_send_transfers"),
+    ("noise traders decide", "_noise"),
+    ("informed traders decide", "_informed"),
+    ("arbitrageurs decide", "_arbitrage"),
+    ("market makers decide", "_quote"),
+    ("agents in Python decide", "_act"),
+    ("fill the block", "_fill"),
+    ("revalue", "_revalue"),
+    ("execute", "_execute"),
+    ("record", "_record"),
+    ("price and publish", "_publish"),
+    ("close the block", "_close"),
+)
+"""The order of a block: what happens, and the method that does it."""
+
+
+class World:
+    """A chain, its market and its agents.
+
+    Parameters
+    ----------
+    scenario
+        What it is made of.
+    path
+        The external price, shared by all worlds of a model.
+    seed
+        Seed of the run.
+    model
+        The Mesa model that the agents belong to.
+    tapes
+        Where trades and transactions go: ``"memory"``, ``"none"``, or a folder for Parquet files.
+    """
+
+    def __init__(self, scenario: Scenario, path: PricePath, seed: int, model: Any, tapes: str | Path) -> None:
+        self.scenario = scenario
+        self.path = path
+        self.model = model
+        self.chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
+        self.venues = new_venue()
+        self.feeds = new_feed()
+        self.logs = np.zeros(1, TRADE_LOG)
+        self.own_agents: list[population.Trader] = []
+        self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
+        self._list_instruments()
+        self._publish_terms()
+        self.records = Records(scenario, self.chain.pools, self.logs, tapes)
+        self._settle_in(seed)
+        horizon = scenario.informed_traders.horizon_s if scenario.informed_traders.count else 0.0
+        self._look_ahead_ns = LOOK_AHEAD_NS + int(horizon * NS)
+        path.extend(self._look_ahead_ns)
+        publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
+        self.feeds[0]["views"][0]["visible"] = 0
+        self._price_at_block = path.record
+        self.phases: list[tuple[str, Callable[[], None]]] = [(name, getattr(self, method)) for name, method in PHASES]
+        self._steps = [step for _, step in self.phases]
+
+    # Setting up.
+
+    def _list_instruments(self) -> None:
+        venue = self.venues[0]
+        for instrument in self.scenario.instruments:
+            list_instrument(
+                self.venues,
+                instrument.kind,
+                tick_lot_value=instrument.tick_lot_value,
+                lot_size=instrument.lot_size,
+                initial_margin_ppm=round(instrument.initial_margin * 1e6),
+                maker_fee_ppm=round(instrument.maker_fee_bps * 100),
+                taker_fee_ppm=round(instrument.taker_fee_bps * 100),
+                impact_lots=max(round(instrument.impact_size / instrument.lot_size), 1),
+            )
+        venue["oracle_delay"] = int(self.scenario.venue.oracle_delay_s * NS)
+        venue["funding_interval"] = int(self.scenario.venue.funding_interval_s * NS)
+
+    def _publish_terms(self) -> None:
+        feed, scenario = self.feeds[0], self.scenario
+        feed["access_points"] = len(self.chain.access_points)
+        for name in ("place", "cancel", "replace", "quote", "quote_level"):
+            feed["gas"][name] = getattr(scenario.gas, name)
+        for number, instrument in enumerate(scenario.instruments):
+            terms = feed["terms"][number]
+            terms["tick"] = instrument.tick_usd
+            terms["lot_size"] = instrument.lot_size
+            terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
+            terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
+        feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
+        feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
+        if scenario.venue.gas_token == "fixed":
+            feed["gas_token_price"] = scenario.venue.gas_token_usd
+        self._gas_token_price = float(feed["gas_token_price"])
+
+    def _settle_in(self, seed: int) -> None:
+        """Open the accounts and create the populations, in the order producers, makers, traders, arbitrageurs."""
+        scenario, ledger = self.scenario, self.venues[0]["ledger"]
+        roles = self.records.meters[0]["roles"]
+        endow(ledger, BACKGROUND, ether=9e8)
+        roles[BACKGROUND] = ROLES.index("background")
+        producers = np.zeros(len(self.chain.stake), [("account", "u4"), ("stake_share", "f8")])
+        for number in range(len(producers)):
+            producers["account"][number] = account = open_account(ledger)
+            roles[account] = ROLES.index("producer")
+        producers["stake_share"] = self.chain.stake
+        self.chain.producer_accounts[:] = producers["account"]
+        self.chain.blocks[0]["base_fee_account"] = BURNED if self.chain.fee_rule.burns_base_fee else producers["account"][0]
+        lot_size = scenario.instruments[0].lot_size
+
+        makers, arbitrageurs = scenario.market_makers, scenario.arbitrageurs
+        self.makers = new_market_makers(
+            makers, *self._places("maker", makers.count, makers.colocated, seed), lot_size
+        )
+        self.noise = new_traders(
+            scenario.noise_traders, *self._places("noise", scenario.noise_traders.count, False, seed), lot_size, seed
+        )
+        self.informed = new_traders(
+            scenario.informed_traders,
+            *self._places("informed", scenario.informed_traders.count, False, seed),
+            lot_size,
+            seed,
+        )
+        self.arbitrageurs = new_arbitrageurs(
+            arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed)
+        )
+        self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
+        background = np.zeros(1, [("account", "u4")])
+        background["account"] = BACKGROUND
+        for kind, rows in (
+            (population.Proposer, producers),
+            (population.BackgroundUsers, background),
+            (population.MarketMaker, self.makers),
+            (population.NoiseTrader, self.noise),
+            (population.InformedTrader, self.informed),
+            (population.Arbitrageur, self.arbitrageurs),
+        ):
+            for number in range(len(rows)):
+                kind(self.model, rows, number)
+
+    def _public_access_points(self) -> int:
+        """Access points that are open to all: every one but the last, which is next to the first validator."""
+        return len(self.chain.access_points) - 1
+
+    def _places(
+        self, kind: str, count: int, colocated: bool, seed: int
+    ) -> tuple[list[int], list[int], list[int]]:
+        """Accounts, access points and instruments of the members of a population."""
+        generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
+        accounts = [self.open_agent_account(kind) for _ in range(count)]
+        if colocated and len(self.chain.stake) == 1:
+            access = [len(self.chain.access_points) - 1] * count
+        else:
+            access = generator.integers(self._public_access_points(), size=count).tolist()
+        shares = np.cumsum([instrument.share_of_traders for instrument in self.scenario.instruments])
+        spread_evenly = (np.arange(count) + 0.5) / max(count, 1) * shares[-1]
+        return accounts, access, np.searchsorted(shares, spread_evenly).tolist()
+
+    def open_agent_account(self, kind: str, cash_usd: float | None = None, ether: float | None = None) -> int:
+        """Open an account with the scenario's endowment, or another one."""
+        endowment = self.scenario.endowment
+        lots = tuple(
+            round(endowment.spot / instrument.lot_size) if instrument.kind == "spot" else 0
+            for instrument in self.scenario.instruments
+        )
+        account = open_account(
+            self.venues[0]["ledger"],
+            endowment.cash_usd if cash_usd is None else cash_usd,
+            endowment.ether if ether is None else ether,
+            lots,
+        )
+        self.records.meters[0]["roles"][account] = ROLES.index(kind)
+        return account
+
+    # What agents in Python need.
+
+    def access_number(self, name: str | None) -> int:
+        """Number of an access point by its name; the one next to the first validator by default."""
+        names = self.chain.access_points
+        if name is None:
+            return len(names) - 1
+        if name not in names:
+            raise ValueError(f"access is {name!r}; it may be {', '.join(names)}")
+        return names.index(name)
+
+    def tick_usd(self, instrument: int) -> float:
+        """Tick of an instrument in dollars."""
+        return self.scenario.instruments[instrument].tick_usd
+
+    def lot_size(self, instrument: int) -> float:
+        """Lot of an instrument in units of the underlying."""
+        return self.scenario.instruments[instrument].lot_size
+
+    def join(self, agent: population.Trader) -> None:
+        """Let an agent written in Python take part."""
+        self.own_agents.append(agent)
+
+    def send(self, agent: population.Trader, *, kind: int, **fields: int) -> str:
+        """Hand a transaction of an agent written in Python to the mempool."""
+        pool = self.chain.pools[0]
+        slot = int(mempool.draft(pool))
+        transaction = pool["transactions"][slot]
+        gas = self.scenario.gas
+        transaction["gas"] = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}[kind]
+        transaction["bytes"] = gas.bytes_per_transaction
+        transaction["kind"] = kind
+        transaction["sender"] = agent.account
+        transaction["access"] = agent.access
+        transaction["decided"] = agent.decision_ns
+        for name, value in fields.items():
+            transaction[name] = value
+        return mempool.OUTCOMES[mempool.submit(pool, slot)]
+
+    # The phases of a block.
+
+    def make_block(self) -> None:
+        """Make the next block that can hold anything: all phases in their order."""
+        for step in self._steps:
+            step()
+
+    def _extend_price(self) -> None:
+        self.path.extend(self.chain.next_time_ns + self._look_ahead_ns)
+
+    def _open(self) -> None:
+        self.chain.open()
+        self.feeds[0]["next_due"] = 2**62
+
+    def _survey(self) -> None:
+        survey(self.feeds, self.path.record, self.chain.blocks)
+
+    def _send_transfers(self) -> None:
+        send_transfers(self.demands, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+
+    def _noise(self) -> None:
+        trade_on_private_values(self.noise, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+
+    def _informed(self) -> None:
+        trade_on_signals(self.informed, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+
+    def _arbitrage(self) -> None:
+        take_stale_quotes(self.arbitrageurs, self.feeds, self.chain.pools, self.chain.blocks)
+
+    def _quote(self) -> None:
+        quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _act(self) -> None:
+        if not self.own_agents:
+            return
+        feed = self.feeds[0]
+        for agent in self.own_agents:
+            outlook = feed["outlooks"][agent.access]
+            if outlook["fresh"]:
+                agent.observe(outlook, feed["views"])
+                agent.act()
+
+    def _fill(self) -> None:
+        self.chain.fill()
+
+    def _revalue(self) -> None:
+        revalue(self.venues, self.logs, self.path.record, self.chain.blocks)
+
+    def _execute(self) -> None:
+        execute(self.venues, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _record(self) -> None:
+        self.records.record(self.venues, self.chain.blocks, self.path.record, self._gas_token_price)
+
+    def _publish(self) -> None:
+        base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))
+        publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
+
+    def _close(self) -> None:
+        self.chain.close()
+        self._skip_idle_blocks()
+
+    def _skip_idle_blocks(self) -> None:
+        """Let blocks pass at once that come before anybody can be in them."""
+        chain = self.chain
+        if self.own_agents or chain.pools["count"][0] > 0:
+            return
+        due = int(self.feeds["next_due"][0])
+        if due > chain.next_time_ns and chain.skip_empty_blocks(due) > 0:
+            last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
+            last["base_fee"] = chain.base_fee

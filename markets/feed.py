@@ -1,0 +1,215 @@
+"""What can be seen, from where, and when: the only door through which agents look at chain and market.
+
+After each block the venue publishes a view: fees, top of the books, marks. It becomes visible at an access point once the
+block has travelled there. An agent that decides at some time gets the newest view that could have reached it by then, and
+trades of the blocks up to that view; nothing later is within its reach (no look-ahead, by construction).
+
+Just before a block is built, :func:`survey` works out for each access point the last moment at which a decision can still
+make the block, and what is visible at that moment: the ``outlook`` of the access point.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
+from blockspace.markets.order_book import next_ask_above, next_bid_below
+from blockspace.markets.price_path import price_at
+from blockspace.network.block import effective_tip
+from blockspace.network.compilation import kernel
+from blockspace.network.transaction import ACCESS_POINTS
+
+VIEWS = 4096
+LEVELS_SEEN = 8
+
+QUOTES = np.dtype(
+    [
+        ("bid_price", "i4", (LEVELS_SEEN,)),  # ticks, best first; 0 where there is no level
+        ("bid_size", "i4", (LEVELS_SEEN,)),  # lots
+        ("ask_price", "i4", (LEVELS_SEEN,)),
+        ("ask_size", "i4", (LEVELS_SEEN,)),
+        ("mark", "i8"),  # micro-dollars per lot
+        ("index", "i8"),
+    ],
+    align=True,
+)
+
+VIEW = np.dtype(
+    [
+        ("time", "i8"),  # ns, of the block
+        ("number", "i8"),
+        ("base_fee", "i8"),  # wei per gas, of the next block
+        ("marginal_tip", "i8"),  # wei per gas, lowest tip in the block if it was full, else 0
+        ("gas_used", "i8"),
+        ("trades", "i8"),  # number of trades up to and including the block
+        ("visible", "i8", (ACCESS_POINTS,)),  # ns: when the block is known at each access point
+        ("quotes", QUOTES, (INSTRUMENTS,)),
+    ],
+    align=True,
+)
+
+OUTLOOK = np.dtype(
+    [
+        ("decision", "i8"),  # ns: last moment to decide for the coming block
+        ("newest", "i8"),  # newest view visible then
+        ("external_price", "f8"),  # dollars, at that moment
+        ("fresh", "i8"),  # 0 if an earlier block already had a later decision
+    ],
+    align=True,
+)
+
+RECEIPT = np.dtype(
+    [
+        ("decided", "i8"),  # ns: which transaction of the sender this is
+        ("block", "i8"),
+        ("status", "i8"),
+        ("gas_used", "i8"),
+        ("gas_price", "i8"),  # wei per gas that was paid, base fee and tip
+        ("filled", "i8"),  # lots
+    ],
+    align=True,
+)
+"""Receipt of an account's last executed transaction; to be read only once its block is visible."""
+
+GAS = np.dtype(
+    [(name, "i8") for name in ("transfer", "place", "cancel", "replace", "quote", "quote_level")],
+    align=True,
+)
+"""Gas that each kind of transaction uses; a quote uses ``quote`` plus ``quote_level`` for each level that it places."""
+
+TERMS = np.dtype(
+    [
+        ("tick", "f8"),  # dollars
+        ("lot_size", "f8"),  # units of the underlying
+        ("maker_fee", "f8"),  # fraction of notional
+        ("taker_fee", "f8"),
+    ],
+    align=True,
+)
+"""Public terms of an instrument."""
+
+FEED = np.dtype(
+    [
+        ("views", VIEW, (VIEWS,)),
+        ("count", "i8"),  # views published so far; view n lies at n & (VIEWS - 1)
+        ("outlooks", OUTLOOK, (ACCESS_POINTS,)),
+        ("access_points", "i8"),
+        ("receipts", RECEIPT, (ACCOUNTS,)),
+        ("gas", GAS),
+        ("terms", TERMS, (INSTRUMENTS,)),
+        ("gas_token_price", "f8"),  # dollars per ether; 0 if ether is the underlying itself
+        ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
+        ("bytes_per_transaction", "i8"),
+        ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
+    ],
+    align=True,
+)
+
+
+def new_feed() -> npt.NDArray[Any]:
+    """Make an empty feed: a one-element record array of type ``FEED``."""
+    return np.zeros(1, FEED)
+
+
+@kernel
+def view_at(feed, access, time):
+    """Newest view that is visible at an access point at ``time`` (ns); the first one if none is yet."""
+    number = feed.count - 1
+    oldest = max(feed.count - VIEWS, 0)
+    while number > oldest and feed.views[number & (VIEWS - 1)].visible[access] > time:
+        number -= 1
+    return number
+
+
+@kernel
+def survey(feeds, paths, blocks):
+    """Work out the outlook of every access point for the coming block."""
+    feed = feeds[0]
+    block = blocks[0]
+    for access in range(feed.access_points):
+        outlook = feed.outlooks[access]
+        decision = block.time - block.latency[access]
+        outlook.fresh = 1 if decision > outlook.decision else 0
+        if outlook.fresh != 0:
+            outlook.decision = decision
+            outlook.newest = view_at(feed, access, decision)
+            outlook.external_price = price_at(paths[0], decision)
+
+
+@kernel
+def _publish_quotes(book, quotes):
+    price = book.best_bid
+    for level in range(LEVELS_SEEN):
+        quotes.bid_price[level] = price
+        quotes.bid_size[level] = 0
+        if price > 0:
+            quotes.bid_size[level] = book.levels[price].volume
+            price = next_bid_below(book, price)
+    top = book.levels.size
+    price = book.best_ask
+    for level in range(LEVELS_SEEN):
+        quotes.ask_price[level] = 0
+        quotes.ask_size[level] = 0
+        if price < top:
+            quotes.ask_price[level] = price
+            quotes.ask_size[level] = book.levels[price].volume
+            price = next_ask_above(book, price)
+
+
+@kernel
+def publish(feeds, venues, logs, pools, blocks, next_base_fee):
+    """Publish the view and the receipts after a block; ``next_base_fee`` is in wei per gas."""
+    feed = feeds[0]
+    venue = venues[0]
+    block = blocks[0]
+    view = feed.views[feed.count & (VIEWS - 1)]
+    feed.count += 1
+    view.time = block.time
+    view.number = block.number
+    view.base_fee = next_base_fee
+    view.marginal_tip = block.marginal_tip
+    view.gas_used = block.gas_used
+    view.trades = logs[0].count
+    for access in range(feed.access_points):
+        travel = (
+            block.latency[access]
+            + np.int64(block.bytes * block.seconds_per_byte[access] * 1e9)
+            + np.int64(block.hops[access] * block.gas_used * block.verification_ns_per_gas)
+        )
+        view.visible[access] = block.time + travel
+    for number in range(venue.count):
+        quotes = view.quotes[number]
+        _publish_quotes(venue.books[number], quotes)
+        quotes.mark = venue.instruments[number].mark
+        quotes.index = venue.instruments[number].index
+    _publish_receipts(feed, pools[0], block)
+    block.base_fee = next_base_fee
+
+
+@kernel
+def _publish_receipts(feed, pool, block):
+    for position in range(block.count):
+        transaction = pool.transactions[block.order[position]]
+        if transaction.sender != BACKGROUND:
+            receipt = feed.receipts[transaction.sender]
+            receipt.decided = transaction.decided
+            receipt.block = block.number
+            receipt.status = transaction.status
+            receipt.gas_used = transaction.gas_used
+            receipt.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)
+            receipt.filled = transaction.filled
+
+
+@kernel
+def gas_price_usd(feed, external_price):
+    """Dollars per ether at the given external price of the underlying."""
+    if feed.gas_token_price > 0.0:
+        return feed.gas_token_price
+    return external_price
+
+
+@kernel
+def wallet_tip(feed, view):
+    """Tip that a wallet suggests, in wei per gas: the usual one, or an eighth above the last full block's lowest."""
+    return max(feed.wallet_tip, view.marginal_tip + view.marginal_tip // 8)

@@ -1,0 +1,96 @@
+"""Index, mark and funding of perpetual futures.
+
+The index is the external price as the venue's oracle reports it. The mark adds the moving average of the basis between
+the book's mid and the index. Funding follows the rule published for Hyperliquid (2024): every five seconds a premium is
+sampled from the impact prices, and every hour positions pay one eighth of the eight-hour rate
+``mean premium + clamp(interest - mean premium, -0.05 %, 0.05 %)``, at most 4 % an hour.
+"""
+
+import math
+
+import numpy as np
+
+from blockspace.markets.ledger import ROUNDING, transfer_cash
+from blockspace.markets.order_book import BUY, SELL, cost_to_fill
+from blockspace.markets.price_path import price_at
+from blockspace.markets.venue import PERPETUAL
+from blockspace.network.compilation import kernel
+
+BASIS_MEMORY_NS = 150e9
+SAMPLE_INTERVAL_NS = 5_000_000_000
+INTEREST_PER_8_HOURS = 0.0001
+CLAMP = 0.0005
+LARGEST_RATE = 0.04
+FUNDINGS_PER_RATE = 8.0
+
+
+@kernel
+def eight_hour_rate(premium):
+    """Eight-hour funding rate for a mean premium, both as fractions."""
+    return premium + min(max(INTEREST_PER_8_HOURS - premium, -CLAMP), CLAMP)
+
+
+@kernel
+def funding_rate(premium):
+    """Rate that is paid each funding interval, capped."""
+    return min(max(eight_hour_rate(premium) / FUNDINGS_PER_RATE, -LARGEST_RATE), LARGEST_RATE)
+
+
+@kernel
+def sample_premium(book, instrument):
+    """Premium of the book's impact prices over the index, as a fraction; 0 where the book is too thin to tell."""
+    bid_lots, bid_cost = cost_to_fill(book, SELL, instrument.impact_lots)
+    ask_lots, ask_cost = cost_to_fill(book, BUY, instrument.impact_lots)
+    if bid_lots < instrument.impact_lots or ask_lots < instrument.impact_lots:
+        return 0.0
+    impact_bid = instrument.tick_lot_value * bid_cost / bid_lots
+    impact_ask = instrument.tick_lot_value * ask_cost / ask_lots
+    index = np.float64(instrument.index)
+    return (max(impact_bid - index, 0.0) - max(index - impact_ask, 0.0)) / index
+
+
+@kernel
+def pay_funding(venue, number, rate):
+    """Charge ``rate`` of its value at index to every position of a perpetual; longs pay shorts when it is positive.
+
+    Each payment is rounded up for the payer and down for the payee; what is left over goes to ROUNDING.
+    """
+    ledger = venue.ledger
+    index = venue.instruments[number].index
+    for account in range(ledger.count):
+        position = ledger.accounts[account].position[number]
+        if position != 0:
+            transfer_cash(ledger, account, ROUNDING, np.int64(math.ceil(position * index * rate)))
+
+
+@kernel
+def revalue(venues, logs, paths, blocks):
+    """Bring index, mark, premium and funding of every instrument up to the time of the block."""
+    venue = venues[0]
+    time = blocks[0].time
+    logs[0].external_price = price_at(paths[0], time)
+    index_price = price_at(paths[0], time - venue.oracle_delay)
+    for number in range(venue.count):
+        instrument = venue.instruments[number]
+        book = venue.books[number]
+        instrument.index = np.int64(round(index_price * instrument.lot_size * 1e6))
+        if book.best_bid > 0 and book.best_ask < book.levels.size:
+            mid = 0.5 * (book.best_bid + book.best_ask) * instrument.tick_lot_value
+            weight = 1.0 - math.exp(-(time - instrument.basis_time) / BASIS_MEMORY_NS)
+            instrument.basis += weight * ((mid - instrument.index) / instrument.index - instrument.basis)
+        instrument.basis_time = time
+        instrument.mark = instrument.index
+        if instrument.kind != PERPETUAL:
+            continue
+        instrument.mark += np.int64(round(instrument.basis * instrument.index))
+        if time >= instrument.next_sample:
+            instrument.premium_sum += sample_premium(book, instrument)
+            instrument.premium_samples += 1
+            instrument.next_sample = time + SAMPLE_INTERVAL_NS
+        if time >= instrument.next_funding:
+            if instrument.next_funding > 0 and instrument.premium_samples > 0:
+                instrument.funding_rate = funding_rate(instrument.premium_sum / instrument.premium_samples)
+                pay_funding(venue, number, instrument.funding_rate)
+                instrument.premium_sum = 0.0
+                instrument.premium_samples = 0
+            instrument.next_funding = (time // venue.funding_interval + 1) * venue.funding_interval

@@ -1,0 +1,97 @@
+"""Settings of the market part of a scenario, each with its unit in its name or description."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from blockspace.markets.ledger import MICRO_DOLLARS
+from blockspace.network.settings import Settings
+
+
+class PriceSettings(Settings):
+    """The external price of the underlying, as set on other venues."""
+
+    source: Literal["diffusion", "script", "file"] = Field("diffusion", description="where the price comes from")
+    initial_usd: float = Field(2_000.0, gt=0, le=1e7, description="dollars per unit of the underlying at the start")
+    volatility_per_day: float = Field(
+        0.04, ge=0, le=5, description="standard deviation of the log price over a day (0.04 is 4 %)"
+    )
+    drift_per_day: float = Field(0.0, ge=-5, le=5, description="drift of the log price per day")
+    volatility_of_volatility_per_sqrt_day: float = Field(
+        0.0, ge=0, le=20, description="volatility of the log volatility, per square-root day; 0 keeps it constant"
+    )
+    volatility_half_life_s: float = Field(21_600.0, gt=0, le=1e8, description="half-life of a burst of volatility, seconds")
+    jumps_per_day: float = Field(0.0, ge=0, le=1e6, description="jumps of the price per day")
+    jump_mean_bps: float = Field(20.0, gt=0, le=5_000, description="mean absolute size of a jump, basis points")
+    jump_law: Literal["exponential", "normal"] = Field("exponential", description="law of the jumps' sizes")
+    script: tuple[tuple[float, float], ...] = Field(
+        (), description="pairs of time in seconds and price relative to the start, log-linear in between (script)"
+    )
+    file: str = Field("", description="CSV or Parquet file of prices (file)")
+    time_column: str = Field("time_s", description="column of times: seconds or ISO timestamps (file)")
+    price_column: str = Field("price_usd", description="column of prices in dollars (file)")
+
+    @model_validator(mode="after")
+    def _source_is_complete(self) -> "PriceSettings":
+        if self.source == "file" and not self.file:
+            raise ValueError("file is empty; with source 'file' it must name a CSV or Parquet file")
+        if self.source == "script" and not self.script:
+            raise ValueError("script is empty; with source 'script' it must hold pairs of seconds and relative price")
+        return self
+
+
+class InstrumentSettings(Settings):
+    """One instrument and its order book."""
+
+    name: str = Field("ETH-PERP", min_length=1, max_length=40, description="name of the instrument")
+    kind: Literal["perpetual", "spot"] = Field("perpetual", description="perpetual future, or spot")
+    tick_usd: float = Field(0.01, gt=0, le=1e4, description="smallest step of the price, dollars")
+    lot_size: float = Field(0.001, gt=0, le=1e4, description="smallest size, units of the underlying")
+    maker_fee_bps: float = Field(0.0, ge=-100, le=1_000, description="fee of resting orders, basis points of notional")
+    taker_fee_bps: float = Field(0.5, ge=0, le=1_000, description="fee of taking orders, basis points of notional")
+    initial_margin: float = Field(
+        0.05, gt=0, le=1, description="initial margin as a share of the position's value (perpetual)"
+    )
+    impact_size: float = Field(
+        10.0, gt=0, le=1e6, description="size for which the funding premium's impact prices are taken, units of the underlying"
+    )
+    share_of_traders: float = Field(
+        1.0, gt=0, le=1e6, description="weight with which traders, makers and arbitrageurs are spread over the instruments"
+    )
+
+    @model_validator(mode="after")
+    def _whole_micro_dollars(self) -> "InstrumentSettings":
+        value = self.tick_usd * self.lot_size * MICRO_DOLLARS
+        if abs(value - round(value)) > 1e-6 or round(value) < 1:
+            raise ValueError(
+                f"tick_usd times lot_size is {self.tick_usd * self.lot_size:g} dollars; it must be a whole number of "
+                "micro-dollars, so that cash stays exact"
+            )
+        return self
+
+    @property
+    def tick_lot_value(self) -> int:
+        """Micro-dollars per tick and lot."""
+        return round(self.tick_usd * self.lot_size * MICRO_DOLLARS)
+
+
+class VenueSettings(Settings):
+    """Rules of the venue that hold for all its instruments."""
+
+    oracle_delay_s: float = Field(1.0, ge=0, le=3_600, description="seconds by which the index lags the external price")
+    funding_interval_s: float = Field(3_600.0, ge=1, le=1e6, description="seconds between two funding payments")
+    gas_token: Literal["underlying", "fixed"] = Field(
+        "underlying", description="whether gas is paid in the underlying itself or in a token of fixed price"
+    )
+    gas_token_usd: float = Field(2_000.0, gt=0, le=1e7, description="dollars per gas token (fixed)")
+
+
+class GasSettings(Settings):
+    """Gas that each kind of transaction uses, and its bytes."""
+
+    place: int = Field(120_000, ge=21_000, le=16_777_216, description="gas of an order")
+    cancel: int = Field(45_000, ge=21_000, le=16_777_216, description="gas of a cancellation")
+    replace: int = Field(90_000, ge=21_000, le=16_777_216, description="gas of replacing an order")
+    quote: int = Field(60_000, ge=21_000, le=16_777_216, description="gas of replacing a whole ladder, without its levels")
+    quote_level: int = Field(20_000, ge=0, le=1_000_000, description="gas of each order of a ladder")
+    bytes_per_transaction: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction of the market")

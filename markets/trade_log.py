@@ -1,0 +1,95 @@
+"""The trade log: every fill of a venue, in a ring of fixed size.
+
+Trade number ``n`` lies at ``n & (TRADES - 1)`` and ``count`` grows for ever, so that a reader keeps one
+number, the first trade that it has not seen, and the log never moves or grows.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from blockspace.network.compilation import kernel
+
+TRADES = 65536  # a power of two
+
+# Sizes are in lots and prices in ticks; fees are in micro-dollars, negative for a rebate. Side +1: the taker
+# bought.
+TRADE = np.dtype(
+    [
+        ("time", "i8"),
+        ("block", "i8"),
+        ("external_price", "f8"),
+        ("maker_fee", "i8"),
+        ("taker_fee", "i8"),
+        ("price", "i4"),
+        ("size", "i4"),
+        ("maker", "u4"),
+        ("taker", "u4"),
+        ("maker_order", "u4"),
+        ("instrument", "u1"),
+        ("side", "i1"),
+    ],
+    align=True,
+)
+
+# `time`, `block` and `external_price` are the context that is stamped on the trades to come.
+TRADE_LOG = np.dtype(
+    [
+        ("trades", TRADE, (TRADES,)),
+        ("count", "i8"),
+        ("time", "i8"),
+        ("block", "i8"),
+        ("external_price", "f8"),
+    ],
+    align=True,
+)
+
+
+@kernel
+def append_trade(log, instrument, side, price, size, maker, taker, maker_order, maker_fee, taker_fee):
+    """Write a trade as number ``log.count``, stamped with the context of the log."""
+    trade = log.trades[np.uint64(log.count) & np.uint64(TRADES - 1)]
+    trade.time = log.time
+    trade.block = log.block
+    trade.external_price = log.external_price
+    trade.maker_fee = maker_fee
+    trade.taker_fee = taker_fee
+    trade.price = price
+    trade.size = size
+    trade.maker = maker
+    trade.taker = taker
+    trade.maker_order = maker_order
+    trade.instrument = instrument
+    trade.side = side
+    log.count += 1
+
+
+def trades_since(log: Any, number: int) -> npt.NDArray[Any]:
+    """Copy the trades from ``number`` up to the newest.
+
+    Parameters
+    ----------
+    log
+        Record of dtype ``TRADE_LOG``, such as ``logs[0]``.
+    number
+        First trade wanted; trades are numbered from 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Trades ``number`` to ``count - 1`` in order, dtype ``TRADE``, shape ``(count - number,)``.
+
+    Raises
+    ------
+    ValueError
+        If ``number`` is not between 0 and ``count``, or its trade has been overwritten.
+    """
+    count = int(log["count"])
+    oldest = max(0, count - TRADES)
+    if not oldest <= number <= count:
+        raise ValueError(
+            f"number is {number}, but the log holds trades {oldest} to {count - 1}: "
+            f"it may be {oldest} to {count}, where {count} gives none."
+        )
+    trades: npt.NDArray[Any] = log["trades"]
+    return trades[np.arange(number, count) & (TRADES - 1)]

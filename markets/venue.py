@@ -1,0 +1,306 @@
+"""The venue: the state machine that executes an ordered list of transactions.
+
+A venue holds the ledger, the instruments and one order book for each. The chain hands it a block; it charges
+gas, carries each transaction out or fails it, settles every trade at once, and leaves a receipt. It never
+looks at the network.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockspace.markets import ledger as books_of_account
+from blockspace.markets.ledger import (
+    BACKGROUND,
+    INSTRUMENTS,
+    LEDGER,
+    VENUE_FEES,
+    can_pay_gas,
+    pay_gas,
+    transfer_cash,
+    transfer_position,
+)
+from blockspace.markets.order_book import BOOK, LIMIT, cancel, open_book, place, replace
+from blockspace.markets.trade_log import TRADES
+from blockspace.network.block import effective_tip
+from blockspace.network.compilation import kernel
+from blockspace.network.transaction import CANCEL, FAILED, LADDER, PLACE, QUOTE, REPLACE, SUCCEEDED, TRANSFER, UNFUNDED
+
+SPOT, PERPETUAL = range(2)
+INSTRUMENT_KINDS = ("spot", "perpetual")
+
+HANDLES = 16
+"""Orders that one account can have resting in a book: its handles are ``HANDLES * account`` and the next ones."""
+
+TAKER_HANDLE = HANDLES - 1
+"""Last handle of an account, by convention free for orders that never rest."""
+
+INSTRUMENT = np.dtype(
+    [
+        ("kind", "u1"),
+        ("tick_lot_value", "i8"),  # micro-dollars per tick and lot
+        ("lot_size", "f8"),  # units of the underlying per lot
+        ("initial_margin_ppm", "i8"),  # of the position's value at mark
+        ("index", "i8"),  # micro-dollars per lot: external price as the venue's oracle reports it
+        ("mark", "i8"),  # micro-dollars per lot: what positions are valued at
+        ("basis", "f8"),  # moving average of (mid - index) / index
+        ("basis_time", "i8"),  # ns, of the last update of the basis
+        ("premium_sum", "f8"),  # premium samples since the last funding
+        ("premium_samples", "i8"),
+        ("next_sample", "i8"),  # ns
+        ("next_funding", "i8"),  # ns
+        ("funding_rate", "f8"),  # last rate paid, per funding interval
+        ("impact_lots", "i8"),  # lots for which the premium's impact prices are taken
+    ],
+    align=True,
+)
+
+VENUE = np.dtype(
+    [
+        ("ledger", LEDGER),
+        ("instruments", INSTRUMENT, (INSTRUMENTS,)),
+        ("books", BOOK, (INSTRUMENTS,)),
+        ("count", "i8"),  # instruments in use
+        ("oracle_delay", "i8"),  # ns by which the index lags the external price
+        ("funding_interval", "i8"),  # ns
+    ],
+    align=True,
+)
+
+
+def new_venue() -> npt.NDArray[Any]:
+    """Make a venue without instruments: a one-element record array of type ``VENUE``. Untouched parts use no memory."""
+    venues = np.zeros(1, VENUE)
+    venues[0]["ledger"]["count"] = books_of_account.FIRST_FREE_ACCOUNT
+    return venues
+
+
+def list_instrument(
+    venues: npt.NDArray[Any],
+    kind: str,
+    tick_lot_value: int,
+    lot_size: float,
+    initial_margin_ppm: int,
+    maker_fee_ppm: int,
+    taker_fee_ppm: int,
+    impact_lots: int,
+) -> int:
+    """Add an instrument with an empty book and return its number.
+
+    Raises
+    ------
+    ValueError
+        If all ``INSTRUMENTS`` places are taken.
+    """
+    venue = venues[0]
+    number = int(venue["count"])
+    if number >= INSTRUMENTS:
+        raise ValueError(f"a venue lists at most {INSTRUMENTS} instruments; ask for fewer")
+    open_book(
+        venue["books"][number],
+        maker_fee_ppm=maker_fee_ppm,
+        taker_fee_ppm=taker_fee_ppm,
+        tick_lot_value=tick_lot_value,
+        instrument=number,
+    )
+    instrument = venue["instruments"][number]
+    instrument["kind"] = INSTRUMENT_KINDS.index(kind)
+    instrument["tick_lot_value"] = tick_lot_value
+    instrument["lot_size"] = lot_size
+    instrument["initial_margin_ppm"] = initial_margin_ppm
+    instrument["impact_lots"] = impact_lots
+    venue["count"] = number + 1
+    return number
+
+
+@kernel
+def free_collateral(venue, account):
+    """Cash and marked perpetual positions, less the initial margin of positions and resting orders (micro-dollars)."""
+    holder = venue.ledger.accounts[account]
+    free = holder.cash
+    for number in range(venue.count):
+        instrument = venue.instruments[number]
+        bids, asks = resting_lots(venue.books[number], account)
+        if instrument.kind == PERPETUAL:
+            position = holder.position[number]
+            free += position * instrument.mark
+            worst = max(abs(position + bids), abs(position - asks))
+            free -= worst * instrument.mark * instrument.initial_margin_ppm // 1_000_000
+        else:
+            free -= bids * instrument.mark
+    return free
+
+
+@kernel
+def resting_lots(book, account):
+    """Lots that an account has resting in a book, as (bids, asks)."""
+    bids = 0
+    asks = 0
+    for handle in range(account * HANDLES, account * HANDLES + HANDLES):
+        order = book.orders[handle]
+        if order.size > 0:
+            if order.price <= book.best_bid:
+                bids += order.size
+            else:
+                asks += order.size
+    return bids, asks
+
+
+@kernel
+def within_margin(venue, account, number, bids, asks):
+    """Whether an account may add orders of ``bids`` and ``asks`` lots to an instrument, all of them filled or none.
+
+    A perpetual needs its initial margin on the larger of the two positions that could result, a spot purchase
+    needs the cash, a spot sale needs the lots. Orders that make a position smaller always pass.
+    """
+    instrument = venue.instruments[number]
+    position = venue.ledger.accounts[account].position[number]
+    resting_bids, resting_asks = resting_lots(venue.books[number], account)
+    if instrument.kind != PERPETUAL:
+        if resting_asks + asks > position:
+            return False
+        return bids == 0 or bids * instrument.mark <= free_collateral(venue, account)
+    now = max(abs(position + resting_bids), abs(position - resting_asks))
+    then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
+    more = then - now
+    if more <= 0:
+        return True
+    return more * instrument.mark * instrument.initial_margin_ppm // 1_000_000 <= free_collateral(venue, account)
+
+
+@kernel
+def settle_trades(venue, log, number, first):
+    """Move cash, fees and lots for the trades of an instrument from number ``first`` on."""
+    value = venue.instruments[number].tick_lot_value
+    ledger = venue.ledger
+    for n in range(first, log.count):
+        trade = log.trades[n & (TRADES - 1)]
+        notional = np.int64(trade.price) * np.int64(trade.size) * value
+        buyer, seller = trade.taker, trade.maker
+        if trade.side < 0:
+            buyer, seller = trade.maker, trade.taker
+        transfer_cash(ledger, buyer, seller, notional)
+        transfer_position(ledger, seller, buyer, number, np.int64(trade.size))
+        transfer_cash(ledger, trade.maker, VENUE_FEES, trade.maker_fee)
+        transfer_cash(ledger, trade.taker, VENUE_FEES, trade.taker_fee)
+
+
+@kernel
+def _execute_place(venue, log, transaction):
+    number = transaction.instrument
+    book = venue.books[number]
+    size = np.int64(transaction.size)
+    bids = size if transaction.side > 0 else np.int64(0)
+    if not within_margin(venue, transaction.sender, number, bids, size - bids):
+        return False
+    first = log.count
+    filled = place(
+        book, log, transaction.order, transaction.sender, transaction.side, transaction.price,
+        transaction.size, transaction.style,
+    )
+    transaction.filled = filled
+    settle_trades(venue, log, number, first)
+    return filled > 0 or (filled == 0 and book.orders[transaction.order].size > 0)
+
+
+@kernel
+def _execute_quote(venue, log, transaction):
+    """Replace the sender's whole ladder in one stroke; a ladder beyond its margin leaves it without quotes."""
+    number = transaction.instrument
+    book = venue.books[number]
+    sender = transaction.sender
+    first_handle = sender * HANDLES
+    for handle in range(first_handle, first_handle + 2 * LADDER):
+        if book.orders[handle].size > 0:
+            cancel(book, handle, sender)
+    bids = 0
+    asks = 0
+    for level in range(LADDER):
+        bids += transaction.size * (transaction.ladder[level] > 0)
+        asks += transaction.size * (transaction.ladder[LADDER + level] > 0)
+    if not within_margin(venue, sender, number, bids, asks):
+        return False
+    first = log.count
+    filled = 0
+    for level in range(2 * LADDER):
+        price = transaction.ladder[level]
+        if price > 0:
+            side = 1 if level < LADDER else -1
+            filled += max(
+                place(book, log, first_handle + level, sender, side, price, transaction.size, LIMIT), 0
+            )
+    transaction.filled = filled
+    settle_trades(venue, log, number, first)
+    return True
+
+
+@kernel
+def _carry_out(venue, log, transaction):
+    if transaction.kind == TRANSFER:
+        return True
+    if transaction.instrument >= venue.count:
+        return False
+    if transaction.kind == QUOTE:
+        return _execute_quote(venue, log, transaction)
+    if transaction.order // HANDLES != transaction.sender:
+        return False
+    if transaction.kind == PLACE:
+        return _execute_place(venue, log, transaction)
+    book = venue.books[transaction.instrument]
+    if transaction.kind == CANCEL:
+        transaction.filled = cancel(book, transaction.order, transaction.sender)
+        return transaction.filled > 0
+    if transaction.kind == REPLACE:
+        resting = np.int64(book.orders[transaction.order].size)
+        size = np.int64(transaction.size)
+        more = max(size - resting, 0)
+        bids = more if book.orders[transaction.order].price <= book.best_bid else np.int64(0)
+        if resting == 0 or not within_margin(venue, transaction.sender, transaction.instrument, bids, more - bids):
+            return False
+        first = log.count
+        transaction.filled = replace(
+            book, log, transaction.order, transaction.sender, transaction.price, transaction.size
+        )
+        settle_trades(venue, log, transaction.instrument, first)
+        return transaction.filled >= 0
+    return False
+
+
+@kernel
+def execute(venues, logs, pools, blocks):
+    """Execute a block's transactions in their order, charge their gas and write their receipts.
+
+    Parameters
+    ----------
+    venues, logs, pools, blocks
+        One-element record arrays. The block has been filled; its transactions lie in the mempool's slots.
+
+    Notes
+    -----
+    A sender who cannot pay for the gas that it declared is left out (``UNFUNDED``). Failed transactions pay
+    in full.
+    """
+    venue = venues[0]
+    log = logs[0]
+    pool = pools[0]
+    block = blocks[0]
+    log.time = block.time
+    log.block = block.number
+    block.gas_used = 0
+    for position in range(block.count):
+        transaction = pool.transactions[block.order[position]]
+        tip = effective_tip(transaction, block.base_fee)
+        sender = transaction.sender
+        if sender != BACKGROUND and not can_pay_gas(venue.ledger, sender, np.int64(transaction.gas), block.base_fee + tip):
+            transaction.status = UNFUNDED
+            continue
+        gas = np.int64(transaction.gas)
+        if _carry_out(venue, log, transaction):
+            transaction.status = SUCCEEDED
+        else:
+            transaction.status = FAILED
+        transaction.gas_used = gas
+        block.gas_used += gas
+        pay_gas(venue.ledger, sender, block.base_fee_account, gas, block.base_fee)
+        pay_gas(venue.ledger, sender, block.producer_account, gas, tip)

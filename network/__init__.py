@@ -1,0 +1,1 @@
+"""Where it happens: topology, transactions, chains and blocks, fee markets, mempool, ordering."""

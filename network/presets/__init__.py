@@ -1,0 +1,1 @@
+"""Calibrated networks, one TOML file each."""

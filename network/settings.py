@@ -1,0 +1,102 @@
+"""Settings of the network part of a scenario, each with its unit in its name or description."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from blockspace.network.fee_market import FEE_RULES, FeeRule
+from blockspace.network.mempool import SLOTS
+from blockspace.network.ordering import ORDERING_POLICIES
+from blockspace.network.regions import REGIONS
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ChainSettings(Settings):
+    """The chain: how much space there is, and how fast blocks come."""
+
+    block_time_s: float = Field(12.0, ge=1e-6, le=86_400, description="seconds between two blocks, on average")
+    block_arrivals: Literal["slots", "poisson"] = Field(
+        "slots", description="fixed slots, or exponential gaps as with proof of work"
+    )
+    gas_limit: int = Field(30_000_000, ge=21_000, le=10**12, description="gas that a block can hold")
+    byte_limit: int = Field(8 * 2**20, ge=1_000, le=10**10, description="bytes that a block can hold")
+    verification_ns_per_gas: float = Field(
+        5.0, ge=0, le=1e6, description="nanoseconds that a node takes to verify one unit of gas before passing a block on"
+    )
+    ordering: str = Field("priority_fee", description="ordering policy, by the name under which it is registered")
+
+    @field_validator("ordering")
+    @classmethod
+    def _known_policy(cls, name: str) -> str:
+        if name not in ORDERING_POLICIES:
+            raise ValueError(f"it may be {' or '.join(ORDERING_POLICIES)}")
+        return name
+
+
+class FeeMarketSettings(Settings):
+    """How space is priced."""
+
+    rule: str = Field("eip1559", description="fee rule, by the name under which it is registered")
+    elasticity: int = Field(2, ge=1, le=1_000, description="gas limit divided by target (eip1559)")
+    denominator: int = Field(8, ge=1, le=100_000, description="inverse of the largest relative step (eip1559)")
+    minimum_base_fee_wei: int = Field(0, ge=0, le=10**15, description="wei per gas below which the base fee never falls")
+    initial_base_fee_wei: int = Field(10**9, ge=0, le=10**15, description="wei per gas of the first block (eip1559)")
+    base_fee_wei: int = Field(10**6, ge=0, le=10**15, description="wei per gas (fixed)")
+    wallet_tip_wei: int = Field(10**7, ge=0, le=10**15, description="wei per gas that wallets tip without congestion")
+
+    @field_validator("rule")
+    @classmethod
+    def _known_rule(cls, name: str) -> str:
+        if name not in FEE_RULES:
+            raise ValueError(f"it may be {' or '.join(FEE_RULES)}")
+        return name
+
+    @model_validator(mode="after")
+    def _starts_above_minimum(self) -> "FeeMarketSettings":
+        if self.initial_base_fee_wei < self.minimum_base_fee_wei:
+            raise ValueError(
+                f"initial_base_fee_wei is {self.initial_base_fee_wei}; it may not be below minimum_base_fee_wei, "
+                f"{self.minimum_base_fee_wei}"
+            )
+        return self
+
+    def fee_rule(self) -> FeeRule:
+        """The rule with the settings that it takes."""
+        rule = FEE_RULES[self.rule]
+        names = [name for name in getattr(rule, "__dataclass_fields__", {}) if name in type(self).model_fields]
+        return rule(**{name: getattr(self, name) for name in names})
+
+
+class TopologySettings(Settings):
+    """Where validators and agents sit, and how far apart."""
+
+    validators: int = Field(200, ge=1, le=4_000, description="number of validators; 1 for a single sequencer")
+    regions: tuple[str, ...] = Field(REGIONS, min_length=1, description="regions in use; a single sequencer sits in the first")
+    stake_concentration: float = Field(
+        0.5, ge=0, le=5, description="exponent of the stakes' rank-size law; 0 gives all the same"
+    )
+    validator_bandwidth_mbps: float = Field(1_000.0, gt=0, le=1e6, description="megabits per second of a data centre")
+    home_validator_share: float = Field(0.2, ge=0, le=1, description="share of validators that run at home")
+    home_bandwidth_mbps: float = Field(25.0, gt=0, le=1e6, description="megabits per second of a home connection")
+    latency_scale: float = Field(1.0, ge=0, le=100, description="factor on every latency; 0 puts all in one place")
+
+    @field_validator("regions")
+    @classmethod
+    def _known_regions(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in regions if name not in REGIONS]
+        if unknown:
+            raise ValueError(f"unknown region {unknown[0]!r}; it may be {', '.join(REGIONS)}")
+        if len(set(regions)) < len(regions):
+            raise ValueError("each region may be named once")
+        return regions
+
+
+class MempoolSettings(Settings):
+    """The mempool."""
+
+    capacity: int = Field(8192, ge=8, lt=SLOTS, description="pending transactions at the most")

@@ -1,0 +1,59 @@
+"""The transaction: the one format in which agents, mempool, chain and state machine speak to each other."""
+
+import numpy as np
+
+LADDER = 8
+"""Price levels per side that one quote transaction can hold."""
+
+ACCESS_POINTS = 16
+"""Access points (places where agents sit) that a topology may have."""
+
+AUTOMATIC_NONCE = np.uint32(0xFFFFFFFF)
+"""Ask the mempool for the sender's next nonce; any other value replaces the pending transaction of that nonce."""
+
+NEVER = np.int64(2**62)
+"""A time in nanoseconds that no run reaches."""
+
+# Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space.
+TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = range(5)
+KINDS = ("transfer", "place", "cancel", "replace", "quote")
+
+# What became of an executed transaction. UNFUNDED ones are left out of the block and pay nothing.
+SUCCEEDED, FAILED, UNFUNDED = range(3)
+STATUSES = ("succeeded", "failed", "unfunded")
+
+TRANSACTION = np.dtype(
+    [
+        ("decided", "i8"),  # ns: when the sender made up its mind, on what it could see then
+        ("expires", "i8"),  # ns: no block later than this may include it
+        ("max_fee", "i8"),  # wei per gas: base fee and tip together never exceed this
+        ("tip", "i8"),  # wei per gas, to whoever makes the block
+        ("score", "f8"),  # rank given by the ordering policy, larger first
+        ("sequence", "i8"),  # running number of the submission
+        ("sender", "u4"),  # account
+        ("nonce", "u4"),
+        ("tie", "u4"),  # random order among equals: (score, arrival)
+        ("gas", "u4"),  # gas limit that the sender declares
+        ("bytes", "u4"),
+        ("order", "u4"),  # handle of the order that is placed, cancelled or replaced; first handle of a quote
+        ("price", "i4"),  # ticks
+        ("size", "i4"),  # lots; of a quote: lots per level
+        ("ladder", "i4", (2 * LADDER,)),  # quote: LADDER bid prices, then LADDER ask prices, in ticks; 0 for none
+        ("access", "u2"),  # access point where the sender sits
+        ("kind", "u1"),
+        ("style", "u1"),  # limit, post-only, immediate-or-cancel or market, as the order book numbers them
+        ("instrument", "u1"),
+        ("side", "i1"),  # +1 buy, -1 sell
+        ("independent", "u1"),  # 1: the sender has no other transaction pending, so that nonces do not bind
+        # Receipt, written by the state machine.
+        ("status", "u1"),
+        ("gas_used", "u4"),
+        ("filled", "i4"),  # lots traded, or the order book's refusal code
+        # The mempool's own threads through its slots.
+        ("following", "u4"),  # next pending transaction of the same sender
+        ("preceding", "u4"),
+        ("place", "u4"),  # position in the list of pending slots
+    ],
+    align=True,
+)
+"""One pending or executed transaction. Times are nanoseconds from the start of the run."""
