@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
+
 from blockspace.markets.trade_log import TRADE, TRADE_LOG, TRADES, append_trade, trades_since
 from blockspace.network.compilation import kernel
-from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 
 BUY = 1
 SELL = -1
@@ -650,7 +651,7 @@ class OrderBook:
         self._kept: list[npt.NDArray[Any]] = []
 
     @property
-    def record(self) -> np.void:
+    def record(self) -> Any:
         """The packed record that is the whole book, as a view."""
         return self._books[0]
 
@@ -816,7 +817,7 @@ class OrderBook:
         """
         levels = _whole_number("levels", levels, 1, MAXIMUM_LEVELS)
         book = self.record
-        rows = []
+        rows: list[tuple[str, int, int]] = []
         price = int(book["best_bid"])
         while price > 0 and len(rows) < levels:
             rows.append(("buy", price, int(book["levels"][price]["volume"])))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from blockspace.network.compilation import kernel
 
 TRADES = 65536  # a power of two
@@ -92,4 +93,4 @@ def trades_since(log: Any, number: int) -> npt.NDArray[Any]:
             f"it may be {oldest} to {count}, where {count} gives none."
         )
     trades: npt.NDArray[Any] = log["trades"]
-    return trades[np.arange(number, count) & (TRADES - 1)]
+    return trades.take(np.arange(number, count) & (TRADES - 1))

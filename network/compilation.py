@@ -1,13 +1,15 @@
 """Compiled kernels and the cache that keeps them.
 
 Numba's own on-disk cache looks at the file of the compiled function alone: editing a helper or a constant in another
-file silently keeps the old machine code. Here the cache folder is named after a hash of every file that a kernel can
-reach, of Numba's version and of the processor, so that a stale kernel cannot be loaded.
+file silently keeps the old machine code. Here each module's kernels are cached in a folder named after a hash of that
+module, of every module of ours that it imports, directly or not, and of the versions of Numba and Python. A stale kernel
+cannot be loaded, and an edit recompiles only what depends on it.
 """
 
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,46 +18,57 @@ from typing import Any
 import numba
 import platformdirs
 
-KERNEL_FOLDERS = ("network", "markets", "agents")
-EXTRA_KERNEL_FILES = ("experiments/recorder.py",)
+ROOT = Path(__file__).resolve().parent.parent
+_IMPORT = re.compile(r"^\s*(?:from|import) blockspace\.(\w+)(?:\.(\w+))?(?: import ([^\n#]+))?", re.MULTILINE)
 
 
-def kernel_sources() -> list[Path]:
-    """Every source file that compiled code may depend on, sorted by path."""
-    root = Path(__file__).resolve().parent.parent
-    files = [path for folder in KERNEL_FOLDERS for path in (root / folder).glob("*.py")]
-    files += [root / name for name in EXTRA_KERNEL_FILES if (root / name).exists()]
-    return sorted(files)
+@cache
+def _imported(file: Path) -> frozenset[Path]:
+    """Files of ours that a file imports by name."""
+    found = set()
+    for folder, module, names in _IMPORT.findall(file.read_text(encoding="utf-8")):
+        modules = [module] if module else [name.split()[0] for name in names.strip("()").split(",") if name.strip()]
+        found |= {ROOT / folder / f"{name}.py" for name in modules}
+    return frozenset(path for path in found if path.exists())
 
 
-def source_hash(files: list[Path]) -> str:
-    """Hash the contents of ``files`` together with Numba's version and the processor (hexadecimal, 16 digits)."""
+def dependencies(file: Path) -> list[Path]:
+    """Return a file and every file of ours that it imports, directly or not, sorted by path."""
+    seen: set[Path] = set()
+    waiting = [file]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            waiting += _imported(current)
+    return sorted(seen)
+
+
+@cache
+def source_hash(file: Path) -> str:
+    """Hash of everything that the kernels of a file depend on (16 hexadecimal digits)."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{numba.__version__} {platform.machine()} {platform.python_version()}".encode())
-    for path in files:
+    for path in dependencies(file):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-@cache
-def cache_folder() -> Path:
-    """Folder of the compiled kernels of exactly these sources.
-
-    ``BLOCKSPACE_CACHE`` names another parent folder.
-    """
+def cache_folder(file: Path) -> Path:
+    """Folder of the compiled kernels of a file. ``BLOCKSPACE_CACHE`` names another parent folder."""
     parent = os.environ.get("BLOCKSPACE_CACHE") or platformdirs.user_cache_dir("blockspace")
-    return Path(parent) / "kernels" / source_hash(kernel_sources())
+    return Path(parent) / "kernels" / source_hash(file)
 
 
-def is_compiled() -> bool:
-    """Whether a run has already filled the kernel cache of these sources."""
-    return (cache_folder() / "complete").exists()
+def is_compiled(file: Path) -> bool:
+    """Whether a whole run has already compiled everything that ``file`` depends on."""
+    return (cache_folder(file) / "complete").exists()
 
 
-def mark_compiled() -> None:
-    """Remember that a whole run has been compiled, so that the next one need not announce it."""
-    folder = cache_folder()
+def mark_compiled(file: Path) -> None:
+    """Remember that a whole run of ``file`` has been compiled, so that the next one need not announce it."""
+    folder = cache_folder(file)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "complete").touch()
 
@@ -66,7 +79,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     Numba's global cache setting is put back at once, so that other libraries in the process keep their own.
     """
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
+    numba.config.CACHE_DIR = str(cache_folder(Path(function.__code__.co_filename)))
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:

@@ -8,6 +8,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+
 from blockspace.markets.order_book import BUY, CANCEL, LIMIT, MARKET, MESSAGE, POST_ONLY, SELL, OrderBook
 
 MESSAGES = 1_000_000

@@ -3,6 +3,9 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from blockspace.markets.order_book import (
     BUY,
     CANCEL,
@@ -35,8 +38,6 @@ from blockspace.markets.order_book import (
     open_book,
 )
 from blockspace.markets.trade_log import TRADE_LOG, TRADES, append_trade, trades_since
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from .slow_order_book import SlowOrderBook
 
