@@ -1,10 +1,12 @@
 """Market makers: they quote both sides around the external price and learn from what their trades really earned.
 
-A maker is told no spread. It starts wide, marks every fill against the external price a little later, takes off the gas
-that it spent, and moves its half-spread against the result: trades that earn are a reason to quote tighter and win more,
-trades that lose are a reason to quote wider. Price priority does the rest, since the flow goes to whoever is tighter. The
-distance between its further levels is learned in the same way from the trades that reached them; the number of levels and
-whether to take part at all are reviewed every so often on what they earned after gas.
+A maker is told no spread. It starts wide and marks every fill against the external price a little later. What its trades
+earned less than the half-spread at which it quoted them, and the gas that it spent, are its costs per unit traded; it moves
+its half-spread towards them. Trades that earn more are a reason to quote tighter and win more, trades that lose are a reason
+to quote wider, and price priority does the rest, since the flow goes to whoever is tighter. The distance of its further
+levels is learned in the same way from the trades that reached them; the number of levels, and whether to take part at all,
+are reviewed every so often on what they earned after gas. Who gets no trades moves up to the best that it sees, and then
+inside, until trades come.
 
 A quote is replaced when that is worth its gas: when the expected loss to those who take stale quotes until the next
 chance, plus the revenue forgone for want of size or at the wrong distance, exceed it. The maker expects that what is
@@ -32,9 +34,23 @@ _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 _ROOT_TWO = math.sqrt(2.0)
 
 FILL = np.dtype(
-    [("time", "i8"), ("price", "f8"), ("lots", "i8"), ("side", "i8"), ("level", "i8"), ("fee", "f8")], align=True
+    [("time", "i8"), ("price", "f8"), ("lots", "i8"), ("side", "i8"), ("level", "i8"), ("fee", "f8"),
+     ("half_spread", "f8")],
+    align=True,
 )
 """A trade of the maker's that waits to be marked; side +1: the maker bought; price and fee in dollars."""
+
+EXPERIENCE = np.dtype(
+    [
+        ("fills", "f8"),
+        ("volume", "f8"),  # notional, dollars
+        ("revenue", "f8"),  # mark-outs before gas, dollars
+        ("quoted", "f8"),  # what the fills would have earned at the half-spread at which they were quoted, dollars
+        ("level_volume", "f8"),  # notional times level
+    ],
+    align=True,
+)
+"""What trades have taught, as sums in which older trades count less and less."""
 
 MAKER = np.dtype(
     [
@@ -46,7 +62,6 @@ MAKER = np.dtype(
         ("largest_ladder", "i8"),
         ("position_limit", "i8"),  # lots
         ("inventory_aversion", "f8"),
-        ("learning_rate", "f8"),
         ("exploration", "f8"),  # per second
         ("memory", "f8"),  # s
         ("mark_out", "i8"),  # ns
@@ -58,16 +73,16 @@ MAKER = np.dtype(
         ("increment", "f8"),  # between one level and the next, as a fraction of the price
         ("levels", "i8"),
         ("variance", "f8"),  # of the log price, per second
-        ("revenue", "f8"),  # mark-outs before gas, decayed sum, dollars
-        ("volume", "f8"),  # decayed sum of notional, dollars
+        ("best", EXPERIENCE),  # of the best level
+        ("deep", EXPERIENCE),  # of the levels behind it
         ("gas_paid", "f8"),  # decayed sum, dollars
-        ("mean_fill", "f8"),  # lots
         ("quote_life", "f8"),  # s, moving average of the time between two quotes
         ("step", "f8"),  # s, moving average of the time between two looks
         # What it has sent, and what it knows of it.
         ("ladder", "i4", (2 * LADDER,)),
         ("remaining", "i8", (2 * LADDER,)),  # lots
         ("quoted_half_spread", "f8"),
+        ("quoted_increment", "f8"),
         ("quoted_at", "i8"),  # ns
         ("pending", "i8"),
         ("landing", "i8"),  # number of the only block that may include the last quote
@@ -80,8 +95,6 @@ MAKER = np.dtype(
         ("last_look", "i8"),  # ns
         ("last_price", "f8"),
         ("looks", "i8"),
-        ("last_fill", "i8"),  # ns
-        ("last_deep_fill", "i8"),  # ns
         ("fills", FILL, (FILLS,)),
         ("first_fill", "i8"),
         ("fill_count", "i8"),
@@ -117,11 +130,12 @@ class MarketMakerSettings(Settings):
     initial_half_spread_bps: float = Field(
         20.0, gt=0, le=2_000, description="half-spread with which a maker starts before it has learned anything"
     )
-    learning_rate: float = Field(0.05, gt=0, le=1, description="share of a trade's net result that moves the half-spread")
     exploration_per_hour: float = Field(
         0.5, ge=0, le=100, description="rate at which a maker without trades tightens, per hour"
     )
-    memory_s: float = Field(600.0, gt=0, le=1e6, description="seconds over which revenue, volume and gas are averaged")
+    memory_s: float = Field(
+        600.0, gt=0, le=1e6, description="seconds over which experience fades and quotes move towards what it says"
+    )
     mark_out_s: float = Field(5.0, ge=0, le=600, description="seconds after which a trade is marked")
     review_interval_s: float = Field(
         600.0, gt=0, le=1e6, description="seconds between reviews of the number of levels and of taking part"
@@ -146,7 +160,6 @@ def new_market_makers(
     rows["levels"] = settings.levels
     rows["position_limit"] = max(round(settings.position_limit / lot_size), 1)
     rows["inventory_aversion"] = settings.inventory_aversion
-    rows["learning_rate"] = settings.learning_rate
     rows["exploration"] = settings.exploration_per_hour / 3600.0
     rows["memory"] = settings.memory_s
     rows["mark_out"] = int(settings.mark_out_s * 1e9)
@@ -172,29 +185,34 @@ def expected_excess(gap, deviation):
 
 
 @kernel
+def _fade(experience, factor):
+    experience.fills *= factor
+    experience.volume *= factor
+    experience.revenue *= factor
+    experience.quoted *= factor
+    experience.level_volume *= factor
+
+
+@kernel
 def _observe(row, outlook):
-    """Update the maker's own estimates of volatility and of the time between looks; let old experience fade."""
+    """Update the maker's own estimates of volatility and of the time between looks; returns the seconds that passed."""
     now = outlook.decision
     price = outlook.external_price
-    if row.looks > 0 and now > row.last_look:
+    elapsed = 0.0
+    row.looks += 1
+    if row.looks > 1 and now > row.last_look:
         elapsed = (now - row.last_look) * 1e-9
-        row.looks += 1
         move = math.log(price / row.last_price)
         weight = max(1.0 - math.exp(-elapsed / row.memory), 1.0 / row.looks)
         row.variance += weight * (move * move / elapsed - row.variance)
         row.step += max(weight, 0.05) * (elapsed - row.step)
         fade = math.exp(-elapsed / row.memory)
-        row.revenue *= fade
-        row.volume *= fade
+        _fade(row.best, fade)
+        _fade(row.deep, fade)
         row.gas_paid *= fade
-        if now - row.last_fill > row.mark_out + np.int64(10.0 * row.step * 1e9):
-            row.half_spread *= math.exp(-row.exploration * elapsed)
-        if now - row.last_deep_fill > row.mark_out + np.int64(10.0 * row.step * 1e9):
-            row.increment *= math.exp(-row.exploration * elapsed)
-    else:
-        row.looks += 1
     row.last_look = now
     row.last_price = price
+    return elapsed
 
 
 @kernel
@@ -218,37 +236,70 @@ def _note_fill(row, trade, terms):
         fill.side = side
         fill.level = level
         fill.fee = (trade.maker_fee if as_maker else trade.taker_fee) * 1e-6
+        fill.half_spread = row.quoted_half_spread + level * row.quoted_increment
 
 
 @kernel
 def _mark_fills(row, terms, now, price):
-    """Mark the trades whose time has come and move half-spread and increment against their net result."""
+    """Mark the trades whose time has come and add them to the maker's experience."""
     while row.fill_count > 0 and row.fills[row.first_fill].time + row.mark_out <= now:
         fill = row.fills[row.first_fill]
         row.first_fill = (row.first_fill + 1) % FILLS
         row.fill_count -= 1
         notional = fill.price * fill.lots * terms.lot_size
         revenue = fill.side * (price - fill.price) * fill.lots * terms.lot_size - fill.fee
+        experience = row.best if fill.level == 0 else row.deep
+        experience.fills += 1.0
+        experience.volume += notional
+        experience.revenue += revenue
+        experience.quoted += fill.half_spread * notional
+        experience.level_volume += fill.level * notional
         row.trades += 1
-        row.revenue += revenue
-        row.volume += notional
-        row.period_revenue += revenue
         row.total_revenue += revenue
-        row.mean_fill += (fill.lots - row.mean_fill) / min(row.trades, 1000)
-        gas_share = min(row.gas_paid / row.volume, 0.05)
-        step = row.learning_rate * (revenue / notional - gas_share) * fill.lots / row.mean_fill
-        # One trade, however large, moves a belief by no more than half of it.
-        if fill.level == 0:
-            row.half_spread -= max(min(step, 0.5 * row.half_spread), -0.5 * row.half_spread)
-            row.last_fill = now
-        else:
-            step /= fill.level
-            row.increment -= max(min(step, 0.5 * row.increment), -0.5 * row.increment)
+        row.period_revenue += revenue
+        if fill.level > 0:
             row.period_deep_revenue += revenue
-            row.last_deep_fill = now
-            row.last_fill = now
-        row.half_spread = min(max(row.half_spread, 1e-6), 0.2)
-        row.increment = min(max(row.increment, 1e-6), 0.2)
+
+
+@kernel
+def _cost_per_unit(experience, gas_share):
+    """Half-spread at which the trades remembered would have broken even, as a fraction of the price."""
+    return (experience.quoted - experience.revenue) / experience.volume + gas_share
+
+
+@kernel
+def _adapt(row, elapsed, best_seen):
+    """Move half-spread and increment towards what breaks even, or towards the market if there are no trades.
+
+    ``best_seen`` is the distance of the best visible quotes from the external price, as a fraction; how far the maker
+    moves in the time ``elapsed`` depends on how many trades speak for it.
+    """
+    pace = 1.0 - math.exp(-elapsed / row.memory)
+    explore = math.exp(-row.exploration * elapsed)
+    volume = row.best.volume + row.deep.volume
+    gas_share = row.gas_paid / volume if volume > 0.0 else 0.0
+    if row.best.fills > 1.0:
+        trust = row.best.fills / (row.best.fills + 5.0)
+        row.half_spread += pace * trust * (_cost_per_unit(row.best, gas_share) - row.half_spread)
+    else:
+        row.half_spread = min(row.half_spread, max(best_seen, 0.5 * row.half_spread)) * explore
+    if row.deep.fills > 1.0:
+        trust = row.deep.fills / (row.deep.fills + 5.0)
+        levels = row.deep.level_volume / row.deep.volume
+        wanted = (_cost_per_unit(row.deep, gas_share) - row.half_spread) / levels
+        row.increment += pace * trust * (wanted - row.increment)
+    else:
+        row.increment *= explore
+    row.half_spread = min(max(row.half_spread, 1e-6), 0.2)
+    row.increment = min(max(row.increment, 1e-6), 0.2)
+
+
+@kernel
+def _best_seen(quotes, terms, price):
+    """Half the distance between the best visible quotes, as a fraction of the price; a wide one if a side is empty."""
+    if quotes.bid_size[0] == 0 or quotes.ask_size[0] == 0:
+        return 1.0
+    return max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick / price, 0.0)
 
 
 @kernel
@@ -304,36 +355,35 @@ def _review(row, now):
 
 
 @kernel
-def _stale_loss(row, terms, price):
-    """Dollars that the ladder as it rests is expected to lose until the next chance to replace it."""
+def _avoidable_loss(row, terms, price):
+    """Dollars that what still rests is expected to lose until the next chance, beyond what it would lose if re-centred."""
     deviation = math.sqrt(row.variance * row.step)
     loss = 0.0
     for place in range(2 * LADDER):
         if row.remaining[place] > 0 and row.ladder[place] > 0:
             quote = row.ladder[place] * terms.tick
             gap = (price - quote) / price if place < LADDER else (quote - price) / price
-            loss += row.remaining[place] * expected_excess(gap, deviation)
-    return loss * terms.lot_size * price
-
-
-@kernel
-def _fresh_loss(row, terms, price):
-    """The same for the ladder that would replace it."""
-    deviation = math.sqrt(row.variance * row.step)
-    loss = 0.0
-    for level in range(row.levels):
-        loss += 2.0 * row.unit_lots * expected_excess(row.half_spread + level * row.increment, deviation)
+            fresh = row.half_spread + (place % LADDER) * row.increment
+            loss += row.remaining[place] * (expected_excess(gap, deviation) - expected_excess(fresh, deviation))
     return loss * terms.lot_size * price
 
 
 @kernel
 def _worth_of_quoting(row, terms, price):
     """Dollars by which a fresh ladder is better than what rests now."""
-    avoided = _stale_loss(row, terms, price) - _fresh_loss(row, terms, price)
     missing = 1.0 - (row.remaining[0] + row.remaining[LADDER]) / (2.0 * row.unit_lots)
     misplaced = abs(row.half_spread / row.quoted_half_spread - 1.0)
-    forgone = max(row.revenue, 0.0) / row.memory * max(row.quote_life, row.step) * min(missing + misplaced, 1.0)
-    return avoided + forgone
+    revenue_per_s = max(row.best.revenue + row.deep.revenue, 0.0) / row.memory
+    forgone = revenue_per_s * max(row.quote_life, row.step) * min(missing + misplaced, 1.0)
+    return max(_avoidable_loss(row, terms, price), 0.0) + forgone
+
+
+@kernel
+def _something_rests(row):
+    for place in range(2 * LADDER):
+        if row.remaining[place] > 0:
+            return True
+    return False
 
 
 @kernel
@@ -373,6 +423,7 @@ def _send_quote(row, feed, pool, block, outlook, view, levels, worth):
     mempool.submit(pool, slot)
     row.quote_life += 0.1 * ((outlook.decision - row.quoted_at) * 1e-9 - row.quote_life)
     row.quoted_half_spread = row.half_spread
+    row.quoted_increment = row.increment
     row.quoted_at = outlook.decision
     row.pending = 1
     row.landing = block.number
@@ -385,12 +436,13 @@ def _act(row, feed, log, pool, block, outlook):
     view = feed.views[outlook.newest & (VIEWS - 1)]
     price = outlook.external_price
     now = outlook.decision
-    _observe(row, outlook)
+    terms = feed.terms[row.instrument]
+    elapsed = _observe(row, outlook)
     _learn(row, feed, log, outlook, view)
+    _adapt(row, elapsed, _best_seen(view.quotes[row.instrument], terms, price))
     if row.pending != 0:
         return
     _review(row, now)
-    terms = feed.terms[row.instrument]
     gas = feed.gas.quote + 2 * row.levels * feed.gas.quote_level
     cost = gas_cost_usd(feed, gas, view.base_fee + wallet_tip(feed, view), price)
     if row.withdrawn != 0:
@@ -400,12 +452,12 @@ def _act(row, feed, log, pool, block, outlook):
             row.withdrawn = 0
             row.next_review = now + row.review_interval
         return
-    if row.quoting == 0:
+    if row.quoting == 0 or not _something_rests(row):
         # With nothing in the book there is nothing to compare: a maker who takes part must begin.
         _send_quote(row, feed, pool, block, outlook, view, row.levels, 10.0 * cost)
         return
     worth = _worth_of_quoting(row, terms, price)
-    if worth > cost:
+    if worth >= cost:
         _send_quote(row, feed, pool, block, outlook, view, row.levels, worth)
 
 

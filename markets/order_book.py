@@ -605,7 +605,8 @@ class OrderBook:
     """A limit order book with price-time priority.
 
     Single orders are convenient; a batch through :meth:`apply` is over a hundred times faster for each order.
-    Handles of single orders are chosen by the book, those of batches by the caller.
+    Handles of single orders are chosen by the book, those of batches by the caller. Orders of one owner never
+    trade with each other (the resting one is cancelled); an order without a named owner belongs to owner 0.
 
     Parameters
     ----------
@@ -626,7 +627,7 @@ class OrderBook:
     >>> book = OrderBook()
     >>> book.limit("sell", price=101, size=5)
     Placement(order=0, filled=0)
-    >>> book.market("buy", size=2)
+    >>> book.market("buy", size=2, owner=1)
     Placement(order=None, filled=2)
     >>> book.best_ask
     101

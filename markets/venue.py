@@ -21,7 +21,7 @@ from blockspace.markets.ledger import (
     transfer_cash,
     transfer_position,
 )
-from blockspace.markets.order_book import BOOK, LIMIT, cancel, open_book, place, replace
+from blockspace.markets.order_book import BOOK, LIMIT, MILLION, POST_ONLY, cancel, open_book, place, replace
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
@@ -35,6 +35,9 @@ HANDLES = 16
 
 TAKER_HANDLE = HANDLES - 1
 """Last handle of an account, by convention free for orders that never rest."""
+
+LARGEST_VALUE = 2.0**60
+"""Micro-dollars at mark (10^12 dollars) beyond which orders are out of every margin: sums stay within 64 bits."""
 
 INSTRUMENT = np.dtype(
     [
@@ -115,6 +118,17 @@ def list_instrument(
 
 
 @kernel
+def initial_margin(instrument, lots):
+    """Initial margin of ``lots`` (0 or more) of a perpetual at mark, in micro-dollars, rounded down.
+
+    Whole millions are split off first, so that nothing overflows where the value at mark fits.
+    """
+    value = lots * instrument.mark
+    ppm = instrument.initial_margin_ppm
+    return value // MILLION * ppm + value % MILLION * ppm // MILLION
+
+
+@kernel
 def free_collateral(venue, account):
     """Cash and marked perpetual positions, less the initial margin of positions and resting orders (micro-dollars)."""
     holder = venue.ledger.accounts[account]
@@ -126,7 +140,7 @@ def free_collateral(venue, account):
             position = holder.position[number]
             free += position * instrument.mark
             worst = max(abs(position + bids), abs(position - asks))
-            free -= worst * instrument.mark * instrument.initial_margin_ppm // 1_000_000
+            free -= initial_margin(instrument, worst)
         else:
             free -= bids * instrument.mark
     return free
@@ -155,6 +169,8 @@ def within_margin(venue, account, number, bids, asks):
     needs the cash, a spot sale needs the lots. Orders that make a position smaller always pass.
     """
     instrument = venue.instruments[number]
+    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+        return False
     position = venue.ledger.accounts[account].position[number]
     resting_bids, resting_asks = resting_lots(venue.books[number], account)
     if instrument.kind != PERPETUAL:
@@ -166,7 +182,7 @@ def within_margin(venue, account, number, bids, asks):
     more = then - now
     if more <= 0:
         return True
-    return more * instrument.mark * instrument.initial_margin_ppm // 1_000_000 <= free_collateral(venue, account)
+    return initial_margin(instrument, more) <= free_collateral(venue, account)
 
 
 @kernel
@@ -201,7 +217,7 @@ def _execute_place(venue, log, transaction):
     )
     transaction.filled = filled
     settle_trades(venue, log, number, first)
-    return filled > 0 or (filled == 0 and book.orders[transaction.order].size > 0)
+    return filled > 0 or (filled == 0 and transaction.style in (LIMIT, POST_ONLY))
 
 
 @kernel

@@ -166,7 +166,9 @@ def fill_block(pools, blocks):
             and block.bytes + transaction.bytes <= block.byte_limit
         )
         if not fits:
-            block.full = 1
+            # What is too large for any block is no sign that this one is full.
+            if transaction.gas <= block.gas_limit and transaction.bytes <= block.byte_limit:
+                block.full = 1
             continue
         block.gas_reserved += transaction.gas
         block.bytes += transaction.bytes

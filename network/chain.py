@@ -24,12 +24,12 @@ NS = 1_000_000_000
 
 
 @kernel
-def _open_block(blocks, time, number, cumulative_stake, key, slot, latency, seconds_per_byte, hops, accounts):
+def _open_block(blocks, time, number, cumulative_stake, key, latency, seconds_per_byte, hops, accounts):
     """Set the header of a block: its time and number, its producer and the producer's paths to the access points."""
     block = blocks[0]
     block.time = time
     block.number = number
-    producer = pick_proposer(cumulative_stake, key, slot)
+    producer = pick_proposer(cumulative_stake, key, number)
     block.producer = producer
     block.producer_account = accounts[producer]
     for access in range(block.access_points):
@@ -141,9 +141,8 @@ class Chain:
         """Begin the next block: set its header."""
         self.time_ns = self.next_time_ns
         self.number += 1
-        slot = self.time_ns // self._interval_ns
         _open_block(
-            self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, slot,
+            self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key,
             self._latency, self._seconds_per_byte, self._hops, self.producer_accounts,
         )
 

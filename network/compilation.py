@@ -6,10 +6,10 @@ module, of every module of ours that it imports, directly or not, and of the ver
 cannot be loaded, and an edit recompiles only what depends on it.
 """
 
+import ast
 import hashlib
 import os
 import platform
-import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,17 +19,20 @@ import numba
 import platformdirs
 
 ROOT = Path(__file__).resolve().parent.parent
-_IMPORT = re.compile(r"^\s*(?:from|import) blockspace\.(\w+)(?:\.(\w+))?(?: import ([^\n#]+))?", re.MULTILINE)
 
 
 @cache
 def _imported(file: Path) -> frozenset[Path]:
     """Files of ours that a file imports by name."""
-    found = set()
-    for folder, module, names in _IMPORT.findall(file.read_text(encoding="utf-8")):
-        modules = [module] if module else [name.split()[0] for name in names.strip("()").split(",") if name.strip()]
-        found |= {ROOT / folder / f"{name}.py" for name in modules}
-    return frozenset(path for path in found if path.exists())
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    ours = (name.split(".")[1:] for name in names if name.startswith("blockspace."))
+    paths = (ROOT.joinpath(*parts).with_suffix(".py") for parts in ours)
+    return frozenset(path for path in paths if path.exists())
 
 
 def dependencies(file: Path) -> list[Path]:

@@ -169,6 +169,8 @@ def _replace(pool, slot):
     else:
         pool.transactions[new.following].preceding = slot
     pool.free[pool.free_count - 1] = old_slot
+    if old.max_fee <= pool.entry_fee:
+        pool.entry_fee = -1  # with this one gone from the lowest eighth, the eviction might find nothing to evict
     pool.replaced += 1
     return REPLACED
 

@@ -1,4 +1,5 @@
 import copy
+import doctest
 from bisect import bisect_left, bisect_right
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blockspace.markets import order_book
 from blockspace.markets.order_book import (
     BUY,
     CANCEL,
@@ -593,3 +595,7 @@ def test_a_copy_of_the_bytes_is_a_fork():
     rest = random_messages(5_000, seed=5)
     assert book.apply(rest).tolist() == fork.apply(rest).tolist()
     assert book._books.tobytes() == fork._books.tobytes()
+
+
+def test_the_example_of_the_documentation_holds():
+    assert doctest.testmod(order_book) == (0, 4)

@@ -1,0 +1,133 @@
+"""Figures: pages of panels over one swept setting, each curve a mean over seeds with its 95 % band."""
+
+import io
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from blockspace.experiments.results import Results, write_whole
+
+STYLE = Path(__file__).with_name("blockspace.mplstyle")
+COLUMNS = 3
+PANEL_INCHES = (3.6, 2.7)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One measure in a panel, multiplied by ``factor`` to come to the panel's unit."""
+
+    measure: str
+    label: str
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves that share an axis.
+
+    Attributes
+    ----------
+    title, unit
+        Heading, and label of the vertical axis.
+    curves
+        What it shows.
+    log
+        Whether the vertical axis is logarithmic.
+    ordered
+        Whether the curves are steps of one scale (distances, sizes): their colours are, too.
+    """
+
+    title: str
+    unit: str
+    curves: tuple[Curve, ...]
+    log: bool = False
+    ordered: bool = False
+
+
+def draw_page(
+    results: Results,
+    title: str,
+    x: str,
+    x_label: str,
+    panels: Sequence[Panel],
+    marks: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draw panels over a shared logarithmic axis.
+
+    Parameters
+    ----------
+    results
+        What the study found.
+    title
+        Heading of the page.
+    x, x_label
+        Column of the swept value, and its label with the unit.
+    panels
+        Filled in row by row.
+    marks
+        Values to be marked by a vertical line, by what they are.
+    """
+    rows = -(-len(panels) // COLUMNS)
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(COLUMNS * PANEL_INCHES[0], rows * PANEL_INCHES[1] + 0.6), layout="constrained")
+        axes = figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat
+        for number, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
+            _draw_panel(axis, results, x, panel)
+            axis.set_title(f"{string.ascii_lowercase[number]}  {panel.title}")
+            _draw_marks(axis, marks or {}, named=number == 0)
+            axis.tick_params(labelbottom=number >= len(panels) - COLUMNS)
+        for axis in list(axes)[len(panels) :]:
+            axis.set_visible(False)
+        seeds = len(results.study["seeds"])
+        figure.suptitle(title)
+        figure.supxlabel(f"{x_label}\nmean and 95 % confidence band over {seeds} seeds", fontsize="medium")
+    return figure
+
+
+def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
+    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(panel.curves)))
+    for number, curve in enumerate(panel.curves):
+        rows = results.curve(curve.measure)
+        colour = {"color": colours[number]} if panel.ordered else {}
+        mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
+        (line,) = axis.plot(rows[x], mean, label=curve.label, **colour)
+        axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    if panel.log:
+        axis.set_yscale("log", nonpositive="mask")
+        axis.yaxis.set_major_locator(LogLocator(numticks=7))
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_ylabel(panel.unit)
+    axis.legend(ncols=2 if len(panel.curves) > 3 else 1)
+
+
+def _draw_marks(axis: Axes, marks: Mapping[str, float], *, named: bool) -> None:
+    for style, (name, value) in zip(("--", ":", "-."), marks.items(), strict=False):
+        axis.axvline(value, color="0.45", linestyle=style, linewidth=0.9, marker="", zorder=1)
+        if named:
+            axis.annotate(
+                name, (value, 0.98), xycoords=("data", "axes fraction"), xytext=(-2, 0), textcoords="offset points",
+                rotation=90, ha="right", va="top", fontsize="small", color="0.3",
+            )  # fmt: skip
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PNG and SVG, without dates, so that the same results give the same bytes."""
+    paths = []
+    with matplotlib.style.context(STYLE):
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata)
+            write_whole(folder / f"{name}.{kind}", buffer.getvalue())
+            paths.append(folder / f"{name}.{kind}")
+    return paths
