@@ -5,20 +5,23 @@ refused with the nearest known name, and every complaint is one sentence with th
 """
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.market_makers import MarketMakerSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
-from blockspace.markets.ledger import INSTRUMENTS
+from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.settings import GasSettings, InstrumentSettings, PriceSettings, VenueSettings
+from blockspace.network.presets import preset_names
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, Settings, TopologySettings
 
 
@@ -68,6 +71,13 @@ class Scenario(Settings):
             )
         if self.warm_up_s >= self.duration_s:
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
+        members = [self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs]
+        accounts = self.topology.validators + sum(population.count for population in members)
+        if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
+            raise ValueError(
+                f"validators and agents are {accounts} together; they may be {ACCOUNTS - FIRST_FREE_ACCOUNT}, one for "
+                "each account of the ledger"
+            )
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
             raise ValueError("two instruments have the same name; each must have its own")
@@ -86,12 +96,6 @@ class Scenario(Settings):
         return self.chain.gas_limit / self.chain.block_time_s
 
 
-def preset_names() -> list[str]:
-    """Names of the presets that come with the package, sorted."""
-    folder = resources.files("blockspace.network.presets")
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
-
-
 def preset_text(name: str) -> str:
     """TOML text of a preset, with the sources of its numbers in the comments.
 
@@ -102,7 +106,7 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        raise ScenarioError(f"there is no preset {name!r}{_nearest(name, names)}; there are {', '.join(names)}")
+        raise ScenarioError(f"there is no preset {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
     return resources.files("blockspace.network.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -112,7 +116,8 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     Parameters
     ----------
     source
-        Name of a preset, or path of a TOML file. A file may build on a preset by ``extends = "NAME"``.
+        Name of a preset, or path of a TOML file: text that ends in ``.toml`` or has a slash is a path. A file may build on
+        a preset by ``extends = "NAME"``. A price file is looked for in the folder of the file that names it.
     overrides
         Values by dotted path, such as ``{"chain.gas_limit": 60_000_000}``; items of lists by number
         (``"instruments.0.taker_fee_bps"``).
@@ -127,9 +132,10 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     ScenarioError
         If anything is wrong: one sentence with the setting, its value and what it may be.
     """
-    data = _read(source)
+    data = _read_preset(source) if _names_preset(source) else _read_file(Path(source))
     for path, value in (overrides or {}).items():
         _set(data, path, value)
+    _locate_price_file(data, Path.cwd())
     return scenario_from(data)
 
 
@@ -147,26 +153,41 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
         raise ScenarioError(_sentence(error)) from None
 
 
-def _read(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    if isinstance(source, str) and path.suffix != ".toml" and not path.exists():
-        text, origin = preset_text(source), f"preset {source}"
-    else:
-        try:
-            text, origin = path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise ScenarioError(f"the scenario file {path} cannot be read: {reason}") from None
+def _names_preset(source: str | Path) -> bool:
+    return isinstance(source, str) and not source.endswith(".toml") and Path(source).name == source
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    return _extend(tomllib.loads(preset_text(name)), f"preset {name}")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ScenarioError(f"the scenario file {path} cannot be read: {reason}") from None
     except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{origin} is not valid TOML: {error}") from None
+        raise ScenarioError(f"{path} is not valid TOML: {error}") from None
+    _locate_price_file(data, path.absolute().parent)
+    return _extend(data, str(path))
+
+
+def _extend(data: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Lay settings over those of the preset that they extend, if they extend one."""
     base = data.pop("extends", None)
     if base is None:
         return data
     if not isinstance(base, str):
         raise ScenarioError(f"extends is {base!r} in {origin}; it must be the name of a preset")
-    return _merge(tomllib.loads(preset_text(base)), data)
+    return _merge(_read_preset(base), data)
+
+
+def _locate_price_file(data: Mapping[str, Any], folder: Path) -> None:
+    """Make the path of the price file absolute, so that the scenario means the same wherever it is written down."""
+    price = data.get("price")
+    if isinstance(price, dict) and isinstance(price.get("file"), str) and price["file"]:
+        price["file"] = str(folder / price["file"])
 
 
 def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,27 +226,31 @@ def _item(items: list[Any], name: str, path: str) -> Any:
     return items[int(name)]
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Hint at the nearest of the known names, in parentheses, or nothing if none is near."""
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings that the table at a location has."""
-    model: Any = Scenario
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """Settings that a field holds as a table, or as a list of tables."""
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
+
+
+def _field_at(location: tuple[int | str, ...]) -> FieldInfo | None:
+    """Field of the setting at a location, if there is one; numbers stand for items of lists."""
+    table: type[BaseModel] | None = Scenario
+    field: FieldInfo | None = None
     for part in location:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        if field is None:
-            return []
-        model = field.annotation
-        for inner in get_args(model):
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                model = inner
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
-    return list(model.model_fields)
+        if isinstance(part, str):
+            field = table.model_fields.get(part) if table else None
+            table = _table_in(field.annotation) if field else None
+        elif table is None:
+            return None
+    return field
 
 
 def _sentence(error: ValidationError) -> str:
@@ -233,15 +258,39 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     location = first["loc"]
     path = ".".join(str(part) for part in location)
+    field = _field_at(location)
     if first["type"] == "extra_forbidden":
-        return f"there is no setting {path!r}{_nearest(str(location[-1]), _fields_at(location[:-1]))}"
+        parent = _field_at(location[:-1])
+        table = _table_in(parent.annotation) if parent else Scenario
+        names = table.model_fields if table else ()
+        return f"there is no setting {path!r}{did_you_mean(str(location[-1]), names)}"
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "value_error" and isinstance(first["input"], Mapping | Settings):
         return f"{path}: {message}" if path else message
     shown = repr(first["input"])
-    wanted = message[0].lower() + message[1:]
-    wanted = wanted.replace("input should be", "it must be").replace("value should", "it must")
+    wanted = re.sub(r"^\w+ should", "it must", message)
+    if first["type"] != "value_error" and field:
+        wanted = _what_it_may_be(field) or wanted
     return f"{path} is {shown if len(shown) <= 60 else shown[:57] + '...'}; {wanted}"
+
+
+def _what_it_may_be(field: FieldInfo) -> str:
+    """Say what a field takes: its type and its range; nothing for types that Pydantic describes better."""
+    if get_origin(field.annotation) is Literal:
+        return f"it may be {' or '.join(repr(value) for value in get_args(field.annotation))}"
+    if _table_in(field.annotation) is not None:
+        return "it must be a table of settings" if isinstance(field.annotation, type) else ""
+    kinds: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    if field.annotation not in kinds:
+        return ""
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    bounds = [
+        f"{word} {getattr(part, name):.15g}"
+        for name, word in words.items()
+        for part in field.metadata
+        if getattr(part, name, None) is not None
+    ]
+    return f"it must be {kinds[field.annotation]}" + (f", {' and '.join(bounds)}" if bounds else "")
 
 
 def describe_settings() -> Iterator[tuple[str, Any, str]]:
@@ -249,13 +298,11 @@ def describe_settings() -> Iterator[tuple[str, Any, str]]:
     yield from _describe(Scenario, "")
 
 
-def _describe(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any, str]]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        items = [part for part in get_args(inner) if isinstance(part, type) and issubclass(part, BaseModel)]
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _describe(inner, f"{prefix}{name}.")
-        elif items:
-            yield from _describe(items[0], f"{prefix}{name}.0.")
-        else:
+def _describe(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any, str]]:
+    for name, field in table.model_fields.items():
+        inner = _table_in(field.annotation)
+        if inner is None:
             yield f"{prefix}{name}", field.default, field.description or ""
+        else:
+            item = "" if isinstance(field.annotation, type) else "0."
+            yield from _describe(inner, f"{prefix}{name}.{item}")

@@ -139,7 +139,7 @@ class World:
             producers["account"][number] = account = open_account(ledger)
             roles[account] = ROLES.index("producer")
         producers["stake_share"] = self.chain.stake
-        self.chain.producer_accounts[:] = producers["account"]
+        self.chain.producers["account"] = producers["account"]
         self.chain.blocks[0]["base_fee_account"] = BURNED if self.chain.fee_rule.burns_base_fee else producers["account"][0]
         lot_size = scenario.instruments[0].lot_size
 

@@ -15,7 +15,7 @@ from blockspace.network.block import BLOCK, expire_pending, fill_block, release_
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
-from blockspace.network.ordering import ORDERING_POLICIES
+from blockspace.network.ordering import ORDERING_POLICIES, fill_by_priority_fee, rank_by_priority_fee
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
 from blockspace.network.topology import build_topology, path_tables, pick_proposer, stake_shares
 from blockspace.network.transaction import ACCESS_POINTS
@@ -23,19 +23,31 @@ from blockspace.network.transaction import ACCESS_POINTS
 NS = 1_000_000_000
 
 
+PRODUCER = np.dtype(
+    [
+        ("account", "u4"),
+        ("latency", "i8", (ACCESS_POINTS,)),  # ns
+        ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
+        ("hops", "i8", (ACCESS_POINTS,)),
+    ],
+    align=True,
+)
+"""A validator or sequencer: where its tips go, and its paths to the access points."""
+
+
 @kernel
-def _open_block(blocks, time, number, cumulative_stake, key, latency, seconds_per_byte, hops, accounts):
+def _open_block(blocks, time, number, cumulative_stake, key, producers):
     """Set the header of a block: its time and number, its producer and the producer's paths to the access points."""
     block = blocks[0]
     block.time = time
     block.number = number
-    producer = pick_proposer(cumulative_stake, key, number)
-    block.producer = producer
-    block.producer_account = accounts[producer]
+    block.producer = pick_proposer(cumulative_stake, key, number)
+    producer = producers[block.producer]
+    block.producer_account = producer.account
     for access in range(block.access_points):
-        block.latency[access] = latency[access, producer]
-        block.seconds_per_byte[access] = seconds_per_byte[access, producer]
-        block.hops[access] = hops[access, producer]
+        block.latency[access] = producer.latency[access]
+        block.seconds_per_byte[access] = producer.seconds_per_byte[access]
+        block.hops[access] = producer.hops[access]
 
 
 class Chain:
@@ -86,10 +98,13 @@ class Chain:
             raise ValueError(f"there are {len(self.access_points)} access points; there may be {ACCESS_POINTS}")
         self.stake = stake_shares(self.graph)
         self._cumulative_stake = np.cumsum(self.stake)
-        self._latency = np.rint(tables.latency_ns * topology.latency_scale).astype(np.int64)
-        self._seconds_per_byte = tables.seconds_per_byte * min(topology.latency_scale, 1.0)
-        self._hops = (tables.hops * (topology.latency_scale > 0)).astype(np.int64)
-        self.producer_accounts = np.zeros(len(self.stake), np.uint32)
+        self.producers = np.zeros(len(self.stake), PRODUCER)
+        used = slice(len(self.access_points))
+        scale = topology.latency_scale
+        self.producers["latency"][:, used] = np.rint(tables.latency_ns.T * scale)
+        if scale > 0:
+            self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
+            self.producers["hops"][:, used] = tables.hops.T
         self._proposer_key = np.uint64(stream_key(seed, "chain/proposer"))
         self._arrival_key = stream_key(seed, "chain/block_arrivals")
 
@@ -114,13 +129,9 @@ class Chain:
         gap = draw_exponential(self._arrival_key, 0, self.number)
         return time_ns + max(math.ceil(gap * self._interval_ns), 1)
 
-    def longest_latency_ns(self) -> int:
-        """One-way latency of the slowest path in use."""
-        return int(self._latency.max())
-
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
         """One-way latency from an access point to each validator."""
-        return self._latency[access]
+        return np.asarray(self.producers["latency"][:, access])
 
     def skip_empty_blocks(self, until_ns: int) -> int:
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
@@ -142,12 +153,14 @@ class Chain:
         self.time_ns = self.next_time_ns
         self.number += 1
         _open_block(
-            self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key,
-            self._latency, self._seconds_per_byte, self._hops, self.producer_accounts,
+            self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers
         )
 
     def fill(self) -> None:
         """Pick the transactions of the block from the mempool, in the order of the ordering policy."""
+        if self.rank is rank_by_priority_fee:
+            fill_by_priority_fee(self.pools, self.blocks)
+            return
         expire_pending(self.pools, self.blocks)
         self.rank(self.pools, self.blocks)
         fill_block(self.pools, self.blocks)

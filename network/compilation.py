@@ -82,7 +82,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     Numba's global cache setting is put back at once, so that other libraries in the process keep their own.
     """
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder(Path(function.__code__.co_filename)))
+    # The same file can be imported under another name (doctest runners do): its kernels refer to themselves by name.
+    numba.config.CACHE_DIR = str(cache_folder(Path(function.__code__.co_filename)) / function.__module__)
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.network.block import effective_tip
+from blockspace.network.block import effective_tip, expire_pending, fill_block
 from blockspace.network.compilation import kernel
 
 Ranking = Callable[[npt.NDArray[Any], int], npt.NDArray[np.float64]]
@@ -37,6 +37,14 @@ def rank_by_priority_fee(pools, blocks):
     for position in range(pool.count):
         transaction = pool.transactions[pool.pending[position]]
         transaction.score = np.float64(effective_tip(transaction, base_fee))
+
+
+@kernel
+def fill_by_priority_fee(pools, blocks):
+    """Expire, rank by priority fee and fill in one call: what every block of the built-in policy does."""
+    expire_pending(pools, blocks)
+    rank_by_priority_fee(pools, blocks)
+    fill_block(pools, blocks)
 
 
 ORDERING_POLICIES: dict[str, Policy] = {"priority_fee": rank_by_priority_fee}

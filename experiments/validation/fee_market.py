@@ -406,7 +406,7 @@ def stability(quick: bool) -> list[Row]:
         )
     )
     # Uniform values alternate so widely beyond the threshold that the noise of a finite block cannot hide it.
-    transactions, blocks = (500.0, 600) if quick else (1_000.0, 3_000)
+    transactions, blocks = (1_000.0, 600) if quick else (2_000.0, 3_000)
     for elasticity, order in ((15.5, 0.0), (16.5, 1.0)):
         demand = Demand("uniform", ratio=1.0 + elasticity, transactions=transactions)
         correlation, error = autocorrelation_with_error(_log_fees(demand, blocks, seed=400), lag=100)
