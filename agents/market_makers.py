@@ -30,6 +30,9 @@ from blockspace.network.compilation import kernel
 from blockspace.network.transaction import LADDER, QUOTE, SUCCEEDED, UNFUNDED
 
 FILLS = 256
+NOBODY_QUOTES = 1.0
+"""Distance from the price that stands for an empty side of the book."""
+
 _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 _ROOT_TWO = math.sqrt(2.0)
 
@@ -140,7 +143,10 @@ class MarketMakerSettings(Settings):
     review_interval_s: float = Field(
         600.0, gt=0, le=1e6, description="seconds between reviews of the number of levels and of taking part"
     )
-    rest_s: float = Field(1800.0, gt=0, le=1e7, description="seconds that a maker stays away after it has left")
+    rest_s: float = Field(
+        1800.0, gt=0, le=1e7,
+        description="seconds that a maker stays away after it has left, unless a review interval later nobody quotes",
+    )
     look_interval_s: float = Field(
         0.005, ge=0, le=60, description="seconds between two looks at the market, when blocks come faster than that"
     )
@@ -298,7 +304,7 @@ def _adapt(row, elapsed, best_seen):
 def _best_seen(quotes, terms, price):
     """Half the distance between the best visible quotes, as a fraction of the price; a wide one if a side is empty."""
     if quotes.bid_size[0] == 0 or quotes.ask_size[0] == 0:
-        return 1.0
+        return NOBODY_QUOTES
     return max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick / price, 0.0)
 
 
@@ -439,7 +445,8 @@ def _act(row, feed, log, pool, block, outlook):
     terms = feed.terms[row.instrument]
     elapsed = _observe(row, outlook)
     _learn(row, feed, log, outlook, view)
-    _adapt(row, elapsed, _best_seen(view.quotes[row.instrument], terms, price))
+    best_seen = _best_seen(view.quotes[row.instrument], terms, price)
+    _adapt(row, elapsed, best_seen)
     if row.pending != 0:
         return
     _review(row, now)
@@ -448,7 +455,7 @@ def _act(row, feed, log, pool, block, outlook):
     if row.withdrawn != 0:
         if row.quoting != 0:
             _send_quote(row, feed, pool, block, outlook, view, 0, 10.0 * cost)
-        elif now >= row.return_at:
+        elif now >= row.return_at or (best_seen >= NOBODY_QUOTES and now >= row.next_review):
             row.withdrawn = 0
             row.next_review = now + row.review_interval
         return

@@ -1,7 +1,8 @@
 """Scenarios: what a run is made of, checked before anything runs.
 
-A scenario is a preset or a TOML file plus overrides; there is no other way in. Every setting is described, unknown ones are
-refused with the nearest known name, and every complaint is one sentence with the setting, its value and what it may be.
+A scenario is a preset or a TOML file plus overrides; there is no other way in. Every setting is described, unknown
+ones are refused with the nearest known name, and every complaint is one sentence with the setting, its value
+and what it may be.
 """
 
 import difflib
@@ -22,7 +23,13 @@ from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSetting
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.settings import GasSettings, InstrumentSettings, PriceSettings, VenueSettings
 from blockspace.network.presets import preset_names
-from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, Settings, TopologySettings
+from blockspace.network.settings import (
+    ChainSettings,
+    FeeMarketSettings,
+    MempoolSettings,
+    Settings,
+    TopologySettings,
+)
 
 
 class ScenarioError(ValueError):
@@ -66,27 +73,31 @@ class Scenario(Settings):
         smallest = max(self.gas.place, self.gas.quote + 2 * self.market_makers.levels * self.gas.quote_level)
         if self.chain.gas_limit < smallest:
             raise ValueError(
-                f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the largest "
-                "transaction of the market"
+                f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
+                "largest transaction of the market"
             )
         if self.warm_up_s >= self.duration_s:
-            raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
+            raise ValueError(
+                f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}"
+            )
         members = [self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs]
         accounts = self.topology.validators + sum(population.count for population in members)
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
-                f"validators and agents are {accounts} together; they may be {ACCOUNTS - FIRST_FREE_ACCOUNT}, one for "
-                "each account of the ledger"
+                f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
+                f"{ACCOUNTS - FIRST_FREE_ACCOUNT}, the accounts of the ledger"
             )
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
-            raise ValueError("two instruments have the same name; each must have its own")
+            raise ValueError(
+                f"the instruments are called {', '.join(names)}; each must have a name of its own"
+            )
         for instrument in self.instruments:
             ticks = self.price.initial_usd / instrument.tick_usd
             if not 100 <= ticks <= 500_000:
                 raise ValueError(
-                    f"price.initial_usd is {ticks:.0f} ticks of {instrument.name}; it must be 100 to 500000 ticks, so "
-                    "that the book has room for prices on both sides"
+                    f"price.initial_usd is {ticks:.0f} ticks of {instrument.name}; it must be 100 to 500000 "
+                    "ticks, so that the book has room for prices on both sides"
                 )
         return self
 
@@ -106,7 +117,9 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        raise ScenarioError(f"there is no preset {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
+        raise ScenarioError(
+            f"there is no preset {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}"
+        )
     return resources.files("blockspace.network.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -116,8 +129,9 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     Parameters
     ----------
     source
-        Name of a preset, or path of a TOML file: text that ends in ``.toml`` or has a slash is a path. A file may build on
-        a preset by ``extends = "NAME"``. A price file is looked for in the folder of the file that names it.
+        Name of a preset, or path of a TOML file: text that ends in ``.toml`` or has a slash is a path. A file may
+        build on a preset by ``extends = "NAME"``. A price file is looked for in the folder of the file that names
+        it.
     overrides
         Values by dotted path, such as ``{"chain.gas_limit": 60_000_000}``; items of lists by number
         (``"instruments.0.taker_fee_bps"``).
@@ -184,7 +198,7 @@ def _extend(data: dict[str, Any], origin: str) -> dict[str, Any]:
 
 
 def _locate_price_file(data: Mapping[str, Any], folder: Path) -> None:
-    """Make the path of the price file absolute, so that the scenario means the same wherever it is written down."""
+    """Make the path of the price file absolute: the scenario means the same wherever it is written down."""
     price = data.get("price")
     if isinstance(price, dict) and isinstance(price.get("file"), str) and price["file"]:
         price["file"] = str(folder / price["file"])
@@ -209,10 +223,7 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
         data["instruments"] = [{}]
     place: Any = data
     for name in names[:-1]:
-        if isinstance(place, list):
-            place = _item(place, name, path)
-        else:
-            place = place.setdefault(name, {})
+        place = _item(place, name, path) if isinstance(place, list) else place.setdefault(name, {})
         if not isinstance(place, dict | list):
             raise ScenarioError(f"the setting {path!r} does not exist: {name!r} has no parts")
     if isinstance(place, list):
@@ -222,7 +233,8 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
 
 def _item(items: list[Any], name: str, path: str) -> Any:
     if not name.isdigit() or int(name) >= len(items):
-        raise ScenarioError(f"the setting {path!r} does not exist; its list has the items 0 to {len(items) - 1}")
+        last = len(items) - 1
+        raise ScenarioError(f"the setting {path!r} does not exist; its list has the items 0 to {last}")
     return items[int(name)]
 
 
@@ -268,18 +280,20 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error" and isinstance(first["input"], Mapping | Settings):
         return f"{path}: {message}" if path else message
     shown = repr(first["input"])
-    wanted = re.sub(r"^\w+ should", "it must", message)
-    if first["type"] != "value_error" and field:
+    wanted = re.sub(r"^\w+ should", "it must", message).split(" after validation")[0]
+    if field and first["type"] != "value_error" and not first["type"].endswith(("too_long", "too_short")):
         wanted = _what_it_may_be(field) or wanted
     return f"{path} is {shown if len(shown) <= 60 else shown[:57] + '...'}; {wanted}"
 
 
 def _what_it_may_be(field: FieldInfo) -> str:
-    """Say what a field takes: its type and its range; nothing for types that Pydantic describes better."""
+    """Say what a field takes, its type and its range; nothing for what Pydantic says well enough."""
     if get_origin(field.annotation) is Literal:
         return f"it may be {' or '.join(repr(value) for value in get_args(field.annotation))}"
     if _table_in(field.annotation) is not None:
-        return "it must be a table of settings" if isinstance(field.annotation, type) else ""
+        return (
+            f"it must be a {'table' if isinstance(field.annotation, type) else 'list of tables'} of settings"
+        )
     kinds: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     if field.annotation not in kinds:
         return ""

@@ -1,12 +1,56 @@
-"""The slow, obvious twin of mempool and block building, and a check of every invariant of the fast one."""
+"""The slow, obvious twin of mempool and block building, and what their tests share."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from blockspace.network.block import SMALLEST_GAS
+from blockspace.network import mempool
+from blockspace.network.block import SMALLEST_GAS, expire_pending, fill_block
 from blockspace.network.draws import draw_bits
-from blockspace.network.mempool import NOBODY, SLOTS
+from blockspace.network.mempool import NOBODY, OUTCOMES, SLOTS
+from blockspace.network.ordering import rank_by_priority_fee
+from blockspace.network.transaction import AUTOMATIC_NONCE, NEVER
+
+
+LATENCY = (0, 5, 40)
+DEFAULTS = {
+    "sender": 1,
+    "decided": 0,
+    "expires": int(NEVER),
+    "max_fee": 100,
+    "tip": 10,
+    "gas": 21_000,
+    "bytes": 100,
+    "access": 0,
+    "independent": False,
+    "nonce": None,
+}
+
+
+def submit(pools, **fields):
+    """Submit a transaction to the fast mempool: (outcome, slot)."""
+    values = {**DEFAULTS, **fields}
+    pool = pools[0]
+    slot = int(mempool.draft(pool))
+    transaction = pool["transactions"][slot]
+    for name, value in values.items():
+        if name != "nonce" or value is not None:
+            transaction[name] = value
+    if values["nonce"] is None:
+        assert transaction["nonce"] == AUTOMATIC_NONCE
+    return OUTCOMES[mempool.submit(pool, slot)], slot
+
+
+def fill(pools, blocks, time, base_fee=0, gas_limit=30_000_000, byte_limit=10**9, rank=rank_by_priority_fee):
+    """Expire, rank and fill; the slots that were picked, in order. They stay in use until `release_block`."""
+    block = blocks[0]
+    for name, value in (("time", time), ("base_fee", base_fee), ("gas_limit", gas_limit), ("byte_limit", byte_limit)):
+        block[name] = value
+    block["latency"][: len(LATENCY)] = LATENCY
+    expire_pending(pools, blocks)
+    rank(pools, blocks)
+    fill_block(pools, blocks)
+    return block["order"][: int(block["count"])].tolist()
 
 
 @dataclass

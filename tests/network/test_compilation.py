@@ -170,7 +170,6 @@ def test_a_kernel_leaves_numbas_own_setting_alone(monkeypatch):
         return 1
 
     assert numba.config.CACHE_DIR == "somewhere else"
-    assert numba.config.CACHE_DIR == "somewhere else"
 
 
 def test_a_failing_decoration_puts_the_setting_back(monkeypatch):

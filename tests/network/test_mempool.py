@@ -5,53 +5,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from blockspace.network import mempool
-from blockspace.network.block import BLOCK, expire_pending, fill_block, release_block
+from blockspace.network.block import BLOCK, release_block
+from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_bits
-from blockspace.network.mempool import OUTCOMES, SLOTS, new_mempool
-from blockspace.network.ordering import rank_by_priority_fee
-from blockspace.network.transaction import AUTOMATIC_NONCE, NEVER
+from blockspace.network.mempool import SLOTS, new_mempool
+from blockspace.network.transaction import AUTOMATIC_NONCE
 
-from .slow_mempool import Pending, SlowMempool, check_mempool
-
-LATENCY = (0, 5, 40)
-DEFAULTS = {
-    "sender": 1,
-    "decided": 0,
-    "expires": int(NEVER),
-    "max_fee": 100,
-    "tip": 10,
-    "gas": 21_000,
-    "bytes": 100,
-    "access": 0,
-    "independent": False,
-    "nonce": None,
-}
-
-
-def submit(pools, **fields):
-    """Submit a transaction to the fast mempool: (outcome, slot)."""
-    values = {**DEFAULTS, **fields}
-    pool = pools[0]
-    slot = int(mempool.draft(pool))
-    transaction = pool["transactions"][slot]
-    for name, value in values.items():
-        if name != "nonce" or value is not None:
-            transaction[name] = value
-    if values["nonce"] is None:
-        assert transaction["nonce"] == AUTOMATIC_NONCE
-    return OUTCOMES[mempool.submit(pool, slot)], slot
-
-
-def fill(pools, blocks, time, base_fee=0, gas_limit=30_000_000, byte_limit=10**9):
-    """Expire, rank and fill; the slots that were picked, in order. They stay in use until `release_block`."""
-    block = blocks[0]
-    for name, value in (("time", time), ("base_fee", base_fee), ("gas_limit", gas_limit), ("byte_limit", byte_limit)):
-        block[name] = value
-    block["latency"][: len(LATENCY)] = LATENCY
-    expire_pending(pools, blocks)
-    rank_by_priority_fee(pools, blocks)
-    fill_block(pools, blocks)
-    return block["order"][: int(block["count"])].tolist()
+from .slow_mempool import DEFAULTS, LATENCY, Pending, SlowMempool, check_mempool, fill, submit
 
 
 def pending_fees(pools):
@@ -170,7 +130,7 @@ def test_mempool_and_block_equal_their_slow_twin_over_a_long_stress(capacity, se
     def pick(*values):
         return values[int(generator.integers(len(values)))]
 
-    for _ in range(1_500):
+    for _ in range(600):
         chance = generator.random()
         if chance < 0.9:
             independent, back = pick(True, False, False), pick(None, None, None, 0, 1, 2, 5)
@@ -298,12 +258,11 @@ def test_equal_offers_at_the_entry_fee_leave_together():
 
 def test_what_is_evicted_takes_its_followers_along():
     pools = new_mempool(8)
-    for fee in (50, 1, 50, 50):
-        submit(pools, sender=1, max_fee=fee, tip=0)
-    for _ in range(4):
-        submit(pools, sender=2, max_fee=60, tip=0)
-    assert submit(pools, sender=1, max_fee=51, tip=0)[0] == "accepted"
-    assert (nonces(pools, 1), nonces(pools, 2)) == ([0], [0, 1, 2, 3]) or nonces(pools, 1) == [0, 1]
+    for sender, fee in ((1, 50), (1, 1), (1, 50), (1, 50), (2, 60), (2, 60), (2, 60), (3, 2)):
+        submit(pools, sender=sender, max_fee=fee, tip=0)
+    assert submit(pools, sender=1, max_fee=3, tip=0)[0] == "accepted"
+    assert pending_fees(pools) == [3, 50, 60, 60, 60]
+    assert [nonces(pools, sender) for sender in (1, 2, 3)] == [[0, 1], [0, 1, 2], []]
     check_mempool(pools[0])
 
 
@@ -319,22 +278,38 @@ def test_replacing_the_cheapest_does_not_let_the_pool_outgrow_its_capacity():
     check_mempool(pools[0])
 
 
+@kernel
+def flood(pools, count):
+    """Submit `count` transactions of 97 senders at 1,009 different fees."""
+    pool = pools[0]
+    for number in range(count):
+        slot = mempool.draft(pool)
+        transaction = pool.transactions[slot]
+        transaction.sender = number % 97
+        transaction.max_fee = 1 + number % 1_009
+        transaction.tip = 1
+        transaction.expires = 1_000
+        transaction.gas = 21_000
+        transaction.bytes = 10
+        mempool.submit(pool, slot)
+
+
 def test_the_largest_pool_fills_to_the_last_slot_but_one_and_survives():
     pools, blocks = new_mempool(SLOTS - 1), np.zeros(1, BLOCK)
-    pool = pools[0]
-    for number in range(SLOTS + 500):
-        slot = mempool.draft(pool)
-        transaction = pool["transactions"][int(slot)]
-        transaction["sender"], transaction["max_fee"], transaction["tip"] = number % 97, 1 + number % 1_009, 1
-        transaction["expires"], transaction["gas"], transaction["bytes"] = 10**9, 21_000, 10
-        mempool.submit(pool, slot)
-    check_mempool(pool)
-    assert pool["count"] <= SLOTS - 1
-    assert pool["refused"] + pool["evicted"] > 0
+    flood(pools, SLOTS - 2)
+    for wanted in (SLOTS - 2, SLOTS - 1):
+        assert pools[0]["count"] == wanted
+        check_mempool(pools[0])
+        flood(pools, 1)
+    flood(pools, 2 * SLOTS)
+    check_mempool(pools[0])
+    assert pools[0]["evicted"] > 0
+    assert pools[0]["refused"] > 0
     picked = fill(pools, blocks, time=1, gas_limit=10**12)
-    check_mempool(pool, in_block=picked)
-    assert len(picked) + int(pool["count"]) + int(pool["free_count"]) == SLOTS
-    assert int(pool["count"]) == 0  # nothing is left: all can pay and all fit
+    check_mempool(pools[0], in_block=picked)
+    assert pools[0]["count"] == 0  # all can pay and all fit
+    release_block(pools, blocks)
+    assert pools[0]["free_count"] == SLOTS
 
 
 @pytest.mark.parametrize("capacity", [-1, 0, 7, SLOTS])
@@ -367,7 +342,7 @@ def test_the_order_of_equals_is_random_uniform_and_keyed():
     senders = np.arange(1, 9)
     first = np.zeros(9, int)
     orders = set()
-    for key in range(800):
+    for key in range(400):
         pools, blocks = new_mempool(8, tie_key=key), np.zeros(1, BLOCK)
         for sender in senders:
             submit(pools, sender=sender)
@@ -377,7 +352,7 @@ def test_the_order_of_equals_is_random_uniform_and_keyed():
         first[order[0]] += 1
         orders.add(order)
     assert stats.chisquare(first[1:]).pvalue > 0.001
-    assert len(orders) > 780
+    assert len(orders) > 390
 
 
 def test_the_order_of_equals_does_not_depend_on_who_submitted_first():
