@@ -1,7 +1,8 @@
-"""Arbitrageurs: they watch the external price, take quotes that have become stale, and bid for their place in the block.
+"""Arbitrageurs: they watch the external price, take quotes that have become stale, and bid for their place in the
+block.
 
-How much of an opportunity to bid is learned: a race that was lost teaches to bid more, one that was won to try with less.
-How often a try succeeds is learned too, and whoever expects the gas of the tries to exceed the profit stays away.
+How much of an opportunity to bid is learned: a race that was lost teaches to bid more, one that was won to try with
+less. How often a try succeeds is learned too, and whoever expects the gas of the tries to exceed the profit stays away.
 """
 
 import math
@@ -11,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.network.settings import Settings
 from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.network.compilation import kernel
+from blockspace.network.settings import Settings
 from blockspace.network.transaction import SUCCEEDED
 
 ARBITRAGEUR = np.dtype(
@@ -103,8 +104,18 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     tip = max(fee_worth(feed, feed.gas.place, row.bid_share * (profit - gas), price), wallet_tip(feed, view))
     max_fee = fee_worth(feed, feed.gas.place, profit, price)
     send_taking_order(
-        pool, feed, row.account, row.access, row.instrument, side, lots, limit_ticks, outlook.decision, block.time,
-        max_fee, tip,
+        pool,
+        feed,
+        row.account,
+        row.access,
+        row.instrument,
+        side,
+        lots,
+        limit_ticks,
+        outlook.decision,
+        block.time,
+        max_fee,
+        tip,
     )
     row.pending = 1
     row.sent_at = outlook.decision

@@ -1,9 +1,9 @@
 """Background users: everybody else who wants the chain's space (transfers, mints, other applications).
 
-They are why capacity is scarce. Each user arrives once, with a value per unit of gas and a patience; who sees a fee above
-the own value does not even send (balks). Arrivals are a Poisson process whose rate varies in calendar time (a stationary
-log-normal factor, and a surge when the market moves) and is drawn per user, so that two runs that differ in capacity or in
-block time meet the same users.
+They are why capacity is scarce. Each user arrives once, with a value per unit of gas and a patience; who sees a fee
+above the own value does not even send (balks). Arrivals are a Poisson process whose rate varies in calendar time (a
+stationary log-normal factor, and a surge when the market moves) and is drawn per user, so that two runs that differ in
+capacity or in block time meet the same users.
 """
 
 import math
@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.network.settings import Settings
 from blockspace.markets.feed import VIEWS, view_at, wallet_tip
 from blockspace.markets.ledger import BACKGROUND
 from blockspace.markets.price_path import CELL_NS, NODES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_bits, draw_exponential, draw_normal, draw_uniform, stream_key
+from blockspace.network.settings import Settings
 from blockspace.network.transaction import TRANSFER
 
 VALUE_LAWS = ("exponential", "uniform", "pareto", "lognormal")
@@ -69,8 +69,10 @@ class BackgroundUserSettings(Settings):
         "lognormal", description="law of the users' value per unit of gas"
     )
     value_gwei: float = Field(
-        20.0, gt=0, le=1e6,
-        description="value in gwei per gas: mean (exponential), maximum (uniform), minimum (pareto) or median (lognormal)",
+        20.0,
+        gt=0,
+        le=1e6,
+        description="gwei per gas: mean (exponential), maximum (uniform), minimum (pareto) or median (lognormal)",
     )
     value_shape: float = Field(
         1.0, gt=0, le=20, description="tail exponent (pareto) or standard deviation of log value (lognormal)"
@@ -81,7 +83,9 @@ class BackgroundUserSettings(Settings):
     burst_sd: float = Field(0.3, ge=0, le=3, description="stationary standard deviation of log demand")
     burst_half_life_s: float = Field(300.0, gt=0, le=1e7, description="half-life of a burst of demand, seconds")
     surge: float = Field(
-        0.5, ge=0, le=100,
+        0.5,
+        ge=0,
+        le=100,
         description="extra demand, as a share, for each standard deviation by which the last minute's move exceeds one",
     )
 
@@ -169,7 +173,9 @@ def _arrive(demand, feed, pool, block, arrival):
     transaction.gas = np.uint32(min(max(gas, 21_000.0), LARGEST_GAS))
     transaction.bytes = np.uint32(demand.bytes)
     if demand.patience > 0.0:
-        transaction.expires = arrival + np.int64(min(demand.patience * draw_exponential(demand.key, user, _PATIENCE), 1e18))
+        transaction.expires = arrival + np.int64(
+            min(demand.patience * draw_exponential(demand.key, user, _PATIENCE), 1e18)
+        )
     else:
         transaction.expires = block.time
     mempool.submit(pool, slot)

@@ -1,12 +1,12 @@
 """Market makers: they quote both sides around the external price and learn from what their trades really earned.
 
-A maker is told no spread. It starts wide and marks every fill against the external price a little later. What its trades
-earned less than the half-spread at which it quoted them, and the gas that it spent, are its costs per unit traded; it moves
-its half-spread towards them. Trades that earn more are a reason to quote tighter and win more, trades that lose are a reason
-to quote wider, and price priority does the rest, since the flow goes to whoever is tighter. The distance of its further
-levels is learned in the same way from the trades that reached them; the number of levels, and whether to take part at all,
-are reviewed every so often on what they earned after gas. Who gets no trades moves up to the best that it sees, and then
-inside, until trades come.
+A maker is told no spread. It starts wide and marks every fill against the external price a little later. What its
+trades earned less than the half-spread at which it quoted them, and the gas that it spent, are its costs per unit
+traded; it moves its half-spread towards them. Trades that earn more are a reason to quote tighter and win more, trades
+that lose are a reason to quote wider, and price priority does the rest, since the flow goes to whoever is tighter. The
+distance of its further levels is learned in the same way from the trades that reached them; the number of levels, and
+whether to take part at all, are reviewed every so often on what they earned after gas. Who gets no trades moves up to
+the best that it sees, and then inside, until trades come.
 
 A quote is replaced when that is worth its gas: when the expected loss to those who take stale quotes until the next
 chance, plus the revenue forgone for want of size or at the wrong distance, exceed it. The maker expects that what is
@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.network.settings import Settings
 from blockspace.agents.taker import fee_worth, gas_cost_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.trade_log import TRADES
 from blockspace.markets.venue import HANDLES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
+from blockspace.network.settings import Settings
 from blockspace.network.transaction import LADDER, QUOTE, SUCCEEDED, UNFUNDED
 
 FILLS = 256
@@ -37,8 +37,15 @@ _ROOT_TWO_PI = math.sqrt(2.0 * math.pi)
 _ROOT_TWO = math.sqrt(2.0)
 
 FILL = np.dtype(
-    [("time", "i8"), ("price", "f8"), ("lots", "i8"), ("side", "i8"), ("level", "i8"), ("fee", "f8"),
-     ("half_spread", "f8")],
+    [
+        ("time", "i8"),
+        ("price", "f8"),
+        ("lots", "i8"),
+        ("side", "i8"),
+        ("level", "i8"),
+        ("fee", "f8"),
+        ("half_spread", "f8"),
+    ],
     align=True,
 )
 """A trade of the maker's that waits to be marked; side +1: the maker bought; price and fee in dollars."""
@@ -125,7 +132,10 @@ class MarketMakerSettings(Settings):
     unit_size: float = Field(2.0, gt=0, le=1e6, description="size of one level, units of the underlying")
     levels: int = Field(LADDER, ge=1, le=LADDER, description="levels per side that a maker may have at the most")
     position_limit: float = Field(
-        400.0, gt=0, le=1e8, description="position beyond which only the reducing side is quoted, units of the underlying"
+        400.0,
+        gt=0,
+        le=1e8,
+        description="position beyond which only the reducing side is quoted, units of the underlying",
     )
     inventory_aversion: float = Field(
         1.0, ge=0, le=10, description="shift of the quotes at the position limit, in half-spreads"
@@ -144,7 +154,9 @@ class MarketMakerSettings(Settings):
         600.0, gt=0, le=1e6, description="seconds between reviews of the number of levels and of taking part"
     )
     rest_s: float = Field(
-        1800.0, gt=0, le=1e7,
+        1800.0,
+        gt=0,
+        le=1e7,
         description="seconds that a maker stays away after it has left, unless a review interval later nobody quotes",
     )
     look_interval_s: float = Field(

@@ -1,8 +1,8 @@
 """Agents as Mesa sees them.
 
-The built-in kinds live as rows of one array per population, on which one kernel acts for all of them; their Mesa agents are
-thin views on a row. An agent of the user's own is a :class:`Trader` with an ``act`` method in plain Python: it goes through
-the same mempool, sees through the same feed, and is bound by the same latency.
+The built-in kinds live as rows of one array per population, on which one kernel acts for all of them; their Mesa agents
+are thin views on a row. An agent of the user's own is a :class:`Trader` with an ``act`` method in plain Python: it goes
+through the same mempool, sees through the same feed, and is bound by the same latency.
 """
 
 from typing import Any, ClassVar
@@ -87,8 +87,8 @@ class Proposer(Member):
 class Trader(mesa.Agent):
     """Base of agents written in plain Python.
 
-    Subclasses override :meth:`act`, which is called once a block, at the last moment at which a decision of theirs can still
-    make that block. What they see is what could have reached them by then.
+    Subclasses override :meth:`act`, which is called once a block, at the last moment at which a decision of theirs can
+    still make that block. What they see is what could have reached them by then.
 
     Parameters
     ----------
@@ -218,7 +218,12 @@ class Trader(mesa.Agent):
     ) -> str:
         """Give the order in a slot another price (dollars) and size (units of the underlying)."""
         return self._send(
-            REPLACE, slot, instrument, max_fee, tip, 60.0,
+            REPLACE,
+            slot,
+            instrument,
+            max_fee,
+            tip,
+            60.0,
             price=round(price_usd / self.world.tick_usd(instrument)),
             size=round(size / self.world.lot_size(instrument)),
         )

@@ -1,8 +1,9 @@
 """Traders who take liquidity: noise traders with private values, and informed traders with a signal.
 
-Each wakes at random moments of its own (a Poisson process drawn per trader), looks at what is visible from where it sits,
-and trades only if the whole cost (spread, impact, fee and gas) is below what the trade is worth to it. Noise traders
-have a private value and no opinion; informed traders know something of where the external price will be a little later.
+Each wakes at random moments of its own (a Poisson process drawn per trader), looks at what is visible from where it
+sits, and trades only if the whole cost (spread, impact, fee and gas) is below what the trade is worth to it. Noise
+traders have a private value and no opinion; informed traders know something of where the external price will be a
+little later.
 """
 
 import math
@@ -12,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.network.settings import Settings
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, view_at, wallet_tip
 from blockspace.markets.price_path import CELL_BITS, NODES, price_at
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, draw_normal, draw_uniform, stream_key
+from blockspace.network.settings import Settings
 
 TRADER = np.dtype(
     [
@@ -57,7 +58,9 @@ class NoiseTraderSettings(Settings):
     value_bps: float = Field(
         25.0, gt=0, le=1e5, description="mean private value of a trade, basis points of its notional (exponential)"
     )
-    patience_s: float = Field(30.0, gt=0, le=1e6, description="seconds after which an order that is not included lapses")
+    patience_s: float = Field(
+        30.0, gt=0, le=1e6, description="seconds after which an order that is not included lapses"
+    )
 
 
 class InformedTraderSettings(Settings):
@@ -71,7 +74,9 @@ class InformedTraderSettings(Settings):
     noise: float = Field(
         2.0, ge=0, le=1e3, description="standard deviation of the signal's error, in standard deviations of the move"
     )
-    patience_s: float = Field(30.0, gt=0, le=1e6, description="seconds after which an order that is not included lapses")
+    patience_s: float = Field(
+        30.0, gt=0, le=1e6, description="seconds after which an order that is not included lapses"
+    )
 
 
 def new_traders(
@@ -134,8 +139,18 @@ def _trade_if_worth_it(row, feed, pool, time, external_price, side, size, value)
     surplus = (value - paid) * filled * terms.lot_size * external_price
     max_fee = max(fee_worth(feed, feed.gas.place, surplus, external_price), view.base_fee + tip)
     send_taking_order(
-        pool, feed, row.account, row.access, row.instrument, side, size, limit_ticks, time, time + row.patience,
-        max_fee, tip,
+        pool,
+        feed,
+        row.account,
+        row.access,
+        row.instrument,
+        side,
+        size,
+        limit_ticks,
+        time,
+        time + row.patience,
+        max_fee,
+        tip,
     )
     row.sent += 1
 

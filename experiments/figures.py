@@ -9,9 +9,10 @@ from pathlib import Path
 import matplotlib
 import matplotlib.style
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from blockspace.experiments.results import Results, write_whole
 
@@ -41,15 +42,21 @@ class Panel:
         What it shows.
     log
         Whether the vertical axis is logarithmic.
+    floor
+        Lower end of a logarithmic axis, where what is smaller does not matter.
     ordered
         Whether the curves are steps of one scale (distances, sizes): their colours are, too.
+    points
+        Points to be shown; by default all.
     """
 
     title: str
     unit: str
     curves: tuple[Curve, ...]
     log: bool = False
+    floor: float = 0.0
     ordered: bool = False
+    points: Sequence[str] | None = None
 
 
 def draw_page(
@@ -59,6 +66,7 @@ def draw_page(
     x_label: str,
     panels: Sequence[Panel],
     marks: Mapping[str, float] | None = None,
+    note: str = "",
 ) -> Figure:
     """Draw panels over a shared logarithmic axis.
 
@@ -74,41 +82,66 @@ def draw_page(
         Filled in row by row.
     marks
         Values to be marked by a vertical line, by what they are.
+    note
+        What else must be known to read the page.
     """
     rows = -(-len(panels) // COLUMNS)
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(COLUMNS * PANEL_INCHES[0], rows * PANEL_INCHES[1] + 0.6), layout="constrained")
-        axes = figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat
+        axes = list(figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat)
         for number, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
             _draw_panel(axis, results, x, panel)
             axis.set_title(f"{string.ascii_lowercase[number]}  {panel.title}")
             _draw_marks(axis, marks or {}, named=number == 0)
             axis.tick_params(labelbottom=number >= len(panels) - COLUMNS)
-        for axis in list(axes)[len(panels) :]:
+        for axis in axes[len(panels) :]:
             axis.set_visible(False)
         seeds = len(results.study["seeds"])
         figure.suptitle(title)
-        figure.supxlabel(f"{x_label}\nmean and 95 % confidence band over {seeds} seeds", fontsize="medium")
+        figure.supxlabel(f"{x_label}\n\nMeans over {seeds} seeds with 95 % confidence bands. {note}", fontsize="medium")
     return figure
 
 
 def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(panel.curves)))
+    extent = []
     for number, curve in enumerate(panel.curves):
         rows = results.curve(curve.measure)
+        if panel.points is not None:
+            rows = rows.loc[[point for point in rows.index if point in panel.points]]
         colour = {"color": colours[number]} if panel.ordered else {}
         mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
         (line,) = axis.plot(rows[x], mean, label=curve.label, **colour)
+        if panel.log:
+            low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
         axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+        extent.append(mean)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlim(_room(results.table[x].to_numpy(float), log=True, share=0.04))
     if panel.log:
-        axis.set_yscale("log", nonpositive="mask")
-        axis.yaxis.set_major_locator(LogLocator(numticks=7))
+        axis.set_yscale("log")
         axis.yaxis.set_minor_formatter(NullFormatter())
+    # Means decide what is shown: where a market hardly exists, the bands alone would fill the panel.
+    means = np.concatenate(extent)
+    means = means[means > panel.floor] if panel.log else means[~np.isnan(means)]
+    if len(means):
+        axis.set_ylim(_room(means, log=panel.log, share=0.12))
+        if not panel.log and (means >= 0).all():
+            axis.set_ylim(bottom=0.0)
     axis.set_ylabel(panel.unit)
-    axis.legend(ncols=2 if len(panel.curves) > 3 else 1)
+    axis.legend(ncols=2 if len(panel.curves) > 3 else 1).set_in_layout(False)
+
+
+def _room(values: npt.NDArray[np.float64], *, log: bool, share: float) -> tuple[float, float]:
+    """Ends of an axis that shows all values, with a share of their range to spare on both sides."""
+    low, high = float(values.min()), float(values.max())
+    if log:
+        spare = max(high / low, 1.5) ** share
+        return low / spare, high * spare
+    spare = share * ((high - low) or abs(high) or 1.0)
+    return low - spare, high + spare
 
 
 def _draw_marks(axis: Axes, marks: Mapping[str, float], *, named: bool) -> None:

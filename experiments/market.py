@@ -61,9 +61,7 @@ class Market(mesa.Model):
     5
     """
 
-    def __init__(
-        self, scenario: Scenario | Sequence[Scenario], seed: int = 0, tapes: str | Path = "memory"
-    ) -> None:
+    def __init__(self, scenario: Scenario | Sequence[Scenario], seed: int = 0, tapes: str | Path = "memory") -> None:
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it may be 0 to 2^63 - 1")
         super().__init__(rng=int(seed))
@@ -71,7 +69,13 @@ class Market(mesa.Model):
         self.seed = int(seed)
         self.path, self.notes = price_path(scenarios, seed)
         self.worlds = [
-            World(one, self.path, seed, self, Path(tapes) / one.name if len(scenarios) > 1 and tapes not in ("memory", "none") else tapes)
+            World(
+                one,
+                self.path,
+                seed,
+                self,
+                Path(tapes) / one.name if len(scenarios) > 1 and tapes not in ("memory", "none") else tapes,
+            )
             for one in scenarios
         ]
         # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
@@ -107,7 +111,8 @@ class Market(mesa.Model):
         return self.worlds[world].records.transactions()
 
     def ledger(self, world: int = 0) -> pd.DataFrame:
-        """One row per account: cash, ether, positions, role. Every column sums to zero; ether as exact integers of wei."""
+        """One row per account: cash, ether, positions, role. Every column sums to zero; ether as exact integers of wei.
+        """
         chosen = self.worlds[world]
         ledger = chosen.venues[0]["ledger"]
         accounts = ledger["accounts"][: int(ledger["count"])]
@@ -118,7 +123,9 @@ class Market(mesa.Model):
             {
                 "role": names,
                 "cash_micro_usd": accounts["cash"],
-                "ether_wei": [int(gwei) * 10**9 + int(wei) for gwei, wei in zip(accounts["gwei"], accounts["wei"], strict=True)],
+                "ether_wei": [
+                    int(gwei) * 10**9 + int(wei) for gwei, wei in zip(accounts["gwei"], accounts["wei"], strict=True)
+                ],
             }
         )
         frame.index.name = "account"
@@ -140,7 +147,8 @@ class Market(mesa.Model):
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
             if wrong:
                 raise RuntimeError(
-                    f"the ledger of {world.scenario.name} does not sum to zero after block {world.chain.number}: {wrong}"
+                    f"the ledger of {world.scenario.name} does not sum to zero after block {world.chain.number}: "
+                    f"{wrong}"
                 )
 
     def fingerprint(self) -> str:

@@ -16,8 +16,8 @@ COARSEST_NS = 1 << 25
 def price_path(scenarios: Sequence[Scenario], seed: int) -> tuple[PricePath, list[str]]:
     """External price of a run, and what the user should be told about it.
 
-    The resolution follows the fastest chain. Lévy's construction makes a coarser path agree with a finer one wherever both
-    look, so that runs with other block times still see the same price.
+    The resolution follows the fastest chain. Lévy's construction makes a coarser path agree with a finer one
+    wherever both look, so that runs with other block times still see the same price.
 
     Raises
     ------
@@ -62,8 +62,12 @@ def _table(scenario: Scenario, seed: int) -> tuple[PriceSource, list[str]]:
     price = scenario.price
     times_s, prices, note = read_price_file(price.file, price.time_column, price.price_column)
     table = PriceTable(times_s, prices, seed, name=price.file)
-    if scenario.duration_s > table.last_time_s:
+    longest_s = table.last_time_s - scenario.look_ahead_s - 1.0
+    if scenario.duration_s > longest_s:
         raise ValueError(
-            f"{price.file} ends after {table.last_time_s:g} s; duration_s is {scenario.duration_s:g} and may not exceed that"
+            f"duration_s is {scenario.duration_s:g}; it must be at most {longest_s:g}, since {price.file} "
+            f"ends after {table.last_time_s:g} s and agents and marks look ahead"
         )
+    for word, value in (("lowest", prices.min()), ("highest", prices.max())):
+        scenario.require_ticks(f"the {word} price of {price.file}", float(value))
     return table, [note] if times_s[1] - times_s[0] > scenario.chain.block_time_s else []

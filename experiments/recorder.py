@@ -1,7 +1,7 @@
 """What is measured, block by block, in one kernel over preallocated rows.
 
-A row of ``BLOCK_ROW`` describes a block, a row of ``MARKET_ROW`` an instrument after it. What needs the single transaction
-(delays, costs of orders by size, gas by role, the fingerprint) is summed up in a ``METER`` as it happens.
+A row of ``BLOCK_ROW`` describes a block, a row of ``MARKET_ROW`` an instrument after it. What needs the single
+transaction (delays, costs of orders by size, gas by role, the fingerprint) is summed up in a ``METER`` as it happens.
 """
 
 import math
@@ -15,7 +15,6 @@ from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import FAILED, KINDS, PLACE, TRANSFER, UNFUNDED
-
 
 ROLES = ("system", "background", "producer", "maker", "noise", "informed", "arbitrageur", "own")
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(len(ROLES))
@@ -254,8 +253,14 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             if transaction.kind == PLACE and role == NOISE:
                 instrument = venue.instruments[transaction.instrument]
                 _measure_order(
-                    meter, log, transaction, next_trade, base_usd + tip_usd, path,
-                    instrument.tick_lot_value * 1e-6, instrument.lot_size,
+                    meter,
+                    log,
+                    transaction,
+                    next_trade,
+                    base_usd + tip_usd,
+                    path,
+                    instrument.tick_lot_value * 1e-6,
+                    instrument.lot_size,
                 )
             lots = 0
             while lots < transaction.filled and next_trade < log.count:
@@ -355,7 +360,8 @@ def _depth(book, mid, distance_bps, value, both):
 
 @kernel
 def _slippage(book, mid, notional, value, both):
-    """Cost against mid of a market order of ``notional`` dollars, the mean of both sides; NaN if the book is too thin."""
+    """Cost against mid of a market order of ``notional`` dollars, the mean of both sides; NaN if the book is too thin.
+    """
     if not both:
         return math.nan
     size = np.int64(max(notional / (mid * value), 1.0))

@@ -112,8 +112,16 @@ class Records:
         if self._at_warm_up is None and blocks["time"][0] > self._warm_up_ns:
             self._at_warm_up = {name: self.meters[0][name].copy() for name in CUMULATIVE}
         record(
-            self._block_rows, self._market_rows, self._index, self.meters, venues, self._logs, self._pools, blocks,
-            paths, gas_token_price,
+            self._block_rows,
+            self._market_rows,
+            self._index,
+            self.meters,
+            venues,
+            self._logs,
+            self._pools,
+            blocks,
+            paths,
+            gas_token_price,
         )
         self._index += 1
         if self._index == CHUNK:

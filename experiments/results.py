@@ -38,7 +38,6 @@ from scipy import stats
 from blockspace.experiments.scenario import Scenario, load_scenario
 
 CONFIDENCE = 0.95
-SETTLED_SHARE = 0.1
 NOT_MEASURES = ("point", "seed", "fingerprint", "error")
 LIBRARIES = ("blockspace", "numpy", "numba", "mesa", "networkx", "pandas", "scipy", "pydantic", "joblib")
 
@@ -190,73 +189,6 @@ class Results:
         curve = self.curve(measure)
         return [point for point in curve.index if 2 * curve["seeds"][point] >= len(self.study["seeds"])]
 
-    def settles_at(self, measure: str) -> str | None:
-        """First point from which on the mean stays within a tenth of the whole change of its last value.
-
-        None if that is the last point alone: then nothing has settled.
-        """
-        points = self.measurable(measure)
-        means = self.curve(measure)["mean"].loc[points]
-        if len(means) < 3:
-            return None
-        outside = np.abs(means - means.iloc[-1]) > SETTLED_SHARE * np.abs(means.iloc[0] - means.iloc[-1])
-        first = int(np.flatnonzero(outside)[-1]) + 1 if outside.any() else 0
-        return points[first] if first < len(points) - 1 else None
-
-
-def describe_change(results: Results, measure: str, what: str, unit: str) -> str:
-    """One sentence on how a measure moves from the first to the last point, with its paired interval.
-
-    Parameters
-    ----------
-    measure
-        Name of the measure.
-    what, unit
-        What it is called in the sentence (a singular), and its unit.
-    """
-    points = results.measurable(measure)
-    if len(points) < 2:
-        return f"{what} cannot be compared: it was measurable at {len(points)} of {len(results.points)} points."
-    first, last = points[0], points[-1]
-    means = results.curve(measure)["mean"]
-    apart = results.difference(measure, first, last)
-    unit = f" {unit}" if unit else ""
-    ends = f"{format_number(means[first])}{unit} at {first} and {format_number(means[last])}{unit} at {last}"
-    interval = f"paired difference {format_number(apart.mean)}, 95 % interval {format_interval(apart)}"
-    if not apart.is_clear:
-        return f"{what} does not differ clearly between the ends of the sweep: {ends} ({interval})."
-    peak, trough = means[points].idxmax(), means[points].idxmin()
-    verb = "rises" if apart.mean > 0 else "falls"
-    sentence = f"{what} {verb}: {ends} ({interval})"
-    span = abs(means[last] - means[first])
-    # A turn counts as one if it is clear against the nearer end and large against the change itself.
-    for turn, word in ((peak, "highest"), (trough, "lowest")):
-        beyond = min(abs(means[turn] - means[first]), abs(means[turn] - means[last]))
-        nearer = min((first, last), key=lambda end: abs(means[turn] - means[end]))
-        if beyond > SETTLED_SHARE * span and results.difference(measure, nearer, turn).is_clear:
-            sentence += f"; not in one direction: it is {word} at {turn}, {format_number(means[turn])}{unit}"
-    settled = results.settles_at(measure)
-    if settled == first:
-        return sentence + "."
-    if settled is None:
-        return sentence + "; it has not settled by the end."
-    return sentence + f"; from {settled} on it stays within a tenth of that change."
-
-
-def format_number(value: float) -> str:
-    """A number for people: three significant digits, no exponent where it can be avoided."""
-    if np.isnan(value):
-        return "–"
-    size = abs(value)
-    if size >= 1e6 or 0 < size < 1e-4:
-        return f"{value:.2e}"
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.3g}"
-
-
-def format_interval(value: Estimate) -> str:
-    """The ends of an interval, for people."""
-    return f"{format_number(value.low)} to {format_number(value.high)}"
-
 
 # The folder.
 
@@ -294,16 +226,13 @@ def _toml_table(settings: BaseModel, path: str) -> list[str]:
     return lines + tables
 
 
-def write_results(
-    folder: Path, study: Mapping[str, Any], scenario: Scenario, runs: pd.DataFrame
-) -> Results:
-    """Write study, runs and table of a study and return them; figures, findings and manifest are for the caller."""
+def write_results(folder: Path, study: Mapping[str, Any], runs: pd.DataFrame) -> None:
+    """Write what a study is, its runs and its table; scenario, figures and the rest are written elsewhere."""
     swept = list(study["points"][0]["values"])
     table = tabulate(runs, swept, study["reference"])
     write_whole(folder / "study.json", json.dumps(study, indent=2, ensure_ascii=False) + "\n")
     write_whole(folder / "runs.parquet", runs.to_parquet(index=False))
     write_whole(folder / "table.csv", table.to_csv(index=False))
-    return Results(folder, dict(study), scenario, runs, table)
 
 
 def load_results(folder: str | Path) -> Results:
@@ -316,9 +245,7 @@ def load_results(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     missing = [
-        name
-        for name in ("scenario.toml", "study.json", "runs.parquet", "table.csv")
-        if not (folder / name).is_file()
+        name for name in ("scenario.toml", "study.json", "runs.parquet", "table.csv") if not (folder / name).is_file()
     ]
     if missing:
         raise ValueError(f"{folder} holds no finished study: {' and '.join(missing)} cannot be found")
@@ -350,9 +277,7 @@ def changed_files(folder: str | Path) -> list[str]:
     folder = Path(folder)
     expected = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["sha256"]
     return [
-        name
-        for name, digest in expected.items()
-        if not (folder / name).is_file() or _sha256(folder / name) != digest
+        name for name, digest in expected.items() if not (folder / name).is_file() or _sha256(folder / name) != digest
     ]
 
 

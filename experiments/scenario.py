@@ -1,8 +1,8 @@
 """Scenarios: what a run is made of, checked before anything runs.
 
-A scenario is a preset or a TOML file plus overrides; there is no other way in. Every setting is described, unknown
-ones are refused with the nearest known name, and every complaint is one sentence with the setting, its value
-and what it may be.
+A scenario is a preset or a TOML file plus overrides; there is no other way in. Every setting is described,
+unknown ones are refused with the nearest known name, and every complaint is one sentence with the setting,
+its value and what it may be.
 """
 
 import difflib
@@ -30,6 +30,9 @@ from blockspace.network.settings import (
     Settings,
     TopologySettings,
 )
+
+FEWEST_TICKS, MOST_TICKS = 100, 500_000
+"""Prices in ticks between which a book has room on both sides."""
 
 
 class ScenarioError(ValueError):
@@ -92,14 +95,30 @@ class Scenario(Settings):
             raise ValueError(
                 f"the instruments are called {', '.join(names)}; each must have a name of its own"
             )
-        for instrument in self.instruments:
-            ticks = self.price.initial_usd / instrument.tick_usd
-            if not 100 <= ticks <= 500_000:
-                raise ValueError(
-                    f"price.initial_usd is {ticks:.0f} ticks of {instrument.name}; it must be 100 to 500000 "
-                    "ticks, so that the book has room for prices on both sides"
-                )
+        if self.price.source != "file":
+            self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
+
+    def require_ticks(self, what: str, price_usd: float) -> None:
+        """Refuse a price for which the book of an instrument has no room on one side.
+
+        Raises
+        ------
+        ValueError
+            With ``what`` in the sentence.
+        """
+        for instrument in self.instruments:
+            ticks = price_usd / instrument.tick_usd
+            if not FEWEST_TICKS <= ticks <= MOST_TICKS:
+                raise ValueError(
+                    f"{what} is {price_usd:g} dollars or {ticks:.0f} ticks of {instrument.name}; it must be "
+                    f"{FEWEST_TICKS} to {MOST_TICKS} ticks of {instrument.tick_usd:g} dollars"
+                )
+
+    @property
+    def look_ahead_s(self) -> float:
+        """Seconds beyond a block for which the external price must be known, for marks and for signals."""
+        return 12.0 + (self.informed_traders.horizon_s if self.informed_traders.count else 0.0)
 
     @property
     def gas_per_second(self) -> float:
@@ -129,9 +148,9 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     Parameters
     ----------
     source
-        Name of a preset, or path of a TOML file: text that ends in ``.toml`` or has a slash is a path. A file may
-        build on a preset by ``extends = "NAME"``. A price file is looked for in the folder of the file that names
-        it.
+        Name of a preset, or path of a TOML file: text that ends in ``.toml`` or has a slash is a path. A file
+        may build on a preset by ``extends = "NAME"``. A price file is looked for in the folder of the file
+        that names it.
     overrides
         Values by dotted path, such as ``{"chain.gas_limit": 60_000_000}``; items of lists by number
         (``"instruments.0.taker_fee_bps"``).

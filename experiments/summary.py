@@ -48,8 +48,8 @@ def summarise(world: "World") -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain numbers by name; NaN where there was nothing to measure. Measures of the market carry the instrument's name
-        as a prefix if there are several instruments.
+        Plain numbers by name; NaN where there was nothing to measure. Measures of the market carry the instrument's
+        name as a prefix if there are several instruments.
     """
     records, scenario = world.records, world.scenario
     rows = records.block_rows()

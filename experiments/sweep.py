@@ -1,8 +1,9 @@
 """Sweeps: one scenario at several points, with the same seeds at each, on every core.
 
-Each finished run is kept in a file of its own whose name holds a hash of all that the run depends on: the whole scenario,
-the seed, and the source of the simulator. The same command therefore continues where it was stopped, a larger sweep
-makes use of what a smaller one has done, and a result of other settings or of older code is never taken for a new one.
+Each finished run is kept in a file of its own whose name holds a hash of all that the run depends on: the whole
+scenario, the seed, and the source of the simulator. The same command therefore continues where it was stopped, a
+larger sweep makes use of what a smaller one has done, and a result of other settings or of older code is never
+taken for a new one.
 
 The processes are joblib's: on one machine its own, on a cluster those of the backend that the caller has chosen with
 :func:`joblib.parallel_config`.
@@ -128,9 +129,7 @@ class _Run:
             return False
 
 
-def run_sweep(
-    sweep: Sweep, folder: str | Path, jobs: int | None = None, progress: bool | None = None
-) -> pd.DataFrame:
+def run_sweep(sweep: Sweep, folder: str | Path, jobs: int | None = None, progress: bool | None = None) -> pd.DataFrame:
     """Make every run of a sweep that has not been made yet.
 
     Parameters
@@ -219,8 +218,8 @@ def _identity(scenario: Scenario, seed: int) -> str:
 def _make(waiting: list[_Run], jobs: int, bar: "tqdm[Any]") -> None:
     """Make the runs and record each as it comes back.
 
-    A process that dies, for want of memory say, takes the pool of processes with it: what is left is handed out to a new
-    one, and a run that is left over every time is recorded as failed.
+    A process that dies, for want of memory say, takes the pool of processes with it: what is left is handed out
+    to a new one, and a run that is left over every time is recorded as failed.
     """
     for _ in range(ATTEMPTS):
         left = list(waiting)

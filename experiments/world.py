@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
@@ -29,9 +28,6 @@ from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import stream_key
 from blockspace.network.transaction import CANCEL, PLACE, REPLACE
-
-LOOK_AHEAD_NS = 12 * NS
-"""How far beyond the block the external price must be known: the realised spread looks ten seconds on."""
 
 PHASES = (
     ("extend the external price", "_extend_price"),
@@ -84,8 +80,7 @@ class World:
         self._publish_terms()
         self.records = Records(scenario, self.chain.pools, self.logs, tapes)
         self._settle_in(seed)
-        horizon = scenario.informed_traders.horizon_s if scenario.informed_traders.count else 0.0
-        self._look_ahead_ns = LOOK_AHEAD_NS + int(horizon * NS)
+        self._look_ahead_ns = int(scenario.look_ahead_s * NS)
         path.extend(self._look_ahead_ns)
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
         self.feeds[0]["views"][0]["visible"] = 0
@@ -140,13 +135,13 @@ class World:
             roles[account] = ROLES.index("producer")
         producers["stake_share"] = self.chain.stake
         self.chain.producers["account"] = producers["account"]
-        self.chain.blocks[0]["base_fee_account"] = BURNED if self.chain.fee_rule.burns_base_fee else producers["account"][0]
+        self.chain.blocks[0]["base_fee_account"] = (
+            BURNED if self.chain.fee_rule.burns_base_fee else producers["account"][0]
+        )
         lot_size = scenario.instruments[0].lot_size
 
         makers, arbitrageurs = scenario.market_makers, scenario.arbitrageurs
-        self.makers = new_market_makers(
-            makers, *self._places("maker", makers.count, makers.colocated, seed), lot_size
-        )
+        self.makers = new_market_makers(makers, *self._places("maker", makers.count, makers.colocated, seed), lot_size)
         self.noise = new_traders(
             scenario.noise_traders, *self._places("noise", scenario.noise_traders.count, False, seed), lot_size, seed
         )
@@ -177,9 +172,7 @@ class World:
         """Access points that are open to all: every one but the last, which is next to the first validator."""
         return len(self.chain.access_points) - 1
 
-    def _places(
-        self, kind: str, count: int, colocated: bool, seed: int
-    ) -> tuple[list[int], list[int], list[int]]:
+    def _places(self, kind: str, count: int, colocated: bool, seed: int) -> tuple[list[int], list[int], list[int]]:
         """Accounts, access points and instruments of the members of a population."""
         generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
         accounts = [self.open_agent_account(kind) for _ in range(count)]

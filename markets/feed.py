@@ -1,11 +1,11 @@
 """What can be seen, from where, and when: the only door through which agents look at chain and market.
 
-After each block the venue publishes a view: fees, top of the books, marks. It becomes visible at an access point once the
-block has travelled there. An agent that decides at some time gets the newest view that could have reached it by then, and
-trades of the blocks up to that view; nothing later is within its reach (no look-ahead, by construction).
+After each block the venue publishes a view: fees, top of the books, marks. It becomes visible at an access point once
+the block has travelled there. An agent that decides at some time gets the newest view that could have reached it by
+then, and trades of the blocks up to that view; nothing later is within its reach (no look-ahead, by construction).
 
-Just before a block is built, :func:`survey` works out for each access point the last moment at which a decision can still
-make the block, and what is visible at that moment: the ``outlook`` of the access point.
+Just before a block is built, :func:`survey` works out for each access point the last moment at which a decision can
+still make the block, and what is visible at that moment: the ``outlook`` of the access point.
 """
 
 from typing import Any

@@ -85,7 +85,9 @@ def can_pay_gas(ledger, account, gas, price):
     return holder.gwei > gwei or (holder.gwei == gwei and holder.wei >= wei % WEI_PER_GWEI)
 
 
-def open_account(ledger: npt.NDArray[Any], cash_usd: float = 0.0, ether: float = 0.0, lots: tuple[int, ...] = ()) -> int:
+def open_account(
+    ledger: npt.NDArray[Any], cash_usd: float = 0.0, ether: float = 0.0, lots: tuple[int, ...] = ()
+) -> int:
     """Open an account and endow it from GENESIS.
 
     Parameters

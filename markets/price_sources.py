@@ -258,9 +258,7 @@ def check_table(times_s: npt.NDArray[np.float64], prices: npt.NDArray[np.float64
     )
 
 
-def local_variance(
-    times_s: npt.NDArray[np.float64], prices: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def local_variance(times_s: npt.NDArray[np.float64], prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Variance of the log price per second, in each interval between two neighbouring bars.
 
     The median of :math:`|r| / \\sqrt{\\Delta t}` over the interval and the five on either side, divided by
@@ -356,9 +354,7 @@ class PriceTable:
         Time of the last bar, in seconds.
     """
 
-    def __init__(
-        self, times_s: npt.ArrayLike, prices: npt.ArrayLike, seed: int, name: str = "The table"
-    ) -> None:
+    def __init__(self, times_s: npt.ArrayLike, prices: npt.ArrayLike, seed: int, name: str = "The table") -> None:
         times = np.asarray(times_s, np.float64)
         values = np.asarray(prices, np.float64)
         check_table(times, values, name)

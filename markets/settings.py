@@ -20,7 +20,9 @@ class PriceSettings(Settings):
     volatility_of_volatility_per_sqrt_day: float = Field(
         0.0, ge=0, le=20, description="volatility of the log volatility, per square-root day; 0 keeps it constant"
     )
-    volatility_half_life_s: float = Field(21_600.0, gt=0, le=1e8, description="half-life of a burst of volatility, seconds")
+    volatility_half_life_s: float = Field(
+        21_600.0, gt=0, le=1e8, description="half-life of a burst of volatility, seconds"
+    )
     jumps_per_day: float = Field(0.0, ge=0, le=1e6, description="jumps of the price per day")
     jump_mean_bps: float = Field(20.0, gt=0, le=5_000, description="mean absolute size of a jump, basis points")
     jump_law: Literal["exponential", "normal"] = Field("exponential", description="law of the jumps' sizes")
@@ -53,10 +55,16 @@ class InstrumentSettings(Settings):
         0.05, gt=0, le=1, description="initial margin as a share of the position's value (perpetual)"
     )
     impact_size: float = Field(
-        10.0, gt=0, le=1e6, description="size for which the funding premium's impact prices are taken, units of the underlying"
+        10.0,
+        gt=0,
+        le=1e6,
+        description="size for which the funding premium's impact prices are taken, units of the underlying",
     )
     share_of_traders: float = Field(
-        1.0, gt=0, le=1e6, description="weight with which traders, makers and arbitrageurs are spread over the instruments"
+        1.0,
+        gt=0,
+        le=1e6,
+        description="weight with which traders, makers and arbitrageurs are spread over the instruments",
     )
 
     @model_validator(mode="after")
@@ -92,6 +100,8 @@ class GasSettings(Settings):
     place: int = Field(120_000, ge=21_000, le=16_777_216, description="gas of an order")
     cancel: int = Field(45_000, ge=21_000, le=16_777_216, description="gas of a cancellation")
     replace: int = Field(90_000, ge=21_000, le=16_777_216, description="gas of replacing an order")
-    quote: int = Field(60_000, ge=21_000, le=16_777_216, description="gas of replacing a whole ladder, without its levels")
+    quote: int = Field(
+        60_000, ge=21_000, le=16_777_216, description="gas of replacing a whole ladder, without its levels"
+    )
     quote_level: int = Field(20_000, ge=0, le=1_000_000, description="gas of each order of a ladder")
     bytes_per_transaction: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction of the market")

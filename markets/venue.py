@@ -212,8 +212,14 @@ def _execute_place(venue, log, transaction):
         return False
     first = log.count
     filled = place(
-        book, log, transaction.order, transaction.sender, transaction.side, transaction.price,
-        transaction.size, transaction.style,
+        book,
+        log,
+        transaction.order,
+        transaction.sender,
+        transaction.side,
+        transaction.price,
+        transaction.size,
+        transaction.style,
     )
     transaction.filled = filled
     settle_trades(venue, log, number, first)
@@ -243,9 +249,7 @@ def _execute_quote(venue, log, transaction):
         price = transaction.ladder[level]
         if price > 0:
             side = 1 if level < LADDER else -1
-            filled += max(
-                place(book, log, first_handle + level, sender, side, price, transaction.size, LIMIT), 0
-            )
+            filled += max(place(book, log, first_handle + level, sender, side, price, transaction.size, LIMIT), 0)
     transaction.filled = filled
     settle_trades(venue, log, number, first)
     return True
@@ -308,7 +312,9 @@ def execute(venues, logs, pools, blocks):
         transaction = pool.transactions[block.order[position]]
         tip = effective_tip(transaction, block.base_fee)
         sender = transaction.sender
-        if sender != BACKGROUND and not can_pay_gas(venue.ledger, sender, np.int64(transaction.gas), block.base_fee + tip):
+        if sender != BACKGROUND and not can_pay_gas(
+            venue.ledger, sender, np.int64(transaction.gas), block.base_fee + tip
+        ):
             transaction.status = UNFUNDED
             continue
         gas = np.int64(transaction.gas)

@@ -1,7 +1,7 @@
 """The block: its header, the transactions that were picked for it, and how they are picked.
 
-An ordering policy ranks the pending transactions (their ``score``); :func:`fill_block` then takes them by score, earliest
-arrival and a random tie-break, never ahead of an earlier nonce of the same sender, until gas or bytes run out.
+An ordering policy ranks the pending transactions (their ``score``); :func:`fill_block` then takes them by score,
+earliest arrival and a random tie-break, never ahead of an earlier nonce of the same sender, until gas or bytes run out.
 """
 
 import numpy as np

@@ -1,11 +1,10 @@
 """A chain: it makes blocks out of what is pending, prices their space, and knows nothing of what is traded.
 
-The order of a block is: :meth:`Chain.open` sets the header, agents submit, :meth:`Chain.fill` picks the transactions, a state
-machine executes them, :meth:`Chain.close` prices the next block and forgets this one.
+The order of a block is: :meth:`Chain.open` sets the header, agents submit, :meth:`Chain.fill` picks the transactions, a
+state machine executes them, :meth:`Chain.close` prices the next block and forgets this one.
 """
 
 import math
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -106,7 +105,7 @@ class Chain:
             self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
             self.producers["hops"][:, used] = tables.hops.T
         self._proposer_key = np.uint64(stream_key(seed, "chain/proposer"))
-        self._arrival_key = stream_key(seed, "chain/block_arrivals")
+        self._arrival_key = np.uint64(stream_key(seed, "chain/block_arrivals"))
 
         self.pools = new_mempool(mempool.capacity, stream_key(seed, "chain/ties"))
         self.blocks = np.zeros(1, BLOCK)
@@ -152,9 +151,7 @@ class Chain:
         """Begin the next block: set its header."""
         self.time_ns = self.next_time_ns
         self.number += 1
-        _open_block(
-            self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers
-        )
+        _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
 
     def fill(self) -> None:
         """Pick the transactions of the block from the mempool, in the order of the ordering policy."""

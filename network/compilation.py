@@ -2,8 +2,8 @@
 
 Numba's own on-disk cache looks at the file of the compiled function alone: editing a helper or a constant in another
 file silently keeps the old machine code. Here each module's kernels are cached in a folder named after a hash of that
-module, of every module of ours that it imports, directly or not, and of the versions of Numba and Python. A stale kernel
-cannot be loaded, and an edit recompiles only what depends on it.
+module, of every module of ours that it imports, directly or not, and of the versions of Numba and Python. A stale
+kernel cannot be loaded, and an edit recompiles only what depends on it.
 """
 
 import ast

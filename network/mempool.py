@@ -138,7 +138,9 @@ def submit(pool, slot):
 @kernel
 def _identify(pool, transaction):
     transaction.sequence = pool.submitted
-    transaction.tie = np.uint32(draw_bits(pool.tie_key, transaction.sender, transaction.decided) & np.uint64(0xFFFFFFFF))
+    transaction.tie = np.uint32(
+        draw_bits(pool.tie_key, transaction.sender, transaction.decided) & np.uint64(0xFFFFFFFF)
+    )
 
 
 @kernel

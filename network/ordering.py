@@ -1,9 +1,9 @@
 """Ordering policies: who comes first in a block.
 
 A policy ranks the pending transactions by writing their ``score``; the block takes the highest first, then the earliest
-arrival, then a random order, and never a transaction ahead of its sender's earlier ones. The built-in policy is compiled.
-One written in plain Python is a function of what is pending, a structured array of type ``TRANSACTION``, that returns a
-score for each:
+arrival, then a random order, and never a transaction ahead of its sender's earlier ones. The built-in policy is
+compiled. One written in plain Python is a function of what is pending, a structured array of type ``TRANSACTION``, that
+returns a score for each:
 
 >>> @register_policy("smallest_first")
 ... def smallest_first(pending, base_fee):

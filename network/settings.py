@@ -26,7 +26,10 @@ class ChainSettings(Settings):
     gas_limit: int = Field(30_000_000, ge=21_000, le=10**12, description="gas that a block can hold")
     byte_limit: int = Field(8 * 2**20, ge=1_000, le=10**10, description="bytes that a block can hold")
     verification_ns_per_gas: float = Field(
-        5.0, ge=0, le=1e6, description="nanoseconds that a node takes to verify one unit of gas before passing a block on"
+        5.0,
+        ge=0,
+        le=1e6,
+        description="nanoseconds that a node takes to verify one unit of gas before passing a block on",
     )
     ordering: str = Field("priority_fee", description="ordering policy, by the name under which it is registered")
 
@@ -44,7 +47,9 @@ class FeeMarketSettings(Settings):
     rule: str = Field("eip1559", description="fee rule, by the name under which it is registered")
     elasticity: int = Field(2, ge=1, le=1_000, description="gas limit divided by target (eip1559)")
     denominator: int = Field(8, ge=1, le=100_000, description="inverse of the largest relative step (eip1559)")
-    minimum_base_fee_wei: int = Field(0, ge=0, le=10**15, description="wei per gas below which the base fee never falls")
+    minimum_base_fee_wei: int = Field(
+        0, ge=0, le=10**15, description="wei per gas below which the base fee never falls"
+    )
     initial_base_fee_wei: int = Field(10**9, ge=0, le=10**15, description="wei per gas of the first block (eip1559)")
     base_fee_wei: int = Field(10**6, ge=0, le=10**15, description="wei per gas (fixed)")
     wallet_tip_wei: int = Field(10**7, ge=0, le=10**15, description="wei per gas that wallets tip without congestion")
@@ -76,7 +81,9 @@ class TopologySettings(Settings):
     """Where validators and agents sit, and how far apart."""
 
     validators: int = Field(200, ge=1, le=4_000, description="number of validators; 1 for a single sequencer")
-    regions: tuple[str, ...] = Field(REGIONS, min_length=1, description="regions in use; a single sequencer sits in the first")
+    regions: tuple[str, ...] = Field(
+        REGIONS, min_length=1, description="regions in use; a single sequencer sits in the first"
+    )
     stake_concentration: float = Field(
         0.5, ge=0, le=5, description="exponent of the stakes' rank-size law; 0 gives all the same"
     )

@@ -212,9 +212,7 @@ def path_tables(graph: nx.Graph) -> PathTables:
                 continue
             path = paths[validator]
             latency_ns[row, column] = round(latencies_ms[validator] * 1e6)
-            seconds_per_byte[row, column] = sum(
-                8e-6 / graph.edges[edge]["bandwidth_mbps"] for edge in pairwise(path)
-            )
+            seconds_per_byte[row, column] = sum(8e-6 / graph.edges[edge]["bandwidth_mbps"] for edge in pairwise(path))
             hops[row, column] = len(path) - 1
     return PathTables(access, validators, latency_ns, seconds_per_byte, hops)
 

@@ -1,9 +1,9 @@
 """Validation: closed forms and published results that the simulator must reach on its own.
 
-A *target* is a function ``(quick) -> list[Row]``, registered under the name by which the command line knows it. It builds
-ordinary scenarios in which everything that the theory leaves out is switched off, runs them, and compares what comes out
-with the theory. The closed forms live in this package alone: nothing that runs in a market knows them. Every module of this
-folder is searched for targets, so that a new one is a function in a file:
+A *target* is a function ``(quick) -> list[Row]``, registered under the name by which the command line knows it.
+It builds ordinary scenarios in which everything that the theory leaves out is switched off, runs them, and
+compares what comes out with the theory. The closed forms live in this package alone: nothing that runs in a
+market knows them. Every module of this folder is searched for targets, so that a new one is a function in a file:
 
 >>> @target("X1")
 ... def heads(quick: bool) -> list[Row]:
@@ -63,7 +63,7 @@ class Row:
     theory, simulation
         The two values.
     low, high
-        Ends of the 95 % confidence interval of the simulation; both the value itself where there is no chance in it.
+        Ends of the 95 % confidence interval of the simulation; both are the value itself where there is no chance.
     tolerance
         How far apart the two may be.
     passed
@@ -123,8 +123,8 @@ def compare(
     target, what, theory, simulation, note, source
         As in :class:`Row`.
     relative, absolute
-        Tolerance, as a share of the theory's value or in its unit. At most one may be given; without either, the two must
-        be equal.
+        Tolerance, as a share of the theory's value or in its unit. At most one may be given; without either, the
+        two must be equal.
     standard_error
         Of the simulated value.
 
@@ -187,16 +187,19 @@ def run_validation(names: Iterable[str] | None = None, quick: bool = False) -> l
     chosen = list(known if names is None else names)
     for name in chosen:
         if name not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
-            raise ValueError(f"there is no validation target {name!r} (did you mean {near[0]!r}?); there are {', '.join(known)}")
+            folded = {other.lower(): other for other in known}
+            near = folded[difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.0)[0]]
+            raise ValueError(
+                f"there is no validation target {name!r} (did you mean {near!r}?); there are {', '.join(known)}"
+            )
     return [row for name in chosen for row in known[name](quick)]
 
 
 def bare_scenario(settings: Mapping[str, Any]) -> Scenario:
     """Scenario in which only what is asked for happens.
 
-    There are no agents and no users, the price stands still, nobody is far from anybody, wallets add no tip, and bytes do
-    not bind. There is no warm-up: a target discards its own.
+    There are no agents and no users, the price stands still, nobody is far from anybody, wallets add no tip, and
+    bytes do not bind. There is no warm-up: a target discards its own.
 
     Parameters
     ----------
@@ -209,14 +212,14 @@ def bare_scenario(settings: Mapping[str, Any]) -> Scenario:
 
 
 def mean_with_error(values: npt.ArrayLike, batches: int = BATCHES) -> tuple[float, float]:
-    """Mean of a stationary series and its standard error, by the means of consecutive batches (Law and Carson, 1979).
+    """Mean of a stationary series and its standard error, by batch means (Law and Carson, 1979).
 
     Values at the end that do not fill a batch count for the mean alone.
     """
     series = np.asarray(values, dtype=float)
     length = len(series) // batches
     if length < 1:
-        raise ValueError(f"the series has {len(series)} values; it must have at least {batches}, one for each batch")
+        raise ValueError(f"the series has {len(series)} values; it must have at least {batches}, one per batch")
     means = series[: length * batches].reshape(batches, length).mean(axis=1)
     return float(series.mean()), float(means.std(ddof=1) / math.sqrt(batches))
 

@@ -1,7 +1,7 @@
 """V14, V15 and V16: what spread competing makers arrive at by learning, where theory knows it in closed form.
 
-The makers are those of every run: they are told nothing of these laws. Each target switches off what its theory leaves out
-and compares the half-spread that traders really paid with the one at which a maker breaks even.
+The makers are those of every run: they are told nothing of these laws. Each target switches off what its theory leaves
+out and compares the half-spread that traders really paid with the one at which a maker breaks even.
 """
 
 import math
@@ -56,14 +56,13 @@ def sniping_half_spread(jump_mean: float, jumps_per_trade: float) -> float:
 
 
 def stale_quote_half_spread(units_per_block: float) -> float:
-    """Half-spread, in standard deviations of the move over a block, of a quote that rests for a block and can be sniped.
+    """Half-spread, in standard deviations of the move over a block, of a quote that rests for a block and can be
+    sniped.
 
     With ``L`` units traded per block against one that can be sniped, it solves ``L a = 2 (phi(a) - a Phi(-a))``, by the
     normal law's partial expectation.
     """
-    return float(
-        brentq(lambda a: units_per_block * a - 2.0 * (norm.pdf(a) - a * norm.cdf(-a)), 1e-9, 10.0, xtol=1e-12)
-    )
+    return float(brentq(lambda a: units_per_block * a - 2.0 * (norm.pdf(a) - a * norm.cdf(-a)), 1e-9, 10.0, xtol=1e-12))
 
 
 @register_policy("quotes_last")
@@ -83,7 +82,12 @@ def _maker_scenario(block_time_s: float, blocks: int, price_usd: float, **tables
     tick = price_usd * 5e-6
     base: dict[str, Any] = {
         "duration_s": block_time_s * blocks,
-        "chain": {"block_time_s": block_time_s, "gas_limit": 10**9, "byte_limit": 10**9, "verification_ns_per_gas": 0.0},
+        "chain": {
+            "block_time_s": block_time_s,
+            "gas_limit": 10**9,
+            "byte_limit": 10**9,
+            "verification_ns_per_gas": 0.0,
+        },
         "fee_market": {"rule": "fixed", "base_fee_wei": 0, "wallet_tip_wei": 0},
         "venue": {"gas_token": "fixed", "gas_token_usd": 2_000.0},
         "endowment": {"cash_usd": 1e9, "ether": 1e8},
@@ -93,8 +97,13 @@ def _maker_scenario(block_time_s: float, blocks: int, price_usd: float, **tables
     tables["price"] = {"initial_usd": price_usd, **tables.get("price", {})}
     tables["noise_traders"] = {"count": 50, "size_variation": 0.0, "value_bps": 3_000.0, **tables["noise_traders"]}
     tables["market_makers"] = {
-        "count": 2, "levels": 1, "position_limit": 1e6, "inventory_aversion": 0.0, "mark_out_s": 0.0,
-        "look_interval_s": 0.0, **tables["market_makers"],
+        "count": 2,
+        "levels": 1,
+        "position_limit": 1e6,
+        "inventory_aversion": 0.0,
+        "mark_out_s": 0.0,
+        "look_interval_s": 0.0,
+        **tables["market_makers"],
     }
     tables["arbitrageurs"] = {"look_interval_s": 0.0, **tables.get("arbitrageurs", {"count": 0})}
     merged = {**base, **tables}
@@ -138,8 +147,13 @@ def _elasticity_row(
     return compare(name, what, theory, exponent, absolute=EXPONENT_TOLERANCE, standard_error=error, source=source)
 
 
-GAS_LAW_CASES = {"gas ÷ 4": (0.25, 0.05, 0.1), "gas × 4": (4.0, 0.05, 0.1), "volatility × 2": (1.0, 0.10, 0.1),
-                 "flow × 4": (1.0, 0.05, 0.4), "base": (1.0, 0.05, 0.1)}
+GAS_LAW_CASES = {
+    "gas ÷ 4": (0.25, 0.05, 0.1),
+    "gas × 4": (4.0, 0.05, 0.1),
+    "volatility × 2": (1.0, 0.10, 0.1),
+    "flow × 4": (1.0, 0.05, 0.4),
+    "base": (1.0, 0.05, 0.1),
+}
 """Dollars per quote, volatility per day, units traded per second."""
 
 
@@ -165,18 +179,27 @@ def gas_law(quick: bool) -> list[Row]:
     """Cost of a quote and spread: a cube-root law, with two makers who compete and nobody who snipes."""
     source = "renewal argument; Wald (1944)"
     scenarios = [_gas_law_scenario(*case, quick) for case in GAS_LAW_CASES.values()]
-    measured = dict(zip(GAS_LAW_CASES, _paid_over_seeds(scenarios, 1 if quick else 4), strict=True))
+    measured = dict(zip(GAS_LAW_CASES, _paid_over_seeds(scenarios, 1 if quick else 2), strict=True))
     rows = []
     for name, (gas, volatility, flow) in GAS_LAW_CASES.items():
         mean, error = measured[name][:2]
         theory = gas_law_half_spread(gas, 2_000.0 * volatility / math.sqrt(DAY_S), flow) / 2_000.0
         rows.append(
-            compare("V14", f"half-spread, {name} (bp)", 1e4 * theory, 1e4 * mean, relative=LEVEL_TOLERANCE,
-                    standard_error=1e4 * error, source=source)
+            compare(
+                "V14",
+                f"half-spread, {name} (bp)",
+                1e4 * theory,
+                1e4 * mean,
+                relative=LEVEL_TOLERANCE,
+                standard_error=1e4 * error,
+                source=source,
+            )
         )
     half = {name: values[:2] for name, values in measured.items()}
     rows.append(_elasticity_row("V14", "elasticity in gas", 1 / 3, half["gas ÷ 4"], half["gas × 4"], 16.0, source))
-    rows.append(_elasticity_row("V14", "elasticity in volatility", 2 / 3, half["base"], half["volatility × 2"], 2.0, source))
+    rows.append(
+        _elasticity_row("V14", "elasticity in volatility", 2 / 3, half["base"], half["volatility × 2"], 2.0, source)
+    )
     rows.append(_elasticity_row("V14", "elasticity in flow", -1 / 3, half["base"], half["flow × 4"], 4.0, source))
     return rows
 
@@ -200,14 +223,28 @@ def sniping(quick: bool) -> list[Row]:
         for ratio, flow in ratios.items()
     ]
     rows = []
-    for ratio, (mean, error, races) in zip(ratios, _paid_over_seeds(scenarios, 1 if quick else 4), strict=True):
+    for ratio, (mean, error, races) in zip(ratios, _paid_over_seeds(scenarios, 1 if quick else 2), strict=True):
         rows.append(
-            compare("V15", f"half-spread at {ratio:g} jumps per unit traded (bp)", sniping_half_spread(10.0, ratio),
-                    1e4 * mean, relative=LEVEL_TOLERANCE, standard_error=1e4 * error, source=source)
+            compare(
+                "V15",
+                f"half-spread at {ratio:g} jumps per unit traded (bp)",
+                sniping_half_spread(10.0, ratio),
+                1e4 * mean,
+                relative=LEVEL_TOLERANCE,
+                standard_error=1e4 * error,
+                source=source,
+            )
         )
         rows.append(
-            compare("V15", f"share of stale quotes that are sniped, {ratio:g} jumps per unit", 40 / 42, races,
-                    relative=0.03, source=source, note="two quotes of two makers: a try takes what is left of both")
+            compare(
+                "V15",
+                f"share of stale quotes that are sniped, {ratio:g} jumps per unit",
+                40 / 42,
+                races,
+                relative=0.03,
+                source=source,
+                note="two quotes of two makers: a try takes what is left of both",
+            )
         )
     return rows
 
@@ -216,7 +253,9 @@ def sniping(quick: bool) -> list[Row]:
 def stale_quotes(quick: bool) -> list[Row]:
     """Quotes that rest for a whole block while the price diffuses: spread against flow per block and block time."""
     source = "partial expectation of the normal law; Copeland and Galai (1983)"
-    cases = [(0.3, 12.0), (0.1, 12.0), (0.03, 12.0), (0.1, 2.0), (0.1, 0.25)] if not quick else [(0.1, 12.0), (0.1, 0.25)]
+    cases = (
+        [(0.3, 12.0), (0.1, 12.0), (0.03, 12.0), (0.1, 2.0), (0.1, 0.25)] if not quick else [(0.1, 12.0), (0.1, 0.25)]
+    )
     scenarios = [
         _maker_scenario(
             block_time,
@@ -225,8 +264,12 @@ def stale_quotes(quick: bool) -> list[Row]:
             chain={"ordering": "quotes_last"},
             price={"volatility_per_day": 0.05},
             noise_traders={"orders_per_s": flow / block_time / 0.02, "size_mean": 0.02},
-            market_makers={"unit_size": 1.0, "memory_s": 200 * block_time, "review_interval_s": 400 * block_time,
-                           "rest_s": 1_200 * block_time},
+            market_makers={
+                "unit_size": 1.0,
+                "memory_s": 200 * block_time,
+                "review_interval_s": 400 * block_time,
+                "rest_s": 1_200 * block_time,
+            },
             arbitrageurs={"count": 3},
         )
         for flow, block_time in cases
@@ -236,9 +279,18 @@ def stale_quotes(quick: bool) -> list[Row]:
     for (flow, block_time), (mean, error, _) in measured.items():
         theory = stale_quote_half_spread(flow) * 0.05 / math.sqrt(DAY_S) * math.sqrt(block_time)
         rows.append(
-            compare("V16", f"half-spread, {flow:g} units per block of {block_time:g} s (bp)", 1e4 * theory, 1e4 * mean,
-                    relative=LEVEL_TOLERANCE, standard_error=1e4 * error, source=source)
+            compare(
+                "V16",
+                f"half-spread, {flow:g} units per block of {block_time:g} s (bp)",
+                1e4 * theory,
+                1e4 * mean,
+                relative=LEVEL_TOLERANCE,
+                standard_error=1e4 * error,
+                source=source,
+            )
         )
     fast, slow = measured[0.1, 0.25][:2], measured[0.1, 12.0][:2]
-    rows.append(_elasticity_row("V16", "elasticity in block time at fixed flow per block", 0.5, fast, slow, 48.0, source))
+    rows.append(
+        _elasticity_row("V16", "elasticity in block time at fixed flow per block", 0.5, fast, slow, 48.0, source)
+    )
     return rows

@@ -1,10 +1,11 @@
 """V13: three ways to measure a spread that is known agree with it.
 
-The external price stands still and one pair of quotes rests around it. The recorder's quoted spread and its effective
-spread, and Roll's estimator on the tape of trades, must all return the pair's distance.
+The external price stands still and one pair of quotes rests around it. The recorder's quoted spread and its
+effective spread, and Roll's estimator on the tape of trades, must all return the pair's distance.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,10 @@ class FixedQuotes(Trader):
 
 
 def roll_spread(prices: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Roll's estimate of the effective spread, ``2 sqrt(-Cov(dp_t, dp_{t-1}))`` (Roll, 1984), and its standard error.
+    """Roll's estimate of the effective spread (1984), and its standard error.
 
-    Price changes have mean zero in the model, and the covariance is taken about it.
+    It is ``2 sqrt(-Cov(dp_t, dp_{t-1}))``. Price changes have mean zero in the model, and the covariance is taken
+    about it.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def roll_spread(prices: npt.NDArray[np.float64]) -> tuple[float, float]:
     changes = np.diff(prices)
     covariance, error = mean_with_error(changes[1:] * changes[:-1])
     if covariance >= 0.0:
-        raise ValueError(f"the covariance of consecutive price changes is {covariance:g}; it must be negative")
+        raise ValueError(f"the covariance of price changes is {covariance:g}; it must be negative")
     spread = 2.0 * math.sqrt(-covariance)
     return spread, 2.0 * error / spread
 
@@ -69,32 +71,30 @@ def roll_spread(prices: npt.NDArray[np.float64]) -> tuple[float, float]:
 @target("V13")
 def spread_meters(quick: bool) -> list[Row]:
     """Quoted, effective and Roll's spread of a known pair of quotes."""
-    orders_per_s, duration_s = 20.0, 300.0 if quick else 5_000.0
     scenario = bare_scenario(
         {
             "chain": {"block_time_s": 0.1},
             "fee_market": {"rule": "fixed", "base_fee_wei": 0},
             "price": {"initial_usd": PRICE_USD, "volatility_per_day": 0.0},
             "noise_traders": {
-                "count": 100, "orders_per_s": orders_per_s, "size_mean": 0.01, "size_variation": 0.0, "value_bps": 1_000.0
+                "count": 100,
+                "orders_per_s": 20.0,
+                "size_mean": 0.01,
+                "size_variation": 0.0,
+                "value_bps": 1_000.0,
             },
         }
     )
     market = Market(scenario, seed=130)
     FixedQuotes(market, SPREAD_USD, size=10_000.0)
-    market.run_for(duration_s)
-    market.check()
+    market.run_for(300.0 if quick else 5_000.0)
     trades, summary = market.trades(), market.summary()
-    known_bps = 1e4 * SPREAD_USD / PRICE_USD
     roll, error = roll_spread(trades["price_usd"].to_numpy())
-    note = f"{len(trades)} trades"
+    check = partial(compare, "V13", note=f"{len(trades)} trades", source=ROLL)
+    known_bps = 1e4 * SPREAD_USD / PRICE_USD
+    quoted_bps, effective_bps = summary["quoted_spread_bps"], summary["effective_spread_bps"]
     return [
-        compare(
-            "V13", "Roll's spread of the trades, dollars", SPREAD_USD, roll,
-            relative=0.02, standard_error=error, note=note, source=ROLL,
-        ),
-        compare("V13", "quoted spread, basis points", known_bps, summary["quoted_spread_bps"], relative=1e-6, note=note),
-        compare(
-            "V13", "effective spread, basis points", known_bps, summary["effective_spread_bps"], relative=0.001, note=note
-        ),
+        check("Roll's spread of the trades, dollars", SPREAD_USD, roll, relative=0.02, standard_error=error),
+        check("quoted spread, basis points", known_bps, quoted_bps, relative=1e-6),
+        check("effective spread, basis points", known_bps, effective_bps, relative=0.001),
     ]

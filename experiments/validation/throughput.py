@@ -1,8 +1,10 @@
 """V7b: an overloaded chain carries what its scarcer resource allows, and no more.
 
-With gas and bytes limited per second, throughput is ``min(gas/s / gas per transaction, bytes/s / bytes per transaction)``.
+With gas and bytes limited per second, throughput is
+``min(gas/s / gas per transaction, bytes/s / bytes per transaction)``.
 """
 
+from functools import partial
 from typing import Any
 
 from blockspace.experiments.market import Market
@@ -49,7 +51,7 @@ def data_throughput(blobs: int, size: float = 100.0) -> float:
 
 
 def overload(gas_limit: int, byte_limit: int, size: int, blocks: int, **chain: Any) -> tuple[float, set[str]]:
-    """Send half as much again as fits, and see what a block carries and which resource has no room for one more.
+    """Send half as much again as fits; see what a block carries and which resource has no room for more.
 
     Returns
     -------
@@ -63,7 +65,10 @@ def overload(gas_limit: int, byte_limit: int, size: int, blocks: int, **chain: A
             "chain": {"gas_limit": gas_limit, "byte_limit": byte_limit, **chain},
             "fee_market": {"rule": "fixed", "base_fee_wei": 0},
             "background_users": {
-                "arrivals_per_s": 1.5 * fitting / block_time_s, "gas_mean": GAS, "bytes": size, "patience_s": 0.0
+                "arrivals_per_s": 1.5 * fitting / block_time_s,
+                "gas_mean": GAS,
+                "bytes": size,
+                "patience_s": 0.0,
             },
         }
     )
@@ -81,50 +86,34 @@ def overload(gas_limit: int, byte_limit: int, size: int, blocks: int, **chain: A
 @target("V7b")
 def scarcer_resource(quick: bool) -> list[Row]:
     """Throughput follows gas or bytes, whichever binds, and changes over where theory says."""
+    check = partial(compare, "V7b", source=IDENTITY)
     rows = []
     gas_limit, byte_limit, block_time_s = 60_000_000, 150_000, 3.7
-    blocks = 20 if quick else 200
+    check_rate = partial(check, note="tolerance of one transaction a block")
     for size in (100, 250, 310, 315, 500, 1_000):
-        per_second, binding = throughput(gas_limit / block_time_s, GAS, byte_limit / block_time_s, size)
+        theory, binding = throughput(gas_limit / block_time_s, GAS, byte_limit / block_time_s, size)
+        blocks = 20 if quick else 200
         carried, full = overload(gas_limit, byte_limit, size, blocks, block_time_s=block_time_s)
         case = f"{size} bytes each"
-        rows.append(
-            compare(
-                "V7b", f"transactions per s under overload: {case}", per_second, carried / block_time_s,
-                absolute=1.0 / block_time_s, note=f"{binding} bind; tolerance of one transaction a block", source=IDENTITY,
-            )
-        )
-        rows.append(
-            compare(
-                "V7b", f"blocks are full of {binding} and of nothing else (1 yes, 0 no): {case}", 1, int(full == {binding}),
-                source=IDENTITY,
-            )
-        )
+        what, rate = f"transactions per s under overload: {case}", carried / block_time_s
+        rows.append(check_rate(what, theory, rate, absolute=1.0 / block_time_s))
+        what = f"blocks are full of {binding} and of nothing else (1 yes, 0 no): {case}"
+        rows.append(check(what, 1, int(full == {binding})))
     for upgrade, blobs in TARGET_BLOBS.items():
         carried, _ = overload(10**10, blobs * USABLE_BYTES_PER_BLOB, 100, 2 if quick else 10)
-        rows.append(
-            compare(
-                "V7b", f"transactions of 100 bytes per s in the data of {upgrade}", data_throughput(blobs), carried / SLOT_S,
-                absolute=1.0 / SLOT_S, note=f"{blobs} blobs per slot", source=IDENTITY,
-            )
-        )
-    scenario = bare_scenario(
-        {
-            "chain": {"block_time_s": SLOT_S, "gas_limit": 60_000_000},
-            "background_users": {
-                "arrivals_per_s": 60.0, "gas_mean": GAS, "value_law": "exponential", "patience_s": 0.0
-            },
-        }
-    )
-    market = Market(scenario, seed=751, tapes="none")
-    burn_in, blocks = 200, 2_000 if quick else 10_000
-    market.run_for((burn_in + blocks) * SLOT_S)
-    per_block, error = mean_with_error(market.blocks()["transactions"].iloc[burn_in:])
-    rows.append(
-        compare(
-            "V7b", "swaps per s on Ethereum's 60 million gas under EIP-1559", 20.0, per_block / SLOT_S,
-            absolute=1.0 / SLOT_S, standard_error=error / SLOT_S, note="the target, half of what fits, is carried",
-            source=IDENTITY,
-        )
-    )
+        what = f"transactions of 100 bytes per s in the {blobs} blobs of {upgrade}"
+        rows.append(check_rate(what, data_throughput(blobs), carried / SLOT_S, absolute=1.0 / SLOT_S))
+    carried, error = _under_eip1559(2_000 if quick else 10_000)
+    what = "swaps per s on Ethereum's 60 million gas under EIP-1559, whose target is half"
+    rate, error = carried / SLOT_S, error / SLOT_S
+    rows.append(check_rate(what, 20.0, rate, absolute=1.0 / SLOT_S, standard_error=error))
     return rows
+
+
+def _under_eip1559(blocks: int, burn_in: int = 200) -> tuple[float, float]:
+    """Transactions per block, with standard error, of a chain that prices its space, at three times the target."""
+    users = {"arrivals_per_s": 60.0, "gas_mean": GAS, "value_law": "exponential", "patience_s": 0.0}
+    chain = {"block_time_s": SLOT_S, "gas_limit": 60_000_000}
+    market = Market(bare_scenario({"chain": chain, "background_users": users}), seed=751, tapes="none")
+    market.run_for((burn_in + blocks) * SLOT_S)
+    return mean_with_error(market.blocks()["transactions"].iloc[burn_in:])

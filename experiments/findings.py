@@ -1,0 +1,130 @@
+"""What a study says in words, computed from its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from blockspace.experiments.results import Estimate, Results
+
+SETTLED_SHARE = 0.1
+"""A curve has settled where it stays within this share of its whole change of its last value."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a measure moves from the first to the last of some points.
+
+    Attributes
+    ----------
+    results, measure
+        Whose, and which.
+    points
+        Points at which it could be measured, in the order of the study.
+    what, unit
+        What it is called in a sentence (a singular), and its unit.
+    """
+
+    results: Results
+    measure: str
+    points: Sequence[str]
+    what: str
+    unit: str
+
+    @property
+    def apart(self) -> Estimate:
+        """Paired difference: at the last point less at the first."""
+        return self.results.difference(self.measure, self.points[0], self.points[-1])
+
+    @property
+    def settled_from(self) -> str | None:
+        """First point from which on the mean stays close to its last value; None if only the last itself is."""
+        means = self.results.curve(self.measure)["mean"].loc[list(self.points)].to_numpy()
+        outside = np.abs(means - means[-1]) > SETTLED_SHARE * abs(means[0] - means[-1])
+        first = int(np.flatnonzero(outside)[-1]) + 1 if outside.any() else 0
+        return self.points[first] if first < len(means) - 1 else None
+
+    @property
+    def turn(self) -> str | None:
+        """Point inside at which the mean lies clearly beyond both ends; None if there is none."""
+        means = self.results.curve(self.measure)["mean"].loc[list(self.points)]
+        ends = (self.points[0], self.points[-1])
+        for turn, beyond in (
+            (means.idxmax(), means.max() - means[list(ends)].max()),
+            (means.idxmin(), means[list(ends)].min() - means.min()),
+        ):
+            nearer = min(ends, key=lambda end: abs(means[turn] - means[end]))
+            clear = self.results.difference(self.measure, nearer, turn).is_clear
+            if clear and beyond > SETTLED_SHARE * abs(means[ends[0]] - means[ends[1]]):
+                return str(turn)
+        return None
+
+    def __str__(self) -> str:
+        """One sentence with the means at both ends, the paired interval, and where it turns or settles."""
+        if len(self.points) < 2:
+            return f"{self.what} cannot be compared: it was measurable at fewer than two points."
+        first, last = self.points[0], self.points[-1]
+        means = self.results.curve(self.measure)["mean"]
+        unit = f" {self.unit}" if self.unit else ""
+        ends = f"from {format_number(means[first])}{unit} at {first} to {format_number(means[last])}{unit} at {last}"
+        apart = self.apart
+        interval = f"difference {format_number(apart.mean)}, 95 % interval {format_interval(apart)}"
+        turn = f", by way of {format_number(means[self.turn])}{unit} at {self.turn}" if self.turn else ""
+        if not apart.is_clear:
+            return f"{self.what} does not clearly change {ends}{turn} ({interval})."
+        sentence = f"{self.what} {'rises' if apart.mean > 0 else 'falls'} {ends}{turn} ({interval})"
+        if self.settled_from is None:
+            return f"{sentence} and has not settled by then."
+        return sentence + ("." if self.settled_from == first else f"; from {self.settled_from} on little changes.")
+
+
+def change(results: Results, measure: str, what: str, unit: str = "", points: Sequence[str] | None = None) -> Change:
+    """How a measure moves over ``points`` (by default all), where it could be measured."""
+    known = results.measurable(measure)
+    return Change(results, measure, [p for p in known if points is None or p in points], what, unit)
+
+
+def weigh(claim: str, rising: bool, *changes: Change) -> str:
+    """Say of a claim whether it holds between the ends of the sweep, with the evidence.
+
+    Parameters
+    ----------
+    claim
+        What people say.
+    rising
+        Whether it says that the measures rise along the sweep, or that they fall.
+    changes
+        The evidence. The claim holds if all of it is clear and goes the way that is claimed, and fails if any clearly
+        goes the other way.
+    """
+    directions = []
+    for evidence in changes:
+        clear = len(evidence.points) > 1 and evidence.apart.is_clear
+        directions.append(0 if not clear else 1 if (evidence.apart.mean > 0) == rising else -1)
+    verdict = "fails" if -1 in directions else "holds" if all(directions) else "is not shown"
+    if verdict == "holds" and any(evidence.turn for evidence in changes):
+        verdict = "holds only between the ends"
+    return f"That {claim} {verdict}. " + " ".join(str(evidence) for evidence in changes)
+
+
+def format_number(value: float) -> str:
+    """A number for people: three significant digits, no exponent where it can be avoided.
+
+    Examples
+    --------
+    >>> [format_number(value) for value in (12345.6, 0.12345, 2e-9, -3.0, float("nan"))]
+    ['12,346', '0.123', '2e-09', '−3', '–']
+    """
+    if np.isnan(value):
+        return "–"
+    size = abs(value)
+    if size >= 1e7 or 0 < size < 1e-4:
+        text = f"{size:.2g}"
+    else:
+        text = f"{size:,.0f}" if size >= 1000 else f"{size:.3g}"
+    return f"−{text}" if value < 0 else text
+
+
+def format_interval(value: Estimate) -> str:
+    """The ends of an interval, for people."""
+    return f"{format_number(value.low)} to {format_number(value.high)}"

@@ -1,0 +1,220 @@
+"""What does the gas per second of a chain do to a market on it?
+
+One chain with Ethereum's slots and one population of users, traders and makers. Only the gas that a block can hold is
+changed, from a thirty-second of what users demand to thirty-two times as much, so that scarcity is met on one side and
+plenty on the other.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from blockspace.experiments.figures import Curve, Panel, draw_page
+from blockspace.experiments.findings import change, format_number, weigh
+from blockspace.experiments.recorder import DEPTHS_BPS, SIZE_BUCKETS_USD
+from blockspace.experiments.results import Results
+from blockspace.experiments.scenario import Scenario, load_scenario
+from blockspace.experiments.summary import bucket_names
+from blockspace.experiments.sweep import Point, Sweep
+
+QUESTION = "What does a chain's gas per second do to a derivatives market on it?"
+SEEDS = 16
+QUICK_SEEDS = 8
+X = "gas_per_second_mgas"
+TABLE = {
+    X: "capacity\nMgas/s",
+    "base_fee_gwei": "base fee\ngwei",
+    "base_fee_log_sd": "log fee\nsd",
+    "quoted_spread_bps": "quoted\nspread bp",
+    "effective_spread_bps": "effective\nspread bp",
+    "cost_bps": "cost of an\norder bp",
+    "trades_per_h": "trades\nper h",
+    "market_delay_median_s": "delay\nmedian s",
+    "arbitrage_profit_usd_per_h": "arbitrage\n$ per h",
+}
+
+
+def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
+    """Gas limits from 1/32 to 32 times the gas that users demand, a factor of two or of its root apart."""
+    hours = 6 if quick else 16
+    scenario = load_scenario("ethereum-30m", {"duration_s": hours * 3600.0, "warm_up_s": hours * 1800.0})
+    steps = np.arange(-4, 6.1, 1.0 if quick else 0.5)
+    points = [_point(scenario, round(scenario.chain.gas_limit * 2.0**step)) for step in steps]
+    return Sweep(scenario, tuple(points), seeds, reference=_point(scenario, scenario.chain.gas_limit).name)
+
+
+def _point(scenario: Scenario, gas_limit: int) -> Point:
+    capacity = gas_limit / scenario.chain.block_time_s / 1e6
+    return Point(f"{format_number(capacity)} Mgas/s", {X: capacity}, {"chain.gas_limit": gas_limit})
+
+
+def demand_mgas_per_s(scenario: Scenario) -> float:
+    """Gas per second that background users would use if it cost nothing, in millions."""
+    users = scenario.background_users
+    return users.arrivals_per_s * users.gas_mean / 1e6
+
+
+def figure(results: Results) -> Figure:
+    """Nine panels over gas per second."""
+    alive = with_market(results)
+    absent = len(alive) < len(results.points)
+    sizes = [f"to {_dollars(end)}" for end in SIZE_BUCKETS_USD] + [f"above {_dollars(SIZE_BUCKETS_USD[-1])}"]
+    panels = [
+        Panel(
+            "Spread",
+            "basis points",
+            (
+                Curve("quoted_spread_bps", "quoted"),
+                Curve("effective_spread_bps", "effective"),
+                Curve("realised_spread_bps", "realised, 10 s"),
+            ),
+            points=alive,
+        ),
+        Panel(
+            "Depth, mean of both sides",
+            "thousand dollars",
+            tuple(Curve(f"depth_{bps}bps_usd", f"within {bps} bp", 1e-3) for bps in DEPTHS_BPS),
+            ordered=True,
+        ),
+        Panel(
+            "Cost of an order, by part",
+            "basis points of the order",
+            (
+                Curve("cost_half_spread_bps", "half-spread"),
+                Curve("cost_impact_bps", "impact"),
+                Curve("cost_delay_bps", "delay"),
+                Curve("cost_fee_bps", "venue's fee"),
+                Curve("cost_gas_bps", "gas"),
+                Curve("cost_bps", "total"),
+            ),
+            points=alive,
+        ),
+        Panel(
+            "Cost of an order, by its size",
+            "basis points of the order",
+            tuple(Curve(f"{bucket}.cost_bps", size) for bucket, size in zip(bucket_names(), sizes, strict=True)),
+            log=True,
+            ordered=True,
+            points=alive,
+        ),
+        Panel(
+            "Base fee",
+            "gwei per gas",
+            (
+                Curve("base_fee_gwei", "mean"),
+                Curve("base_fee_sd_gwei", "standard deviation"),
+            ),
+            log=True,
+            floor=1e-3,
+        ),
+        Panel(
+            "Relative volatility of the base fee",
+            "standard deviation of its logarithm",
+            (
+                Curve("base_fee_log_sd", "level"),
+                Curve("base_fee_step_sd", "step from block to block"),
+            ),
+        ),
+        Panel(
+            "Inclusion delay",
+            "seconds from decision to block",
+            (
+                Curve("background_delay_median_s", "users, median"),
+                Curve("background_delay_p95_s", "users, 95th percentile"),
+                Curve("market_delay_median_s", "market, median"),
+                Curve("market_delay_p95_s", "market, 95th percentile"),
+            ),
+        ),
+        Panel(
+            "Who gets paid",
+            "dollars per hour",
+            (
+                Curve("burned_usd_per_h", "burned"),
+                Curve("tips_usd_per_h", "tips"),
+                Curve("gas_maker_usd_per_h", "gas of makers"),
+                Curve("gas_noise_usd_per_h", "gas of traders"),
+                Curve("gas_arbitrageur_usd_per_h", "gas of arbitrageurs"),
+                Curve("arbitrage_profit_usd_per_h", "arbitrage before gas"),
+            ),
+            log=True,
+            floor=1.0,
+        ),
+        Panel(
+            "Activity",
+            "per hour",
+            (
+                Curve("trades_per_h", "trades"),
+                Curve("quotes_per_h", "quotes"),
+                Curve("volume_usd_per_h", "volume, thousand dollars", 1e-3),
+            ),
+            log=True,
+        ),
+    ]
+    marks = {"demand": demand_mgas_per_s(results.scenario), "preset": results.scenario.gas_per_second / 1e6}
+    note = "Spreads and costs are shown where the book has two sides for more than half of the time." if absent else ""
+    return draw_page(results, QUESTION, X, "capacity of the chain, million gas per second", panels, marks, note)
+
+
+def _dollars(amount: int) -> str:
+    return f"${amount / 1000:g}k" if amount >= 1000 else f"${amount}"
+
+
+def with_market(results: Results) -> list[str]:
+    """Points at which the book has two sides for most of the time; elsewhere there is no spread to speak of."""
+    empty = results.curve("one_sided_share")["mean"]
+    return [point for point in results.points if empty[point] <= 0.5]
+
+
+def findings(results: Results) -> list[str]:
+    """Say which usual claims hold, where they saturate, and what does not follow."""
+    demand, alive = demand_mgas_per_s(results.scenario), with_market(results)
+    target = 1 / results.scenario.fee_market.elasticity
+    fee_sd = change(results, "base_fee_sd_gwei", "Its standard deviation", "gwei")
+    log_fee_sd = change(results, "base_fee_log_sd", "The standard deviation of its logarithm")
+    delay = change(results, "market_delay_median_s", "The median delay of the market's transactions", "s", alive)
+    return [
+        f"Users would use {format_number(demand)} Mgas/s if space cost nothing, and the fee rule aims at "
+        f"{100 * target:.0f} % of capacity: up to {format_number(demand / target)} Mgas/s space is scarce.",
+        *_where_there_is_none(results, alive),
+        weigh("more capacity lowers fees", False, change(results, "base_fee_gwei", "The mean base fee", "gwei")),
+        weigh("more capacity steadies fees in gwei", False, fee_sd),
+        weigh("more capacity steadies fees in proportion", False, log_fee_sd),
+        weigh(
+            "more capacity tightens spreads",
+            False,
+            change(results, "quoted_spread_bps", "The quoted spread", "bp", alive),
+            change(results, "effective_spread_bps", "The effective spread", "bp", alive),
+        ),
+        weigh(
+            "more capacity deepens books",
+            True,
+            change(results, "depth_25bps_usd", "Depth within 25 bp", "dollars"),
+        ),
+        weigh(
+            "more capacity makes trading cheaper",
+            False,
+            change(results, "cost_bps", "The cost of an order", "bp", alive),
+            change(results, "cost_gas_bps", "Gas in it", "bp", alive),
+        ),
+        weigh(
+            "more capacity takes away what is paid for space",
+            False,
+            change(results, "fees_usd_per_h", "What everybody pays for it", "dollars per hour"),
+        ),
+        weigh(
+            "more capacity takes away the profit of arbitrage",
+            False,
+            change(results, "arbitrage_profit_usd_per_h", "Before gas it", "dollars per hour"),
+            change(results, "arbitrage_volume_share", "Its share of the volume"),
+        ),
+        f"{delay} Blocks come no faster with more capacity.",
+    ]
+
+
+def _where_there_is_none(results: Results, alive: list[str]) -> list[str]:
+    absent = [point for point in results.points if point not in alive]
+    if not absent:
+        return []
+    return [
+        "Where gas is dear there is hardly a market: a side of the book is empty for more than half of the time at "
+        f"{', '.join(absent)}. Spreads and costs are compared where there is one."
+    ]

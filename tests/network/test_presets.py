@@ -1,0 +1,73 @@
+"""The presets load, run, keep the ledger exact and come out at the figures that they are calibrated to."""
+
+import tomllib
+
+import pytest
+
+from blockspace.experiments import Market, load_scenario
+from blockspace.experiments.scenario import preset_text
+from blockspace.network.presets import preset_names
+
+# Seconds to run, of which warm-up; base fee in gwei; utilisation; widest median spread in basis points. Fees are those of
+# the time within a third. Spreads are results: the bound is there to notice a market that has died.
+CALIBRATED = {
+    "ethereum-15m": (14_400, 3_600, (40, 80), (0.95, 1.0), 60),
+    "ethereum-30m": (14_400, 3_600, (35, 70), (0.45, 0.55), 40),
+    "ethereum-60m": (14_400, 3_600, (0.16, 0.32), (0.45, 0.55), 20),
+    "ethereum": (7_200, 3_600, (0.16, 0.32), (0.45, 0.55), 20),
+    "base": (2_400, 600, (0.005, 0.0067), (0.08, 0.17), 20),
+    "arbitrum-one": (900, 300, (0.02, 0.02), (0.03, 0.15), 20),
+    "monad": (900, 300, (100, 100), (0.02, 0.1), 20),
+    "hyperliquid-like": (300, 100, (0, 0), (0.02, 0.15), 20),
+}
+
+
+def test_every_preset_is_calibrated():
+    assert sorted(CALIBRATED) == preset_names()
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_preset_comes_out_at_its_figures(name):
+    duration, warm_up, fee, utilisation, widest = CALIBRATED[name]
+    market = Market(load_scenario(name, {"duration_s": duration, "warm_up_s": warm_up}), seed=1, tapes="none")
+    market.run_for(duration)
+    market.check()
+    summary = market.summary()
+    assert fee[0] * 0.999 <= summary["base_fee_gwei"] <= fee[1] * 1.001
+    assert utilisation[0] <= summary["utilisation"] <= utilisation[1]
+    assert summary["trades_per_h"] > 50
+    assert summary["one_sided_share"] < 0.6
+    assert 0 < summary["median_quoted_spread_bps"] < widest
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_is_called_by_the_name_of_its_file_and_described(name):
+    scenario = load_scenario(name)
+    assert scenario.name == name
+    assert scenario.description
+    assert 2 * scenario.warm_up_s <= scenario.duration_s
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_setting_of_a_preset_has_its_source_beside_or_above_it(name):
+    lines = preset_text(name).splitlines()
+    in_table = False
+    for above, line in zip(["", *lines], lines, strict=False):
+        in_table = in_table or line.startswith("[")
+        bare = line.split(" = ")[0] in ("rule", "gas_token", "name", "regions")
+        if in_table and " = " in line and not bare:
+            assert "# " in line or above.startswith("# "), line
+
+
+def test_plain_name_is_the_newest_age():
+    newest = load_scenario("ethereum-60m").model_copy(update={"name": "ethereum"})
+    assert load_scenario("ethereum") == newest
+    assert "extends" in tomllib.loads(preset_text("ethereum"))
+
+
+def test_ages_of_ethereum_differ_in_capacity_and_a_rollup_has_one_sequencer():
+    ages = [load_scenario(f"ethereum-{size}m") for size in (15, 30, 60)]
+    assert [age.chain.gas_limit for age in ages] == [15_000_000, 30_000_000, 60_000_000]
+    for name in ("base", "arbitrum-one"):
+        assert load_scenario(name).topology.validators == 1
+    assert load_scenario("monad").venue.gas_token == "fixed"

@@ -1,0 +1,150 @@
+"""What can be seen, from where, and when."""
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+
+from blockspace.markets.feed import LEVELS_SEEN, VIEWS
+from blockspace.markets.ledger import BACKGROUND
+from blockspace.markets.order_book import BUY, SELL
+
+WEI = 1e18
+
+
+@dataclass(slots=True)
+class Quotes:
+    """Price and volume of the best levels of a book, best first."""
+
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
+
+    def opposite(self, side):
+        return self.asks if side > 0 else self.bids
+
+    def lots_within(self, side, limit):
+        """Lots, and their cost, that an order of this side finds at ``limit`` or better."""
+        lots = cost = 0
+        for price, size in self.opposite(side):
+            if (price - limit) * side > 0:
+                break
+            lots += size
+            cost += price * size
+        return lots, cost
+
+    def average_price(self, side, size):
+        """Lots of ``size`` that can be filled, and their average price."""
+        lots = cost = 0
+        for price, there in self.opposite(side):
+            taken = min(there, size - lots)
+            lots += taken
+            cost += price * taken
+        return (lots, cost / lots) if lots else (0, 0.0)
+
+
+@dataclass(slots=True)
+class View:
+    """State of the chain after a block, and when it is known at each access point."""
+
+    number: int
+    base_fee: int  # of the next block
+    marginal_tip: int
+    trades: int  # so far
+    visible: list[int]  # ns
+    quotes: list[Quotes]
+
+
+@dataclass(slots=True)
+class Outlook:
+    """The last moment at which a decision can still make the coming block, and what is seen then."""
+
+    access: int
+    decision: int = 0
+    fresh: bool = False
+    external_price: float | None = None
+    view: View | None = None
+
+
+@dataclass(slots=True)
+class Receipt:
+    """Of an account's last executed transaction."""
+
+    decided: int
+    status: int
+    gas_used: int
+    gas_price: int
+
+
+class Feed:
+    def __init__(self, scenario, access_points, path):
+        self.path = path
+        self.usual_tip = scenario.fee_market.wallet_tip_wei
+        self.gas_token_usd = scenario.venue.gas_token_usd if scenario.venue.gas_token == "fixed" else None
+        self.access_points = range(access_points)
+        self.outlooks = [Outlook(access) for access in self.access_points]
+        self.views = deque(maxlen=VIEWS)
+        self.receipts = {}
+
+    def view_at(self, access, time):
+        """Newest view that is visible at an access point at ``time``."""
+        for view in reversed(self.views):
+            if view.visible[access] <= time:
+                return view
+        return self.views[0]
+
+    def survey(self, block):
+        """Work out until when agents at each access point can wait; what they see is looked up when asked for."""
+        for outlook, latency in zip(self.outlooks, block.producer.latency, strict=True):
+            decision = block.time - latency
+            outlook.fresh = decision > outlook.decision
+            if outlook.fresh:
+                outlook.decision = decision
+                outlook.view = outlook.external_price = None
+
+    def outlook_at(self, access):
+        """Outlook of an access point, or None if an earlier block already had a later decision."""
+        outlook = self.outlooks[access]
+        if not outlook.fresh:
+            return None
+        if outlook.view is None:
+            outlook.view = self.view_at(access, outlook.decision)
+            outlook.external_price = self.path.price_at(outlook.decision)
+        return outlook
+
+    def publish(self, block, venue, next_base_fee, verification_ns_per_gas):
+        """Publish the view and the receipts after a block."""
+        producer = block.producer
+        visible = []
+        for access in self.access_points:
+            transfer = int(block.bytes * producer.seconds_per_byte[access] * 1e9)
+            verification = int(producer.hops[access] * block.gas_used * verification_ns_per_gas)
+            visible.append(block.time + producer.latency[access] + transfer + verification)
+        quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
+        trades = len(venue.tape.trades)
+        self.views.append(
+            View(block.number, next_base_fee, block.marginal_tip, trades, visible, quotes)
+        )
+        for transaction in block.transactions:
+            if transaction.sender != BACKGROUND:
+                gas_price = block.base_fee + transaction.effective_tip(block.base_fee)
+                self.receipts[transaction.sender] = Receipt(
+                    transaction.decided, transaction.status, transaction.gas_used, gas_price
+                )
+
+    @staticmethod
+    def best_quotes(book):
+        return Quotes(*(list(islice(book.best_levels(side), LEVELS_SEEN)) for side in (BUY, SELL)))
+
+    def wallet_tip(self, view):
+        """The usual tip, or an eighth above the lowest of the last full block."""
+        return max(self.usual_tip, view.marginal_tip + view.marginal_tip // 8)
+
+    def ether_usd(self, external_price):
+        return external_price if self.gas_token_usd is None else self.gas_token_usd
+
+    def gas_cost_usd(self, gas, fee, external_price):
+        return gas * fee / WEI * self.ether_usd(external_price)
+
+    def fee_worth(self, gas, dollars, external_price):
+        """Fee in wei per gas at which ``gas`` units cost ``dollars``."""
+        fee = dollars / (gas * self.ether_usd(external_price)) * WEI
+        return int(min(max(fee, 0.0), 1e15))

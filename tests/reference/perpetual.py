@@ -1,0 +1,75 @@
+"""Index, mark and funding, brought up to the time of a block."""
+
+import math
+
+from blockspace.markets.ledger import ROUNDING
+from blockspace.markets.order_book import BUY, SELL
+
+from .order_book import PRICES
+
+BASIS_MEMORY_NS = 150e9
+SAMPLE_INTERVAL_NS = 5 * 10**9
+
+
+def revalue(venue, path, time):
+    venue.tape.external_price = path.price_at(time)
+    index_price = path.price_at(time - venue.oracle_delay)
+    for instrument in venue.instruments:
+        instrument.index = round(index_price * instrument.lot_size * 1e6)
+        update_basis(instrument, time)
+        instrument.mark = instrument.index
+        if instrument.perpetual:
+            instrument.mark += round(instrument.basis * instrument.index)
+            sample_and_fund(venue, instrument, time)
+
+
+def update_basis(instrument, time):
+    """Moving average of the distance between mid and index."""
+    book = instrument.book
+    if book.best_bid > 0 and book.best_ask < PRICES:
+        mid = 0.5 * (book.best_bid + book.best_ask) * instrument.tick_lot_value
+        weight = 1.0 - math.exp(-(time - instrument.basis_time) / BASIS_MEMORY_NS)
+        instrument.basis += weight * ((mid - instrument.index) / instrument.index - instrument.basis)
+    instrument.basis_time = time
+
+
+def sample_and_fund(venue, instrument, time):
+    if time >= instrument.next_sample:
+        instrument.premium_sum += premium(instrument)
+        instrument.premium_samples += 1
+        instrument.next_sample = time + SAMPLE_INTERVAL_NS
+    if time >= instrument.next_funding:
+        if instrument.next_funding > 0 and instrument.premium_samples > 0:
+            instrument.funding_rate = funding_rate(instrument.premium_sum / instrument.premium_samples)
+            pay_funding(venue.ledger, instrument)
+            instrument.premium_sum = 0.0
+            instrument.premium_samples = 0
+        instrument.next_funding = (time // venue.funding_interval + 1) * venue.funding_interval
+
+
+def premium(instrument):
+    """Premium of the impact prices over the index; 0 where the book is too thin."""
+    lots = instrument.impact_lots
+    sold, received = instrument.book.cost_to_fill(SELL, lots)
+    bought, paid = instrument.book.cost_to_fill(BUY, lots)
+    if sold < lots or bought < lots:
+        return 0.0
+    impact_bid = instrument.tick_lot_value * received / lots
+    impact_ask = instrument.tick_lot_value * paid / lots
+    index = instrument.index
+    return (max(impact_bid - index, 0.0) - max(index - impact_ask, 0.0)) / index
+
+
+def funding_rate(mean_premium):
+    """One eighth of the eight-hour rate, at most 4 %."""
+    eight_hours = mean_premium + min(max(0.0001 - mean_premium, -0.0005), 0.0005)
+    return min(max(eight_hours / 8.0, -0.04), 0.04)
+
+
+def pay_funding(ledger, instrument):
+    """Longs pay shorts. Rounded up for the payer and down for the payee; ROUNDING keeps the difference."""
+    for number, account in enumerate(ledger.accounts):
+        position = account.positions[instrument.number]
+        if position != 0:
+            payment = math.ceil(position * instrument.index * instrument.funding_rate)
+            ledger.transfer_cash(number, ROUNDING, payment)

@@ -1,0 +1,31 @@
+"""The order that everyone sends who takes liquidity."""
+
+from blockspace.markets.order_book import IMMEDIATE_OR_CANCEL
+from blockspace.markets.venue import HANDLES, TAKER_HANDLE
+from blockspace.network.transaction import PLACE
+
+from .mempool import Transaction
+
+
+def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip):
+    """Send an immediate-or-cancel order of ``size`` lots at ``limit`` ticks."""
+    gas = agent.model.gas
+    agent.model.mempool.submit(
+        Transaction(
+            kind=PLACE,
+            style=IMMEDIATE_OR_CANCEL,
+            sender=agent.account,
+            access=agent.access,
+            instrument=agent.instrument.number,
+            handle=agent.account * HANDLES + TAKER_HANDLE,
+            side=side,
+            size=size,
+            price=limit,
+            gas=gas.place,
+            bytes=gas.bytes_per_transaction,
+            decided=decided,
+            expires=expires,
+            max_fee=max_fee,
+            tip=min(tip, max_fee),
+        )
+    )

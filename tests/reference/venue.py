@@ -1,0 +1,188 @@
+"""The venue: executes a block's transactions one after the other."""
+
+from blockspace.markets.ledger import BACKGROUND, SYSTEM_ACCOUNTS, VENUE_FEES
+from blockspace.markets.order_book import BUY, LIMIT, POST_ONLY, SELL
+from blockspace.markets.venue import HANDLES, LARGEST_VALUE
+from blockspace.network.transaction import (
+    CANCEL,
+    FAILED,
+    LADDER,
+    PLACE,
+    QUOTE,
+    REPLACE,
+    SUCCEEDED,
+    TRANSFER,
+    UNFUNDED,
+)
+
+from .ledger import Ledger
+from .order_book import OrderBook, TradeTape
+
+
+class Instrument:
+    """What is traded: terms, book and valuation. Index and mark are in micro-dollars per lot."""
+
+    def __init__(self, settings, number, tape):
+        self.number = number
+        self.perpetual = settings.kind == "perpetual"
+        self.tick = settings.tick_usd
+        self.lot_size = settings.lot_size
+        self.tick_lot_value = settings.tick_lot_value
+        self.taker_fee = settings.taker_fee_bps * 1e-4
+        self.margin_ppm = round(settings.initial_margin * 1e6)
+        self.impact_lots = max(round(settings.impact_size / settings.lot_size), 1)
+        maker_fee_ppm, taker_fee_ppm = round(settings.maker_fee_bps * 100), round(settings.taker_fee_bps * 100)
+        self.book = OrderBook(tape, number, maker_fee_ppm, taker_fee_ppm, self.tick_lot_value)
+        self.index = 0
+        self.mark = 0
+        self.basis = 0.0
+        self.basis_time = 0
+        self.premium_sum = 0.0
+        self.premium_samples = 0
+        self.next_sample = 0
+        self.next_funding = 0
+        self.funding_rate = 0.0
+
+    def initial_margin(self, lots):
+        return lots * self.mark * self.margin_ppm // 10**6
+
+    def resting_lots(self, account):
+        """Lots of an account's resting bids and asks."""
+        lots = {BUY: 0, SELL: 0}
+        orders = self.book.orders
+        for handle in range(account * HANDLES, (account + 1) * HANDLES):
+            if handle in orders:
+                lots[orders[handle].side] += orders[handle].size
+        return lots[BUY], lots[SELL]
+
+
+class Venue:
+    def __init__(self, scenario):
+        self.tape = TradeTape()
+        self.instruments = [
+            Instrument(settings, number, self.tape) for number, settings in enumerate(scenario.instruments)
+        ]
+        self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments))
+        self.oracle_delay = int(scenario.venue.oracle_delay_s * 10**9)
+        self.funding_interval = int(scenario.venue.funding_interval_s * 10**9)
+
+    def execute(self, block, base_fee_account):
+        """Carry out a block, charge the gas and write the receipts. Failed transactions pay in full."""
+        self.tape.time = block.time
+        self.tape.block = block.number
+        for transaction in block.transactions:
+            sender = transaction.sender
+            tip = transaction.effective_tip(block.base_fee)
+            price = block.base_fee + tip
+            if sender != BACKGROUND and self.ledger.accounts[sender].wei < transaction.gas * price:
+                transaction.status = UNFUNDED
+                continue
+            transaction.status = SUCCEEDED if self.carry_out(transaction) else FAILED
+            transaction.gas_used = transaction.gas
+            block.gas_used += transaction.gas
+            self.ledger.transfer_wei(sender, base_fee_account, transaction.gas * block.base_fee)
+            self.ledger.transfer_wei(sender, block.producer.account, transaction.gas * tip)
+
+    def carry_out(self, transaction):
+        """Whether a transaction did what its sender wanted."""
+        if transaction.kind == TRANSFER:
+            return True
+        instrument = self.instruments[transaction.instrument]
+        if transaction.kind == QUOTE:
+            return self.quote(transaction, instrument)
+        if transaction.handle // HANDLES != transaction.sender:
+            return False
+        actions = {PLACE: self.place, CANCEL: self.cancel, REPLACE: self.replace}
+        return actions[transaction.kind](transaction, instrument)
+
+    def place(self, transaction, instrument):
+        bids = transaction.size if transaction.side > 0 else 0
+        if not self.within_margin(transaction.sender, instrument, bids, transaction.size - bids):
+            return False
+        first = len(self.tape.trades)
+        filled = transaction.filled = instrument.book.place(
+            transaction.handle, transaction.sender, transaction.side, transaction.price, transaction.size,
+            transaction.style,
+        )  # fmt: skip
+        self.settle(first)
+        return filled > 0 or (filled == 0 and transaction.style in (LIMIT, POST_ONLY))
+
+    def cancel(self, transaction, instrument):
+        transaction.filled = instrument.book.cancel(transaction.handle, transaction.sender)
+        return transaction.filled > 0
+
+    def replace(self, transaction, instrument):
+        resting = instrument.book.orders.get(transaction.handle)
+        if resting is None:
+            return False
+        more = max(transaction.size - resting.size, 0)
+        bids = more if resting.side == BUY else 0
+        if not self.within_margin(transaction.sender, instrument, bids, more - bids):
+            return False
+        first = len(self.tape.trades)
+        transaction.filled = instrument.book.replace(
+            transaction.handle, transaction.sender, transaction.price, transaction.size
+        )
+        self.settle(first)
+        return transaction.filled >= 0
+
+    def quote(self, transaction, instrument):
+        """Cancel the sender's ladder and, if its margin allows, put up the new one."""
+        sender, book = transaction.sender, instrument.book
+        first_handle = sender * HANDLES
+        for handle in range(first_handle, first_handle + 2 * LADDER):
+            if handle in book.orders:
+                book.cancel(handle, sender)
+        bids = transaction.size * sum(price > 0 for price in transaction.ladder[:LADDER])
+        asks = transaction.size * sum(price > 0 for price in transaction.ladder[LADDER:])
+        if not self.within_margin(sender, instrument, bids, asks):
+            return False
+        first = len(self.tape.trades)
+        for level, price in enumerate(transaction.ladder):
+            if price > 0:
+                side = BUY if level < LADDER else SELL
+                filled = book.place(first_handle + level, sender, side, price, transaction.size, LIMIT)
+                transaction.filled += max(filled, 0)
+        self.settle(first)
+        return True
+
+    def settle(self, first):
+        """Move cash, fees and lots for the trades from number ``first`` on."""
+        ledger, trades = self.ledger, self.tape.trades
+        for number in range(first, len(trades)):
+            trade = trades[number]
+            maker, taker, instrument = trade.maker, trade.taker, trade.instrument
+            buyer, seller = (taker, maker) if trade.side > 0 else (maker, taker)
+            notional = trade.price * trade.size * self.instruments[instrument].tick_lot_value
+            ledger.transfer_cash(buyer, seller, notional)
+            ledger.transfer_position(seller, buyer, instrument, trade.size)
+            ledger.transfer_cash(maker, VENUE_FEES, trade.maker_fee)
+            ledger.transfer_cash(taker, VENUE_FEES, trade.taker_fee)
+
+    def within_margin(self, account, instrument, bids, asks):
+        """Whether an account may add orders of these lots, all of them filled or none."""
+        if max(bids, asks) * instrument.mark > LARGEST_VALUE:
+            return False
+        position = self.ledger.accounts[account].positions[instrument.number]
+        resting_bids, resting_asks = instrument.resting_lots(account)
+        if not instrument.perpetual:
+            if resting_asks + asks > position:
+                return False
+            return bids == 0 or bids * instrument.mark <= self.free_collateral(account)
+        now = max(abs(position + resting_bids), abs(position - resting_asks))
+        then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
+        return then <= now or instrument.initial_margin(then - now) <= self.free_collateral(account)
+
+    def free_collateral(self, account):
+        """Cash and marked positions less what positions and resting orders need, in micro-dollars."""
+        holder = self.ledger.accounts[account]
+        free = holder.cash
+        for instrument in self.instruments:
+            bids, asks = instrument.resting_lots(account)
+            if instrument.perpetual:
+                position = holder.positions[instrument.number]
+                free += position * instrument.mark
+                free -= instrument.initial_margin(max(abs(position + bids), abs(position - asks)))
+            else:
+                free -= bids * instrument.mark
+        return free
