@@ -157,7 +157,7 @@ class MarketMakerSettings(Settings):
         1800.0,
         gt=0,
         le=1e7,
-        description="seconds that a maker stays away after it has left, unless a review interval later nobody quotes",
+        description="seconds that a maker stays away after it has left, as long as others quote",
     )
     look_interval_s: float = Field(
         0.005, ge=0, le=60, description="seconds between two looks at the market, when blocks come faster than that"
@@ -467,12 +467,17 @@ def _act(row, feed, log, pool, block, outlook):
     if row.withdrawn != 0:
         if row.quoting != 0:
             _send_quote(row, feed, pool, block, outlook, view, 0, 10.0 * cost)
-        elif now >= row.return_at or (best_seen >= NOBODY_QUOTES and now >= row.next_review):
+        elif best_seen >= NOBODY_QUOTES or now >= row.return_at:
+            if best_seen >= NOBODY_QUOTES:
+                # An empty side of the book is an invitation, at a price.
+                row.half_spread = min(2.0 * row.half_spread, 0.2)
             row.withdrawn = 0
             row.next_review = now + row.review_interval
         return
-    if row.quoting == 0 or not _something_rests(row):
-        # With nothing in the book there is nothing to compare: a maker who takes part must begin.
+    unnoticed = row.best.fills < 1.0 and now - row.quoted_at >= row.review_interval
+    if row.quoting == 0 or unnoticed or not _something_rests(row):
+        # With nothing in the book, or with quotes that nobody trades against, there is no experience to compare with:
+        # a maker who takes part must try.
         _send_quote(row, feed, pool, block, outlook, view, row.levels, 10.0 * cost)
         return
     worth = _worth_of_quoting(row, terms, price)

@@ -1,8 +1,7 @@
 """The command line: ``blockspace run``, ``presets``, ``settings``, ``study`` and ``validate``.
 
-What the user can put right is said in one sentence on standard error, with exit code 2; results go to
-standard output. Libraries that are slow to import are left to the commands that need
-them, so that ``--help`` is quick.
+What the user can put right is said in one sentence on standard error, with exit code 2; results go to standard output.
+Libraries that are slow to import are left to the commands that need them, so that ``--help`` is quick.
 """
 
 import json
@@ -38,10 +37,12 @@ USER_ERROR = 2
 class _Commands(TyperGroup):
     """Commands whose errors of usage are one sentence, without the box around it."""
 
-    def main(self, *arguments: Any, standalone_mode: bool = True, **options: Any) -> Any:
+    def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command and leave with its exit code."""
+        standalone_mode = options.pop("standalone_mode", True)
+        options["standalone_mode"] = False
         try:
-            code = super().main(*arguments, standalone_mode=False, **options)
+            code = super().main(*arguments, **options)
         except Exception as error:
             if not (standalone_mode and hasattr(error, "format_message")):
                 raise
@@ -52,9 +53,7 @@ class _Commands(TyperGroup):
         return code
 
 
-app = typer.Typer(
-    cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
-)
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 @app.callback()
@@ -85,6 +84,9 @@ def _one_sentence(if_interrupted: str = "nothing was written") -> Iterator[None]
         except ScenarioError as error:
             _complain(str(error))
             raise typer.Exit(USER_ERROR) from None
+        except BrokenPipeError:
+            # Whoever read the output has seen enough.
+            raise
         except OSError as error:
             _complain(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
             raise typer.Exit(USER_ERROR) from None
@@ -129,13 +131,11 @@ def _overrides(assignments: Iterable[str]) -> dict[str, Any]:
     """Values by dotted path from ``path=value``; of several for one path the last counts."""
     from blockspace.experiments.scenario import ScenarioError
 
-    values = {}
+    values: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not (equals and path.strip()):
-            raise ScenarioError(
-                f"--set is {assignment!r}; it must be PATH=VALUE, such as chain.gas_limit=60_000_000"
-            )
+            raise ScenarioError(f"--set is {assignment!r}; it must be PATH=VALUE, such as chain.gas_limit=60_000_000")
         values.pop(path.strip(), None)
         values[path.strip()] = _value(text.strip())
     return values
@@ -167,9 +167,7 @@ def run(
     ] = "ethereum",
     assignments: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change a setting; may be repeated, and the last counts."
-        ),
+        typer.Option("--set", metavar="PATH=VALUE", help="Change a setting; may be repeated, and the last counts."),
     ] = None,
     seed: Annotated[
         int, typer.Option(parser=_whole_number(0), metavar="NUMBER", help="Seed of every random draw.")
@@ -260,7 +258,7 @@ def _write(market: "Market", summary: Mapping[str, Any], folder: Path) -> None:
     from blockspace.experiments.results import scenario_toml, write_manifest
 
     scenario = market.world.scenario
-    if scenario.price.file:
+    if scenario.price.source == "file":
         # A file that the scenario needs goes with it, so that the folder can be handed on.
         copied = folder / f"prices{Path(scenario.price.file).suffix}"
         shutil.copyfile(scenario.price.file, copied)
@@ -356,9 +354,7 @@ def _summary_table(summary: Mapping[str, Any], scenario: "Scenario", seed: int) 
     from rich.table import Table
 
     hours = (scenario.duration_s - scenario.warm_up_s) / 3600
-    table = Table(
-        "", "", "", title=f"{scenario.name}, seed {seed}, {hours:.3g} h after the warm-up", show_header=False
-    )
+    table = Table("", "", "", title=f"{scenario.name}, seed {seed}, {hours:.3g} h after the warm-up", show_header=False)
     table.columns[1].justify = "right"
     several = len(scenario.instruments) > 1
     groups: list[tuple[str, tuple[tuple[str, str, str], ...], str]] = [("Network", NETWORK, "")]
@@ -393,9 +389,7 @@ def presets(
             return
         from rich.table import Table
 
-        table = Table(
-            "preset", "block, s", "Mgas", "Mgas/s", "demand, Mgas/s", "fee rule", "validators", "what it is"
-        )
+        table = Table("preset", "block, s", "Mgas", "Mgas/s", "demand, Mgas/s", "fee rule", "validators", "what it is")
         for column in table.columns[1:5] + table.columns[6:7]:
             column.justify = "right"
         for preset in preset_names():
@@ -460,21 +454,17 @@ def study(
 
         names = _study_names()
         if name not in names:
-            raise ScenarioError(
-                f"there is no study {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}"
-            )
+            raise ScenarioError(f"there is no study {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
         from blockspace.experiments.studies import run_study
 
-        typer.echo(run_study(name, quick=quick, seeds=seeds, jobs=jobs, out=out))
+        typer.echo(f"results are in {run_study(name, quick=quick, seeds=seeds, jobs=jobs, out=out)}")
 
 
 @app.command()
 def validate(
     names: Annotated[list[str] | None, typer.Argument(help="Targets, such as V1; all by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparisons as JSON.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Seconds rather than minutes, with wider intervals.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds rather than minutes, with wider intervals.")] = False,
 ) -> None:
     """Compare the simulator with closed forms and published results; exit code 1 if it disagrees with one."""
     with _one_sentence():
@@ -492,9 +482,7 @@ def validate(
         if as_json:
             typer.echo(_json([asdict(row) for row in rows]))
         else:
-            table = Table(
-                "target", "what", "theory", "simulation", "95 % interval", "tolerance", "agrees", "note"
-            )
+            table = Table("target", "what", "theory", "simulation", "95 % interval", "tolerance", "agrees", "note")
             for row in rows:
                 verdict = "[green]yes[/green]" if row.passed else "[bold red]no[/bold red]"
                 interval = f"{_number(row.low)} to {_number(row.high)}"

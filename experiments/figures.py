@@ -18,16 +18,18 @@ from blockspace.experiments.results import Results, write_whole
 
 STYLE = Path(__file__).with_name("blockspace.mplstyle")
 COLUMNS = 3
-PANEL_INCHES = (3.6, 2.7)
+PANEL_INCHES = (3.7, 2.9)
+LEGEND_LINE_POINTS = 10.5
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One measure in a panel, multiplied by ``factor`` to come to the panel's unit."""
+    """One measure in a panel, multiplied by ``factor`` to come to the panel's unit; by default in the next colour."""
 
     measure: str
     label: str
     factor: float = 1.0
+    colour: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,20 @@ def draw_page(
         axes = list(figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat)
         for number, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
             _draw_panel(axis, results, x, panel)
-            axis.set_title(f"{string.ascii_lowercase[number]}  {panel.title}")
+            row = panels[number // COLUMNS * COLUMNS :][:COLUMNS]
+            lines = max(1 if len(other.curves) < 4 else 2 for other in row)
+            heading = f"{string.ascii_lowercase[number]}  {panel.title}"
+            axis.set_title(heading, pad=6 + LEGEND_LINE_POINTS * lines)
             _draw_marks(axis, marks or {}, named=number == 0)
             axis.tick_params(labelbottom=number >= len(panels) - COLUMNS)
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
         seeds = len(results.study["seeds"])
         figure.suptitle(title)
-        figure.supxlabel(f"{x_label}\n\nMeans over {seeds} seeds with 95 % confidence bands. {note}", fontsize="medium")
+        figure.supxlabel(f"{x_label}\nMeans over {seeds} seeds with 95 % confidence bands. {note}", fontsize="medium")
+        # The layout is worked out once, not again for each file.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return figure
 
 
@@ -109,9 +117,9 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
         rows = results.curve(curve.measure)
         if panel.points is not None:
             rows = rows.loc[[point for point in rows.index if point in panel.points]]
-        colour = {"color": colours[number]} if panel.ordered else {}
+        colour = colours[number] if panel.ordered else curve.colour
         mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
-        (line,) = axis.plot(rows[x], mean, label=curve.label, **colour)
+        (line,) = axis.plot(rows[x], mean, label=curve.label, **({} if colour is None else {"color": colour}))
         if panel.log:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
         axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
@@ -131,7 +139,14 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
         if not panel.log and (means >= 0).all():
             axis.set_ylim(bottom=0.0)
     axis.set_ylabel(panel.unit)
-    axis.legend(ncols=2 if len(panel.curves) > 3 else 1).set_in_layout(False)
+    # Above the axes, where it cannot hide anything.
+    columns = _legend_columns(panel)
+    axis.legend(ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 0.99), borderaxespad=0.0).set_in_layout(False)
+
+
+def _legend_columns(panel: Panel) -> int:
+    count = len(panel.curves)
+    return count if count < 4 else -(-count // 2)
 
 
 def _room(values: npt.NDArray[np.float64], *, log: bool, share: float) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from blockspace.experiments.results import Estimate, Results
 SETTLED_SHARE = 0.1
 """A curve has settled where it stays within this share of its whole change of its last value."""
 
+DONE = "nine tenths"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -74,8 +76,8 @@ class Change:
             return f"{self.what} does not clearly change {ends}{turn} ({interval})."
         sentence = f"{self.what} {'rises' if apart.mean > 0 else 'falls'} {ends}{turn} ({interval})"
         if self.settled_from is None:
-            return f"{sentence} and has not settled by then."
-        return sentence + ("." if self.settled_from == first else f"; from {self.settled_from} on little changes.")
+            return f"{sentence}, without settling by then."
+        return sentence + ("." if self.settled_from == first else f"; {DONE} of that is done by {self.settled_from}.")
 
 
 def change(results: Results, measure: str, what: str, unit: str = "", points: Sequence[str] | None = None) -> Change:
@@ -103,7 +105,7 @@ def weigh(claim: str, rising: bool, *changes: Change) -> str:
         directions.append(0 if not clear else 1 if (evidence.apart.mean > 0) == rising else -1)
     verdict = "fails" if -1 in directions else "holds" if all(directions) else "is not shown"
     if verdict == "holds" and any(evidence.turn for evidence in changes):
-        verdict = "holds only between the ends"
+        verdict = "holds from end to end, but not all the way"
     return f"That {claim} {verdict}. " + " ".join(str(evidence) for evidence in changes)
 
 

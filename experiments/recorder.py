@@ -207,7 +207,8 @@ def _measure_order(meter, log, transaction, number, gas_usd, path, value, lot_si
     notional = decided_price * units
     side = np.float64(transaction.side)
     best = value * first.price * lots
-    costs = meter.order_costs[_bucket(notional)]
+    # An order belongs to the class of what it asked for, however much of that it got.
+    costs = meter.order_costs[_bucket(decided_price * transaction.size * lot_size)]
     costs.orders += 1
     costs.notional_usd += notional
     costs.delay_usd += side * (first.external_price - decided_price) * units

@@ -80,11 +80,10 @@ class Scenario(Settings):
                 "largest transaction of the market"
             )
         if self.warm_up_s >= self.duration_s:
-            raise ValueError(
-                f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}"
-            )
-        members = [self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs]
-        accounts = self.topology.validators + sum(population.count for population in members)
+            raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
+        populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
+        counts = [population.count for population in populations]
+        accounts = self.topology.validators + sum(counts)
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
@@ -92,9 +91,7 @@ class Scenario(Settings):
             )
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
-            raise ValueError(
-                f"the instruments are called {', '.join(names)}; each must have a name of its own"
-            )
+            raise ValueError(f"the instruments are called {', '.join(names)}; each must have a name of its own")
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
@@ -136,9 +133,7 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        raise ScenarioError(
-            f"there is no preset {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}"
-        )
+        raise ScenarioError(f"there is no preset {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
     return resources.files("blockspace.network.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
@@ -165,7 +160,7 @@ def load_scenario(source: str | Path, overrides: Mapping[str, Any] | None = None
     ScenarioError
         If anything is wrong: one sentence with the setting, its value and what it may be.
     """
-    data = _read_preset(source) if _names_preset(source) else _read_file(Path(source))
+    data = _read_preset(str(source)) if _names_preset(source) else _read_file(Path(source))
     for path, value in (overrides or {}).items():
         _set(data, path, value)
     _locate_price_file(data, Path.cwd())
@@ -310,9 +305,7 @@ def _what_it_may_be(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return f"it may be {' or '.join(repr(value) for value in get_args(field.annotation))}"
     if _table_in(field.annotation) is not None:
-        return (
-            f"it must be a {'table' if isinstance(field.annotation, type) else 'list of tables'} of settings"
-        )
+        return f"it must be a {'table' if isinstance(field.annotation, type) else 'list of tables'} of settings"
     kinds: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     if field.annotation not in kinds:
         return ""

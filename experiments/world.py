@@ -246,6 +246,29 @@ class World:
         for step in self._steps:
             step()
 
+    def insert_phase(self, name: str, function: Callable[[], None], before: str = "fill the block") -> None:
+        """Add a phase to the order of a block: how a population with a kernel of its own takes part.
+
+        Parameters
+        ----------
+        name
+            What happens in it.
+        function
+            What does it.
+        before
+            Name of the phase ahead of which it comes.
+
+        Raises
+        ------
+        ValueError
+            If there is no phase of that name.
+        """
+        names = [known for known, _ in self.phases]
+        if before not in names:
+            raise ValueError(f"before is {before!r}; it may be {', '.join(names)}")
+        self.phases.insert(names.index(before), (name, function))
+        self._steps = [step for _, step in self.phases]
+
     def _extend_price(self) -> None:
         self.path.extend(self.chain.next_time_ns + self._look_ahead_ns)
 

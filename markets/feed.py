@@ -158,11 +158,30 @@ def _publish_quotes(book, quotes):
 
 
 @kernel
+def _forget_oldest(feed):
+    """Make sure that nobody needs the oldest view any more, whose place the coming one takes."""
+    if feed.count < VIEWS:
+        return
+    following = feed.views[(feed.count + 1) & (VIEWS - 1)]
+    for access in range(feed.access_points):
+        decision = feed.outlooks[access].decision
+        if 0 < decision < following.visible[access]:
+            raise RuntimeError("blocks come so fast that views are forgotten before they arrive: ask for slower blocks")
+
+
+@kernel
 def publish(feeds, venues, logs, pools, blocks, next_base_fee):
-    """Publish the view and the receipts after a block; ``next_base_fee`` is in wei per gas."""
+    """Publish the view and the receipts after a block; ``next_base_fee`` is in wei per gas.
+
+    Raises
+    ------
+    RuntimeError
+        If more than ``VIEWS`` blocks are on their way to an access point, so that its agents would see one too early.
+    """
     feed = feeds[0]
     venue = venues[0]
     block = blocks[0]
+    _forget_oldest(feed)
     view = feed.views[feed.count & (VIEWS - 1)]
     feed.count += 1
     view.time = block.time

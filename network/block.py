@@ -9,7 +9,7 @@ import numpy as np
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import NOBODY, SLOTS
-from blockspace.network.transaction import ACCESS_POINTS
+from blockspace.network.transaction import ACCESS_POINTS, NEVER
 
 HEAP_ENTRY = np.dtype([("score", "f8"), ("arrival", "i8"), ("tie", "u4"), ("slot", "u4")], align=True)
 
@@ -185,6 +185,22 @@ def fill_block(pools, blocks):
         block.full = 1
     if block.full != 0:
         block.marginal_tip = max(lowest_tip, np.int64(0))
+
+
+@kernel
+def earliest_arrival(pools, shortest_latency, soon):
+    """Earliest time (ns) at which a pending transaction can be with a producer, or any one at or before ``soon``.
+
+    ``shortest_latency`` is that of each access point, in ns. Without pending transactions it is ``NEVER``.
+    """
+    pool = pools[0]
+    earliest = NEVER
+    for position in range(pool.count):
+        transaction = pool.transactions[pool.pending[position]]
+        earliest = min(earliest, transaction.decided + shortest_latency[transaction.access])
+        if earliest <= soon:
+            break
+    return earliest
 
 
 @kernel

@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.network.block import BLOCK, expire_pending, fill_block, release_block
+from blockspace.network.block import BLOCK, earliest_arrival, expire_pending, fill_block, release_block
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
@@ -104,6 +104,7 @@ class Chain:
         if scale > 0:
             self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
             self.producers["hops"][:, used] = tables.hops.T
+        self._shortest_latency = self.producers["latency"].min(axis=0)
         self._proposer_key = np.uint64(stream_key(seed, "chain/proposer"))
         self._arrival_key = np.uint64(stream_key(seed, "chain/block_arrivals"))
 
@@ -135,16 +136,19 @@ class Chain:
     def skip_empty_blocks(self, until_ns: int) -> int:
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
 
-        Only for fixed slots: where blocks come at random times, each is made.
+        No slot passes from the moment at which a pending transaction may have arrived. Only for fixed slots: where
+        blocks come at random times, each is made.
         """
         if self.settings.block_arrivals != "slots" or until_ns <= self.next_time_ns:
             return 0
-        count = (until_ns - self.next_time_ns) // self._interval_ns
-        if count > 0:
-            self.next_time_ns += count * self._interval_ns
-            self.number += count
-            self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit)
-            self.blocks[0]["base_fee"] = self.base_fee
+        arrival = int(earliest_arrival(self.pools, self._shortest_latency, self.next_time_ns))
+        count = (min(until_ns, arrival) - self.next_time_ns) // self._interval_ns
+        if count <= 0:
+            return 0
+        self.next_time_ns += count * self._interval_ns
+        self.number += count
+        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit)
+        self.blocks[0]["base_fee"] = self.base_fee
         return count
 
     def open(self) -> None:

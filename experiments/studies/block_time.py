@@ -19,18 +19,17 @@ from blockspace.experiments.sweep import Point, Sweep
 
 QUESTION = "What does the time between blocks do to a derivatives market, at the same gas per second?"
 SEEDS = 8
-QUICK_SEEDS = 2
+QUICK_SEEDS = 4
 X = "block_time_s"
 GAS_PER_SECOND = 60_000_000
 BLOCK_TIMES_S = (12.0, 6.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 QUICK_BLOCK_TIMES_S = (12.0, 4.0, 1.0, 0.25, 0.05)
 TABLE = {
     X: "block\ntime s",
-    "quoted_spread_bps": "quoted\nspread bp",
+    "median_quoted_spread_bps": "quoted\nspread bp",
     "effective_spread_bps": "effective\nspread bp",
-    "depth_25bps_usd": "depth in\n25 bp $",
     "cost_bps": "cost of an\norder bp",
-    "market_delay_median_s": "delay\nmedian s",
+    "background_delay_median_s": "delay\nof users s",
     "arbitrage_volume_share": "arbitrage\nof volume",
     "arbitrage_profit_usd_per_h": "arbitrage\n$ per h",
     "quotes_per_h": "quotes\nper h",
@@ -72,7 +71,7 @@ def figure(results: Results) -> Figure:
             "Spread",
             "basis points",
             (
-                Curve("quoted_spread_bps", "quoted"),
+                Curve("median_quoted_spread_bps", "quoted, median"),
                 Curve("effective_spread_bps", "effective"),
                 Curve("realised_spread_bps", "realised, 10 s"),
             ),
@@ -92,7 +91,7 @@ def figure(results: Results) -> Figure:
                 Curve("cost_delay_bps", "delay"),
                 Curve("cost_fee_bps", "venue's fee"),
                 Curve("cost_gas_bps", "gas"),
-                Curve("cost_bps", "total"),
+                Curve("cost_bps", "total", colour="black"),
             ),
         ),
         Panel(
@@ -103,13 +102,11 @@ def figure(results: Results) -> Figure:
         ),
         Panel("Arbitrage in the volume", "per cent", (Curve("arbitrage_volume_share", "share", 100.0),)),
         Panel(
-            "Inclusion delay",
+            "Inclusion delay of users",
             "seconds from decision to block",
             (
-                Curve("background_delay_median_s", "users, median"),
-                Curve("background_delay_p95_s", "users, 95th percentile"),
-                Curve("market_delay_median_s", "market, median"),
-                Curve("market_delay_p95_s", "market, 95th percentile"),
+                Curve("background_delay_median_s", "median"),
+                Curve("background_delay_p95_s", "95th percentile"),
             ),
             log=True,
         ),
@@ -119,7 +116,7 @@ def figure(results: Results) -> Figure:
             (
                 Curve("trades_per_h", "trades"),
                 Curve("quotes_per_h", "quotes"),
-                Curve("volume_usd_per_h", "volume, thousand dollars", 1e-3),
+                Curve("volume_usd_per_h", "volume, $1000", 1e-3),
             ),
             log=True,
         ),
@@ -127,9 +124,9 @@ def figure(results: Results) -> Figure:
             "What the market pays for space",
             "dollars per hour",
             (
-                Curve("gas_maker_usd_per_h", "gas of makers"),
-                Curve("gas_noise_usd_per_h", "gas of traders"),
-                Curve("gas_arbitrageur_usd_per_h", "gas of arbitrageurs"),
+                Curve("gas_maker_usd_per_h", "makers"),
+                Curve("gas_noise_usd_per_h", "traders"),
+                Curve("gas_arbitrageur_usd_per_h", "arbitrageurs"),
             ),
             log=True,
             floor=0.01,
@@ -138,9 +135,9 @@ def figure(results: Results) -> Figure:
             "Failures",
             "per cent",
             (
-                Curve("failed_share", "of all transactions failed", 100.0),
-                Curve("orders_unfilled_share", "of traders' orders unfilled", 100.0),
-                Curve("one_sided_share", "of time with an empty side", 100.0),
+                Curve("failed_share", "failed transactions", 100.0),
+                Curve("orders_unfilled_share", "unfilled orders", 100.0),
+                Curve("one_sided_share", "time with an empty side", 100.0),
             ),
         ),
     ]
@@ -156,7 +153,7 @@ def findings(results: Results) -> list[str]:
         weigh(
             "shorter blocks tighten spreads",
             False,
-            change(results, "quoted_spread_bps", "The quoted spread", "bp"),
+            change(results, "median_quoted_spread_bps", "The median quoted spread", "bp"),
             change(results, "effective_spread_bps", "The effective spread", "bp"),
         ),
         weigh(
@@ -170,7 +167,7 @@ def findings(results: Results) -> list[str]:
         weigh(
             "shorter blocks mean faster trades",
             False,
-            change(results, "market_delay_median_s", "The median delay of the market's transactions", "s"),
+            change(results, "background_delay_median_s", "The median delay of users", "s"),
         )
         + _floor_of_delay(results),
         weigh("shorter blocks deepen books", True, change(results, "depth_25bps_usd", "Depth within 25 bp", "dollars")),
@@ -191,8 +188,10 @@ def _powers(results: Results, measure: str) -> str:
 
 
 def _floor_of_delay(results: Results) -> str:
-    delays = results.curve("market_delay_median_s")["mean"]
-    bound = [point for point in results.measurable("market_delay_median_s") if delays[point] > results.value(point, X)]
+    delays = results.curve("background_delay_median_s")["mean"]
+    bound = [
+        point for point in results.measurable("background_delay_median_s") if delays[point] > results.value(point, X)
+    ]
     if not bound:
         return ""
     return f" From {bound[0]} on it is longer than a block: what is waited for is the network, not the next block."

@@ -24,11 +24,11 @@ TABLE = {
     X: "capacity\nMgas/s",
     "base_fee_gwei": "base fee\ngwei",
     "base_fee_log_sd": "log fee\nsd",
-    "quoted_spread_bps": "quoted\nspread bp",
+    "median_quoted_spread_bps": "quoted\nspread bp",
     "effective_spread_bps": "effective\nspread bp",
     "cost_bps": "cost of an\norder bp",
     "trades_per_h": "trades\nper h",
-    "market_delay_median_s": "delay\nmedian s",
+    "balked_share": "users\nkept out",
     "arbitrage_profit_usd_per_h": "arbitrage\n$ per h",
 }
 
@@ -58,12 +58,14 @@ def figure(results: Results) -> Figure:
     alive = with_market(results)
     absent = len(alive) < len(results.points)
     sizes = [f"to {_dollars(end)}" for end in SIZE_BUCKETS_USD] + [f"above {_dollars(SIZE_BUCKETS_USD[-1])}"]
+    # Of the smallest class there are too few orders for a curve.
+    by_size = list(zip(bucket_names(), sizes, strict=True))[1:]
     panels = [
         Panel(
             "Spread",
             "basis points",
             (
-                Curve("quoted_spread_bps", "quoted"),
+                Curve("median_quoted_spread_bps", "quoted, median"),
                 Curve("effective_spread_bps", "effective"),
                 Curve("realised_spread_bps", "realised, 10 s"),
             ),
@@ -84,14 +86,14 @@ def figure(results: Results) -> Figure:
                 Curve("cost_delay_bps", "delay"),
                 Curve("cost_fee_bps", "venue's fee"),
                 Curve("cost_gas_bps", "gas"),
-                Curve("cost_bps", "total"),
+                Curve("cost_bps", "total", colour="black"),
             ),
             points=alive,
         ),
         Panel(
             "Cost of an order, by its size",
             "basis points of the order",
-            tuple(Curve(f"{bucket}.cost_bps", size) for bucket, size in zip(bucket_names(), sizes, strict=True)),
+            tuple(Curve(f"{bucket}.cost_bps", size) for bucket, size in by_size),
             log=True,
             ordered=True,
             points=alive,
@@ -119,9 +121,9 @@ def figure(results: Results) -> Figure:
             "seconds from decision to block",
             (
                 Curve("background_delay_median_s", "users, median"),
-                Curve("background_delay_p95_s", "users, 95th percentile"),
+                Curve("background_delay_p95_s", "users, 95 % within"),
                 Curve("market_delay_median_s", "market, median"),
-                Curve("market_delay_p95_s", "market, 95th percentile"),
+                Curve("market_delay_p95_s", "market, 95 % within"),
             ),
         ),
         Panel(
@@ -130,10 +132,10 @@ def figure(results: Results) -> Figure:
             (
                 Curve("burned_usd_per_h", "burned"),
                 Curve("tips_usd_per_h", "tips"),
-                Curve("gas_maker_usd_per_h", "gas of makers"),
-                Curve("gas_noise_usd_per_h", "gas of traders"),
-                Curve("gas_arbitrageur_usd_per_h", "gas of arbitrageurs"),
-                Curve("arbitrage_profit_usd_per_h", "arbitrage before gas"),
+                Curve("gas_maker_usd_per_h", "makers' gas"),
+                Curve("gas_noise_usd_per_h", "traders' gas"),
+                Curve("gas_arbitrageur_usd_per_h", "arbitrageurs' gas"),
+                Curve("arbitrage_profit_usd_per_h", "arbitrage profit"),
             ),
             log=True,
             floor=1.0,
@@ -144,7 +146,7 @@ def figure(results: Results) -> Figure:
             (
                 Curve("trades_per_h", "trades"),
                 Curve("quotes_per_h", "quotes"),
-                Curve("volume_usd_per_h", "volume, thousand dollars", 1e-3),
+                Curve("volume_usd_per_h", "volume, $1000", 1e-3),
             ),
             log=True,
         ),
@@ -170,7 +172,6 @@ def findings(results: Results) -> list[str]:
     target = 1 / results.scenario.fee_market.elasticity
     fee_sd = change(results, "base_fee_sd_gwei", "Its standard deviation", "gwei")
     log_fee_sd = change(results, "base_fee_log_sd", "The standard deviation of its logarithm")
-    delay = change(results, "market_delay_median_s", "The median delay of the market's transactions", "s", alive)
     return [
         f"Users would use {format_number(demand)} Mgas/s if space cost nothing, and the fee rule aims at "
         f"{100 * target:.0f} % of capacity: up to {format_number(demand / target)} Mgas/s space is scarce.",
@@ -181,7 +182,7 @@ def findings(results: Results) -> list[str]:
         weigh(
             "more capacity tightens spreads",
             False,
-            change(results, "quoted_spread_bps", "The quoted spread", "bp", alive),
+            change(results, "median_quoted_spread_bps", "The median quoted spread", "bp", alive),
             change(results, "effective_spread_bps", "The effective spread", "bp", alive),
         ),
         weigh(
@@ -206,7 +207,13 @@ def findings(results: Results) -> list[str]:
             change(results, "arbitrage_profit_usd_per_h", "Before gas it", "dollars per hour"),
             change(results, "arbitrage_volume_share", "Its share of the volume"),
         ),
-        f"{delay} Blocks come no faster with more capacity.",
+        weigh(
+            "more capacity shortens the wait",
+            False,
+            change(results, "background_delay_p95_s", "The 95th percentile of users' delays", "s"),
+        )
+        + " Whoever gets in waits for the next block, however large; the fee keeps the others out. "
+        + str(change(results, "balked_share", "Their share")),
     ]
 
 

@@ -293,7 +293,8 @@ def linear_response(quick: bool) -> list[Row]:
     sds = []
     for number, demand in enumerate(demands):
         # The more elastic demand is, the shorter is the fee's memory and the fewer blocks are needed.
-        values = _log_fees(demand, 2_000 if quick else 40_000 if demand.ratio > 10.0 else 100_000, 300 + number)
+        blocks = 2_000 if quick else 100_000 if demand.elasticity < 0.5 else 30_000 if demand.ratio > 10.0 else 60_000
+        values = _log_fees(demand, blocks, 300 + number)
         case = f"D/T = {demand.ratio:g}, d = {demand.denominator}, n = {demand.transactions:g}"
         sd, error = sd_with_error(values)
         sds.append((sd, error))
@@ -305,7 +306,7 @@ def linear_response(quick: bool) -> list[Row]:
         rows.append(check(what, theory, correlation, absolute=0.01, standard_error=error))
     for number, elasticity in enumerate((2.0, 5.0)):
         # Pareto values have one elasticity at all prices, so that the response is linear in a large shock as well.
-        demand = Demand("pareto", ratio=16.0, shape=elasticity, burst_sd=0.5, decay=0.02)
+        demand = Demand("pareto", ratio=8.0, shape=elasticity, burst_sd=0.5, decay=0.02)
         sd, error = sd_with_error(_log_fees(demand, 3_000 if quick else 100_000, 310 + number))
         response = shock_response(demand.burst_sd, elasticity, demand.decay)
         theory = math.hypot(response, fee_noise(elasticity, demand.transactions))

@@ -170,7 +170,7 @@ def _gas_law_scenario(gas_usd: float, volatility: float, volume_per_s: float, qu
         noise_traders={"orders_per_s": volume_per_s / 0.02, "size_mean": 0.02},
         # The makers requote when the loss expected over a block exceeds the gas. At this size that is 0.58 standard
         # deviations before the price reaches the quote, which it then overshoots by as much (Siegmund, 1979).
-        market_makers={"unit_size": gas_usd / (0.17 * per_block), "review_interval_s": 600.0, "rest_s": 7_200.0},
+        market_makers={"unit_size": gas_usd / (0.17 * per_block), "review_interval_s": 2_400.0, "rest_s": 7_200.0},
     )
 
 

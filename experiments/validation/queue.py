@@ -103,11 +103,11 @@ def simulate(load: float, capacity: int, blocks: int, seed: int) -> Run:
 
 
 CASES = (
-    (8.0, 10, 200_000),
-    (9.5, 10, 400_000),
-    (90.0, 100, 150_000),
-    (95.0, 100, 150_000),
-    (99.0, 100, 600_000),
+    (8.0, 10, 150_000),
+    (9.5, 10, 300_000),
+    (90.0, 100, 100_000),
+    (95.0, 100, 100_000),
+    (99.0, 100, 400_000),
 )
 """Arrivals per block, capacity, and blocks to simulate: the closer to capacity, the longer the memory."""
 

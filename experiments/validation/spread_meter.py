@@ -56,9 +56,10 @@ def roll_spread(prices: npt.NDArray[np.float64]) -> tuple[float, float]:
 
     Examples
     --------
-    >>> spread, _ = roll_spread(np.array([1.0, -1.0, -1.0, 1.0, 1.0] * 40))
-    >>> round(spread, 2)
-    1.8
+    >>> sides = np.random.default_rng(1).choice([-1.0, 1.0], size=100_000)
+    >>> spread, _ = roll_spread(2_000.0 + 0.5 * sides)
+    >>> round(spread, 1)
+    1.0
     """
     changes = np.diff(prices)
     covariance, error = mean_with_error(changes[1:] * changes[:-1])

@@ -108,6 +108,36 @@ def test_a_chain_stops_skipping_at_the_last_slot_in_time(until_ns, skipped):
     assert (chain.number, chain.next_time_ns) == (skipped, 10 + 10 * skipped)
 
 
+@pytest.mark.parametrize("decided", [0, 1_234_567_890, 5_000_000_000])
+def test_skipping_stops_before_a_transaction_on_its_way_arrives(decided):
+    skipping, stepping = (new_chain(block_time_s=0.001) for _ in range(2))
+    for chain in (skipping, stepping):
+        submit(chain.pools, access=1, decided=decided, max_fee=10**10)
+        submit(chain.pools, access=0, decided=decided + 40_000_000, max_fee=10**10, sender=2)
+    found, blocks_made = {}, {}
+    for chain in (skipping, stepping):
+        found[chain], blocks_made[chain] = [], 0
+        while len(found[chain]) < 2:
+            if chain is skipping:
+                chain.skip_empty_blocks(10**12)
+            chain.open()
+            chain.fill()
+            blocks_made[chain] += 1
+            found[chain] += [(chain.number, chain.time_ns, chain.base_fee)] * int(chain.blocks["count"][0])
+            chain.price_next(0)
+            chain.close()
+    assert found[skipping] == found[stepping]
+    assert blocks_made[skipping] <= 4 < blocks_made[stepping]
+
+
+def test_nothing_is_skipped_while_a_transaction_waits_for_a_lower_fee():
+    chain = new_chain(block_time_s=0.001)
+    submit(chain.pools, max_fee=500_000_000)
+    make_block(chain)
+    assert chain.pools[0]["count"] == 1
+    assert chain.skip_empty_blocks(10**12) == 0
+
+
 def test_base_fee_after_a_long_idle_stretch_is_exact_at_no_cost():
     chain = new_chain(block_time_s=1e-6, fee_market=FeeMarketSettings(minimum_base_fee_wei=1_000))
     make_block(chain)

@@ -8,11 +8,11 @@ from blockspace.experiments import Market, load_scenario
 from blockspace.experiments.scenario import preset_text
 from blockspace.network.presets import preset_names
 
-# Seconds to run, of which warm-up; base fee in gwei; utilisation; widest median spread in basis points. Fees are those of
-# the time within a third. Spreads are results: the bound is there to notice a market that has died.
+# Seconds to run, of which warm-up; base fee in gwei; utilisation; widest median spread in basis points. Fees are those
+# of the time within a third. Spreads are results: the bound is there to notice a market that has died.
 CALIBRATED = {
-    "ethereum-15m": (14_400, 3_600, (40, 80), (0.95, 1.0), 60),
-    "ethereum-30m": (14_400, 3_600, (35, 70), (0.45, 0.55), 40),
+    "ethereum-15m": (14_400, 3_600, (40, 80), (0.95, 1.0), 100),
+    "ethereum-30m": (14_400, 3_600, (35, 70), (0.45, 0.55), 80),
     "ethereum-60m": (14_400, 3_600, (0.16, 0.32), (0.45, 0.55), 20),
     "ethereum": (7_200, 3_600, (0.16, 0.32), (0.45, 0.55), 20),
     "base": (2_400, 600, (0.005, 0.0067), (0.08, 0.17), 20),
@@ -35,7 +35,7 @@ def test_preset_comes_out_at_its_figures(name):
     summary = market.summary()
     assert fee[0] * 0.999 <= summary["base_fee_gwei"] <= fee[1] * 1.001
     assert utilisation[0] <= summary["utilisation"] <= utilisation[1]
-    assert summary["trades_per_h"] > 50
+    assert summary["trades_per_h"] > 20
     assert summary["one_sided_share"] < 0.6
     assert 0 < summary["median_quoted_spread_bps"] < widest
 

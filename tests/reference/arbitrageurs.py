@@ -69,9 +69,7 @@ class Arbitrageur(mesa.Agent):
         bid = feed.fee_worth(gas, self.bid_share * (profit - gas_usd), price)
         max_fee = feed.fee_worth(gas, profit, price)
         block, now = self.model.block, outlook.decision
-        send_taking_order(
-            self, side, lots, limit, now, block.time, max_fee, max(bid, feed.wallet_tip(view))
-        )
+        send_taking_order(self, side, lots, limit, now, block.time, max_fee, max(bid, feed.wallet_tip(view)))
         self.pending = True
         self.sent_at = now
         self.landing = block.number

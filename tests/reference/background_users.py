@@ -6,7 +6,7 @@ import mesa
 
 from blockspace.markets.ledger import BACKGROUND
 from blockspace.network.draws import stream_key
-from blockspace.network.transaction import TRANSFER
+from blockspace.network.transaction import NEVER, TRANSFER
 
 from .draws import draw_bits, draw_exponential, draw_normal, draw_uniform
 from .mempool import Transaction
@@ -57,7 +57,7 @@ class BackgroundUsers(mesa.Agent):
     def due(self):
         """When the next user comes, or the rate changes (ns)."""
         if self.settings.arrivals_per_s <= 0.0:
-            return math.inf
+            return NEVER
         wait = min(self.gap / (self.settings.arrivals_per_s * self.factor) * 1e9, 2.0 * CELL_NS)
         return min(self.reached + int(wait), (self.reached // CELL_NS + 1) * CELL_NS)
 

@@ -120,9 +120,7 @@ class Feed:
             visible.append(block.time + producer.latency[access] + transfer + verification)
         quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
         trades = len(venue.tape.trades)
-        self.views.append(
-            View(block.number, next_base_fee, block.marginal_tip, trades, visible, quotes)
-        )
+        self.views.append(View(block.number, next_base_fee, block.marginal_tip, trades, visible, quotes))
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)

@@ -12,6 +12,7 @@ from blockspace.network.transaction import LADDER, QUOTE, SUCCEEDED
 from .mempool import Transaction
 
 FILLS = 256  # that can wait to be marked
+NOBODY_QUOTES = 1.0
 
 
 @dataclass(slots=True)
@@ -66,6 +67,10 @@ def expected_excess(gap, deviation):
     z = gap / deviation
     density = math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
     return deviation * (density - z * 0.5 * math.erfc(z / math.sqrt(2.0)))
+
+
+def padded(values):
+    return values + [0] * (LADDER - len(values))
 
 
 class MarketMaker(mesa.Agent):
@@ -123,31 +128,38 @@ class MarketMaker(mesa.Agent):
         self.learn_fate_of_quote(price, view)
         self.learn_trades(view.trades)
         self.mark_fills(outlook.decision, price)
-        self.adapt(elapsed, self.best_seen(view, price))
+        best_seen = self.best_seen(view, price)
+        self.adapt(elapsed, best_seen)
         if not self.pending:
             self.review(outlook.decision)
-            self.decide(outlook)
+            self.decide(outlook, nobody_quotes=best_seen >= NOBODY_QUOTES)
 
     def due(self):
         return self.next_look + self.model.block.producer.latency[self.access]
 
-    def decide(self, outlook):
-        """Quote if that is worth its gas, or if nothing rests; take the quotes down on leaving."""
-        feed, view = self.model.feed, outlook.view
+    def decide(self, outlook, nobody_quotes):
+        """Quote if that is worth its gas, or if nothing rests; take the quotes down on leaving, and come back."""
+        feed, view, now = self.model.feed, outlook.view, outlook.decision
         fee = view.base_fee + feed.wallet_tip(view)
         cost = feed.gas_cost_usd(self.quote_gas(self.levels), fee, outlook.external_price)
         if self.withdrawn:
             if self.quoting:
                 self.send_quote(outlook, 0, 10.0 * cost)
-            elif outlook.decision >= self.return_at:
+            elif nobody_quotes or now >= self.return_at:
+                if nobody_quotes:
+                    self.half_spread = min(2.0 * self.half_spread, 0.2)
                 self.withdrawn = False
-                self.next_review = outlook.decision + self.review_interval
-        elif not self.quoting or not any(self.remaining):
+                self.next_review = now + self.review_interval
+        elif not self.quoting or self.goes_unnoticed(now) or not any(self.remaining):
             self.send_quote(outlook, self.levels, 10.0 * cost)
         else:
             worth = self.worth_of_quoting(outlook.external_price)
             if worth >= cost:
                 self.send_quote(outlook, self.levels, worth)
+
+    def goes_unnoticed(self, now):
+        """Whether nobody has traded against the quotes for so long that another try is due."""
+        return self.best.fills < 1.0 and now - self.quoted_at >= self.review_interval
 
     def quote_gas(self, levels):
         return self.model.gas.quote + 2 * levels * self.model.gas.quote_level
@@ -231,7 +243,7 @@ class MarketMaker(mesa.Agent):
         """Half the visible spread, as a fraction of the price."""
         quotes = view.quotes[self.instrument.number]
         if not quotes.bids or not quotes.asks:
-            return 1.0
+            return NOBODY_QUOTES
         return max(0.5 * (quotes.asks[0][0] - quotes.bids[0][0]) * self.instrument.tick / price, 0.0)
 
     def adapt(self, elapsed, best_seen):
@@ -297,16 +309,11 @@ class MarketMaker(mesa.Agent):
         feed, view, price, tick = self.model.feed, outlook.view, outlook.external_price, self.instrument.tick
         load = min(max(self.position / self.position_limit, -1.0), 1.0)
         centre = price * (1.0 - self.inventory_aversion * load * self.half_spread)
-        distances = [self.half_spread + level * self.increment for level in range(LADDER)]
-        bids = [math.floor(centre * (1.0 - distance) / tick) for distance in distances[:levels]]
-        asks = [math.ceil(centre * (1.0 + distance) / tick) for distance in distances[:levels]]
-        nothing = [0] * LADDER
-        bids = (bids + nothing)[:LADDER] if load < 1.0 else nothing
-        asks = (asks + nothing)[:LADDER] if load > -1.0 else nothing
-        quoted = [level < levels and load < 1.0 for level in range(LADDER)]
-        quoted += [level < levels and load > -1.0 for level in range(LADDER)]
-        self.ladder = bids + asks
-        self.remaining = [self.unit if there else 0 for there in quoted]
+        distances = [self.half_spread + level * self.increment for level in range(levels)]
+        bids = [math.floor(centre * (1.0 - distance) / tick) for distance in distances if load < 1.0]
+        asks = [math.ceil(centre * (1.0 + distance) / tick) for distance in distances if load > -1.0]
+        self.ladder = padded(bids) + padded(asks)
+        self.remaining = padded([self.unit] * len(bids)) + padded([self.unit] * len(asks))
         gas, tip = self.quote_gas(levels), feed.wallet_tip(view)
         block, now = self.model.block, outlook.decision
         self.model.mempool.submit(

@@ -5,6 +5,7 @@ import math
 import mesa
 
 from blockspace.network.draws import stream_key
+from blockspace.network.transaction import NEVER
 
 from .draws import draw_exponential, draw_normal, draw_uniform
 from .taker import send_taking_order
@@ -24,7 +25,7 @@ class RandomTrader(mesa.Agent):
         self.patience = int(settings.patience_s * 1e9)
         self.key = stream_key(seed, f"traders/{type(settings).__name__}/{number}")
         self.wakes = 0
-        self.next_wake = math.inf
+        self.next_wake = NEVER
         if self.rate > 0.0:
             self.next_wake = int(draw_exponential(self.key, 0, GAP) / self.rate * 1e9)
 

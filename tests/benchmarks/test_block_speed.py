@@ -1,0 +1,171 @@
+"""Speed of a whole block: compiled, and as plain Python objects in a plain Mesa model.
+
+The compiled market also writes its measures (depth, slippage, costs of orders), which the twin does not.
+"""
+
+import subprocess
+import sys
+import time
+from statistics import median
+
+import pytest
+
+from blockspace.agents.population import Trader
+from blockspace.experiments import Market
+from blockspace.experiments.scenario import scenario_from
+from tests.reference.comparison import assert_same_run
+from tests.reference.trader import Trader as PlainTrader
+from tests.reference.world import ReferenceMarket
+
+BLOCK_TIME_S = 2.0
+BLOCKS = 400
+REPETITIONS = 7
+HUNDRED_AGENTS = {
+    "duration_s": 1e6,
+    "warm_up_s": 0,
+    "chain": {"block_time_s": BLOCK_TIME_S, "gas_limit": 30_000_000},
+    "fee_market": {"initial_base_fee_wei": 10**8, "minimum_base_fee_wei": 10**8, "denominator": 250},
+    "topology": {"validators": 1},
+    "background_users": {"arrivals_per_s": 33.0, "burst_sd": 0.0, "surge": 0.0, "value_gwei": 1.0},
+    "noise_traders": {"count": 90, "orders_per_s": 2.0},
+    "informed_traders": {"count": 2, "orders_per_s": 0.2},
+    "market_makers": {"count": 4},
+    "arbitrageurs": {"count": 4},
+}
+
+
+def run_compiled(market, blocks):
+    market.run_for(blocks * BLOCK_TIME_S)
+
+
+def run_plain(reference, blocks):
+    reference.run_until_s(reference.block.time * 1e-9 + (blocks + 0.5) * BLOCK_TIME_S)
+
+
+def compare(benchmark, compiled, plain):
+    """Advance both in turn, and time each by itself; the benchmark's own figure is that of the compiled one."""
+    times = {"compiled": [], "plain": []}
+
+    def one_after_the_other():
+        start = time.perf_counter()
+        run_plain(plain, BLOCKS)
+        times["plain"].append(time.perf_counter() - start)
+
+    benchmark.pedantic(run_compiled, (compiled, BLOCKS), setup=one_after_the_other, rounds=REPETITIONS)
+    times["compiled"] = benchmark.stats.stats.data
+    microseconds = {name: [seconds / BLOCKS * 1e6 for seconds in spent] for name, spent in times.items()}
+    figures = {
+        f"{summary.__name__} {name}, us a block": round(summary(spent), 2)
+        for name, spent in microseconds.items()
+        for summary in (min, median)
+    }
+    figures["ratio of medians"] = round(median(times["plain"]) / median(times["compiled"]), 2)
+    figures["ratio of minima"] = round(min(times["plain"]) / min(times["compiled"]), 2)
+    benchmark.extra_info.update(figures)
+    print("", *(f"{name}: {figure}" for name, figure in figures.items()), sep="\n")
+    assert_same_run(compiled, plain)
+
+
+def test_hundred_agents(benchmark):
+    """90 noise traders, 4 makers, 4 arbitrageurs, 2 informed traders and about 70 transactions a block."""
+    scenario = scenario_from(HUNDRED_AGENTS)
+    compiled, plain = Market(scenario, seed=1), ReferenceMarket(scenario, seed=1)
+    run_compiled(compiled, 50)
+    run_plain(plain, 50)
+    assert_same_run(compiled, plain)
+    benchmark.group = "block: 100 agents, 70 transactions"
+    compare(benchmark, compiled, plain)
+    per_block = compiled.blocks()["transactions"].mean()
+    benchmark.extra_info["transactions a block"] = round(per_block, 1)
+    assert 60 < per_block < 80
+
+
+class Chaser:
+    """Moves one quote after the external price, and now and then takes what rests."""
+
+    turn = 0
+
+    def act(self):
+        self.turn += 1
+        side = 1 if (self.turn + self.account) % 2 else -1
+        name = "buy" if side > 0 else "sell"
+        if self.turn % 10 == 0:
+            self.submit(name, self.external_price * (1 + 0.002 * side), 0.5)
+        elif self.turn == 1:
+            self.submit(name, self.external_price * (1 - 0.001 * side), 1.0, style="limit", slot=0)
+        else:
+            self.replace(0, self.external_price * (1 - 0.0001 * side * (self.account % 13)), 1.0)
+
+
+class CompiledChaser(Chaser, Trader):
+    pass
+
+
+class PlainChaser(Chaser, PlainTrader):
+    pass
+
+
+def test_fifty_agents_in_python(benchmark):
+    """50 agents written in Python that act every block, through the compiled venue and through the plain one."""
+    nobody = {"count": 0}
+    empty = {name: nobody for name in ("noise_traders", "informed_traders", "market_makers", "arbitrageurs")}
+    empty["background_users"] = {"arrivals_per_s": 0.0}
+    scenario = scenario_from(HUNDRED_AGENTS | empty)
+    compiled, plain = Market(scenario, seed=1), ReferenceMarket(scenario, seed=1)
+    for _ in range(50):
+        CompiledChaser(compiled)
+        PlainChaser(plain)
+    run_compiled(compiled, 20)
+    run_plain(plain, 20)
+    assert_same_run(compiled, plain)
+    benchmark.group = "block: 50 agents in Python"
+    compare(benchmark, compiled, plain)
+
+
+def test_cost_does_not_grow(benchmark):
+    """Block 20,000 costs what block 1,000 does."""
+    market = Market(scenario_from(HUNDRED_AGENTS), seed=2, tapes="none")
+    run_compiled(market, 800)
+
+    def fastest(rounds):
+        spent = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            run_compiled(market, 100)
+            spent.append((time.perf_counter() - start) / 100 * 1e6)
+        return median(spent)
+
+    early = fastest(10)
+    run_compiled(market, 17_700)
+    benchmark.group = "block: cost over time"
+    late = fastest(10)
+    benchmark.pedantic(run_compiled, (market, 100), rounds=5)
+    figures = {"us at block 1,000": round(early, 2), "us at block 20,000": round(late, 2)}
+    figures["ratio"] = round(late / early, 3)
+    benchmark.extra_info.update(figures)
+    print("", figures)
+
+
+LONG_RUN = """
+import psutil, sys
+from blockspace.experiments import Market
+from blockspace.experiments.scenario import scenario_from
+market = Market(scenario_from({scenario!r}), seed=3, tapes={folder!r})
+largest = 0
+for _ in range(100):
+    market.run_for(1_000 * {block_time})
+    largest = max(largest, psutil.Process().memory_info().rss)
+market.close()
+print(market.world.chain.number, largest // 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_memory_of_a_long_run(tmp_path):
+    """100,000 blocks with their tapes streamed to a folder take less than 400 MB."""
+    program = LONG_RUN.format(scenario=HUNDRED_AGENTS, folder=str(tmp_path), block_time=BLOCK_TIME_S)
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    blocks, megabytes = map(int, finished.stdout.split())
+    print(f"\n{blocks:,} blocks, {megabytes} MB resident")
+    assert blocks == 100_000
+    assert megabytes < 400

@@ -1,0 +1,227 @@
+"""The compiled market and its plain-Python twin give the same run, to the last unit of every account."""
+
+from blockspace.agents.population import Trader
+from blockspace.experiments import Market
+from blockspace.experiments.scenario import scenario_from
+from tests.reference.comparison import assert_same_run
+from tests.reference.trader import Trader as ReferenceTrader
+from tests.reference.world import ReferenceMarket
+
+SPOT = {
+    "name": "ETH-SPOT",
+    "kind": "spot",
+    "tick_usd": 0.1,
+    "lot_size": 0.01,
+    "maker_fee_bps": 1.0,
+    "taker_fee_bps": 4.0,
+    "share_of_traders": 0.7,
+}
+
+
+def run_both(settings, seconds, seed, agents=()):
+    """Run a scenario compiled and plain; make sure that both are the same, and return the compiled one."""
+    scenario = scenario_from({"duration_s": seconds, "warm_up_s": 0, **settings})
+    market, reference = Market(scenario, seed=seed), ReferenceMarket(scenario, seed=seed)
+    for compiled, plain in agents:
+        compiled(market)
+        plain(reference)
+    market.run_for(seconds)
+    reference.run_until_s(seconds)
+    market.check()
+    assert_same_run(market, reference)
+    return market
+
+
+def test_congested_proof_of_stake():
+    """Many validators, a base fee that moves, users who balk or give up, makers who leave and come back."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 12.0, "gas_limit": 3_000_000, "byte_limit": 20_000},
+            "fee_market": {"initial_base_fee_wei": 10**10},
+            "topology": {"validators": 120, "stake_concentration": 0.8},
+            "background_users": {"arrivals_per_s": 6.0, "patience_s": 25.0, "burst_sd": 0.8, "surge": 2.0},
+            "noise_traders": {"count": 30, "orders_per_s": 0.4},
+            "market_makers": {"review_interval_s": 120.0, "rest_s": 600.0, "memory_s": 120.0},
+        },
+        seconds=4_000,
+        seed=1,
+    )
+    blocks = market.blocks()
+    assert blocks["base_fee_gwei"].max() > 1.5 * blocks["base_fee_gwei"].min()
+    assert blocks[["balked_total", "expired_total"]].iloc[-1].min() > 100
+    assert (market.transactions()["status"] == "failed").any()
+    assert market.world.makers["withdrawn"].any()
+    assert len(market.trades()) > 100
+
+
+def test_single_sequencer():
+    """Colocated makers and arbitrageurs on a chain with room for everybody."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 2.0, "gas_limit": 20_000_000},
+            "fee_market": {
+                "elasticity": 6,
+                "denominator": 50,
+                "minimum_base_fee_wei": 5_000_000,
+                "initial_base_fee_wei": 5_000_000,
+            },
+            "topology": {"validators": 1},
+            "background_users": {"arrivals_per_s": 20.0, "value_law": "exponential", "value_gwei": 0.1},
+            "noise_traders": {"orders_per_s": 1.0},
+            "informed_traders": {"orders_per_s": 0.3},
+        },
+        seconds=1_500,
+        seed=2,
+    )
+    assert market.blocks()["base_fee_gwei"].nunique() > 50
+    assert len(market.trades()) > 500
+
+
+def test_fast_chain_with_idle_blocks():
+    """Blocks every 50 ms, latencies above that, and stretches in which nothing happens."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 0.05, "gas_limit": 1_000_000},
+            "fee_market": {"initial_base_fee_wei": 10**8, "denominator": 250},
+            "topology": {"validators": 5, "regions": ["tokyo", "virginia", "frankfurt"]},
+            "venue": {"gas_token": "fixed", "gas_token_usd": 30.0},
+            "background_users": {
+                "arrivals_per_s": 3.0,
+                "gas_variation": 0.0,
+                "value_law": "uniform",
+                "value_gwei": 5.0,
+            },
+            "noise_traders": {"orders_per_s": 2.0},
+            "market_makers": {"look_interval_s": 0.4, "memory_s": 30.0},
+            "arbitrageurs": {"look_interval_s": 0.5},
+        },
+        seconds=240,
+        seed=3,
+    )
+    numbers = market.blocks()["block"]
+    assert numbers.iloc[-1] > 1.2 * len(numbers) > 1_000
+    assert (market.transactions().eval("time_s - decided_s") > 0.05).mean() > 0.2
+
+
+def test_two_instruments():
+    """A perpetual with funding and a spot market, with fees and rebates, jumps and stochastic volatility."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 1.0, "gas_limit": 10_000_000},
+            "topology": {"validators": 1},
+            "price": {
+                "volatility_per_day": 0.08,
+                "jumps_per_day": 2_000.0,
+                "jump_law": "normal",
+                "volatility_of_volatility_per_sqrt_day": 3.0,
+            },
+            "venue": {"funding_interval_s": 60.0, "oracle_delay_s": 3.0},
+            "instruments": [{"maker_fee_bps": -0.2, "taker_fee_bps": 0.7, "impact_size": 3.0}, SPOT],
+            "background_users": {"arrivals_per_s": 5.0, "value_law": "pareto", "value_gwei": 2.0},
+            "noise_traders": {"orders_per_s": 2.0, "size_mean": 3.0},
+            "market_makers": {"count": 6, "mark_out_s": 2.0, "levels": 4, "inventory_aversion": 2.0, "memory_s": 60.0},
+            "arbitrageurs": {"count": 6},
+        },
+        seconds=1_000,
+        seed=4,
+    )
+    trades, ledger = market.trades(), market.ledger()
+    assert trades["instrument"].value_counts().min() > 100
+    assert (trades["maker_fee_usd"] < 0).any()
+    assert market.blocks()["ETH-PERP.funding_rate"].nunique() > 3
+    assert ledger.loc[ledger["role"] == "rounding", "cash_micro_usd"].item() > 0
+
+
+def test_first_price_with_random_blocks():
+    """Blocks at random times, first-price fees, agents without much ether or cash."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 10.0, "block_arrivals": "poisson", "gas_limit": 2_000_000},
+            "fee_market": {"rule": "first_price", "wallet_tip_wei": 10**9},
+            "topology": {"validators": 20, "stake_concentration": 1.5, "home_validator_share": 0.0},
+            "endowment": {"cash_usd": 600.0, "ether": 0.02},
+            "background_users": {"arrivals_per_s": 4.0, "value_gwei": 27.0, "patience_s": 120.0},
+            "noise_traders": {"count": 20, "orders_per_s": 0.4, "value_bps": 200.0},
+            "market_makers": {"count": 3, "unit_size": 0.5},
+        },
+        seconds=4_000,
+        seed=5,
+    )
+    assert market.blocks()["time_s"].diff().std() > 5.0
+    assert market.blocks()["marginal_tip_gwei"].max() > 5.0
+    assert (market.transactions()["status"] == "failed").any()
+    assert market.blocks()["unfunded_transactions"].sum() > 0
+
+
+def test_tiny_mempool():
+    """A fixed price paid to the first validator, a mempool that overflows, impatient users, a scripted crash."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 4.0, "gas_limit": 1_500_000},
+            "fee_market": {"rule": "fixed", "base_fee_wei": 10**9},
+            "topology": {"validators": 8, "latency_scale": 2.0},
+            "mempool": {"capacity": 40},
+            "price": {"source": "script", "script": [[300.0, 1.0], [400.0, 0.7]]},
+            "background_users": {"arrivals_per_s": 20.0, "patience_s": 0.0, "surge": 0.01},
+            "noise_traders": {"count": 40, "orders_per_s": 2.0},
+        },
+        seconds=1_000,
+        seed=6,
+    )
+    last = market.blocks().iloc[-1]
+    assert min(last["evicted_total"], last["refused_total"]) > 100
+    assert len(market.trades()) > 50
+
+
+class Fidget:
+    """Places, moves and cancels orders of every style in turn, around what it sees."""
+
+    turn = 0
+
+    def act(self):
+        self.turn += 1
+        slot = self.turn % 4
+        side = ("buy", "sell")[self.turn // 2 % 2]
+        near = (self.best_bid() if side == "buy" else self.best_ask()) or self.external_price
+        away = near * (0.999 if side == "buy" else 1.001)
+        size = 0.1 + self.turn % 5 * self.account % 7 * 0.3
+        match (self.turn + self.account) % 6:
+            case 0:
+                self.submit(side, away, size, style="limit", slot=slot)
+            case 1:
+                self.submit(side, near, size, style="post_only", slot=slot)
+            case 2:
+                self.replace(slot, away, size)
+            case 3:
+                self.cancel(slot)
+            case 4:
+                self.submit(side, near * (1.002 if side == "buy" else 0.998), size)
+            case 5:
+                self.submit(side, near, size, style="market")
+
+
+class CompiledFidget(Fidget, Trader):
+    pass
+
+
+class PlainFidget(Fidget, ReferenceTrader):
+    pass
+
+
+def test_agents_in_python():
+    """Agents of one's own, with every kind of order that others do not use, several of them pending at a time."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 0.5, "gas_limit": 2_000_000},
+            "topology": {"validators": 3, "regions": ["london", "sydney"]},
+            "background_users": {"arrivals_per_s": 2.0},
+            "market_makers": {"count": 2},
+        },
+        seconds=300,
+        seed=7,
+        agents=[(CompiledFidget, PlainFidget)] * 6,
+    )
+    own = market.transactions().query("sender >= 110")
+    happened = own.groupby("kind")["status"].nunique()
+    assert (happened == 2).all(), "an order of each kind should succeed and another one fail"
+    assert market.ledger().query("role == 'own'")["cash_micro_usd"].nunique() == 6

@@ -1,0 +1,80 @@
+"""The chain's clock: when blocks come, who makes them, and what their space costs."""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import accumulate
+
+from blockspace.network.chain import Chain as PackagedChain
+from blockspace.network.draws import stream_key
+
+from .block import Block
+from .draws import draw_exponential, draw_uniform
+
+
+@dataclass
+class Producer:
+    """A validator or sequencer: the account of its tips, and its paths to the access points."""
+
+    account: int
+    stake: float
+    latency: list[int]  # ns
+    seconds_per_byte: list[float]
+    hops: list[int]
+
+
+class Chain:
+    def __init__(self, scenario, seed):
+        self.settings = scenario.chain
+        packaged = PackagedChain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
+        self.fee_rule = packaged.fee_rule
+        self.access_points = packaged.access_points
+        used = slice(len(self.access_points))
+        self.producers = [
+            Producer(
+                0,
+                float(stake),
+                row["latency"][used].tolist(),
+                row["seconds_per_byte"][used].tolist(),
+                row["hops"][used].tolist(),
+            )
+            for stake, row in zip(packaged.stake, packaged.producers, strict=True)
+        ]
+        self.cumulative_stake = list(accumulate(producer.stake for producer in self.producers))
+        self.proposer_key = stream_key(seed, "chain/proposer")
+        self.arrival_key = stream_key(seed, "chain/block_arrivals")
+        self.interval = max(round(self.settings.block_time_s * 10**9), 1)
+        self.base_fee = self.fee_rule.initial_base_fee
+        self.number = 0
+        self.next_time = self.following(0)
+
+    def following(self, time):
+        """Time of the block after one at ``time`` (ns)."""
+        if self.settings.block_arrivals == "slots":
+            return time + self.interval
+        gap = draw_exponential(self.arrival_key, 0, self.number)
+        return time + max(math.ceil(gap * self.interval), 1)
+
+    def open_block(self):
+        self.number += 1
+        ticket = draw_uniform(self.proposer_key, 0, self.number) * self.cumulative_stake[-1]
+        producer = self.producers[bisect_left(self.cumulative_stake, ticket)]
+        gas_limit, byte_limit = self.settings.gas_limit, self.settings.byte_limit
+        return Block(self.number, self.next_time, self.base_fee, producer, gas_limit, byte_limit)
+
+    def price_next(self, gas_used):
+        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
+        return self.base_fee
+
+    def close_block(self):
+        self.next_time = self.following(self.next_time)
+
+    def skip_empty_blocks(self, until):
+        """Let the slots before ``until`` pass in which nothing can happen; how many."""
+        if self.settings.block_arrivals != "slots" or until <= self.next_time:
+            return 0
+        count = (until - self.next_time) // self.interval
+        self.next_time += count * self.interval
+        self.number += count
+        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit)
+        return count

@@ -1,0 +1,52 @@
+"""Exact comparison of a compiled market with its twin."""
+
+import numpy as np
+import pandas as pd
+
+LEARNED = {
+    "makers": ("half_spread", "increment", "levels", "variance", "step", "gas_paid", "position", "quote_life"),
+    "arbitrageurs": ("bid_share", "success"),
+}
+
+
+def assert_same_run(market, reference):
+    """Trades, transactions, blocks, ledger and what agents have learned are equal to the last bit."""
+    assert_same("trades", market.trades(), reference.trades())
+    assert_same("transactions", without_idle_fields(market.transactions()), reference.transactions())
+    assert_same("blocks", market.blocks(), reference.blocks())
+    assert_same("ledger", market.ledger(), reference.ledger())
+    for population, fields in LEARNED.items():
+        rows = getattr(market.world, population)
+        learned = pd.DataFrame({field: rows[field] for field in fields})
+        twins = [{field: getattr(agent, field) for field in fields} for agent in getattr(reference, population)]
+        assert_same(population, learned, pd.DataFrame(twins, columns=list(fields)))
+
+
+def without_idle_fields(transactions):
+    """Blank what a kind of transaction does not use: its slot may hold what an earlier one left there."""
+    kind = transactions["kind"]
+    frame = transactions.copy()
+    frame.loc[kind != "place", "side"] = 0
+    frame.loc[kind.isin(["quote", "cancel"]), "price_usd"] = 0.0
+    frame.loc[kind == "cancel", "size"] = 0.0
+    return frame
+
+
+def assert_same(name, found, expected):
+    """Compare the columns of ``expected`` and show the first row that differs."""
+    rows = min(len(found), len(expected))
+    differs = pd.DataFrame({column: unequal(found[column][:rows], expected[column][:rows]) for column in expected})
+    wrong = differs.any(axis=1).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        columns = differs.columns[differs.iloc[row]]
+        both = pd.DataFrame({"compiled": found.iloc[row], "reference": expected.iloc[row]}).loc[list(expected)]
+        raise AssertionError(f"{name} differ first in row {row}, in {', '.join(columns)}:\n{both.to_string()}")
+    assert len(found) == len(expected), f"there are {len(found)} {name}, but {len(expected)} in the reference"
+
+
+def unequal(left, right):
+    left, right = left.to_numpy(), right.to_numpy()
+    if left.dtype.kind == right.dtype.kind == "f":
+        return (left != right) & ~(np.isnan(left) & np.isnan(right))
+    return left != right

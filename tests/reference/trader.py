@@ -1,0 +1,78 @@
+"""Base of agents of one's own: the plain Mesa agent that corresponds to the package's ``Trader``."""
+
+import math
+
+import mesa
+
+from blockspace.agents.population import SIDES, STYLES
+from blockspace.markets.venue import HANDLES, TAKER_HANDLE
+from blockspace.network.transaction import CANCEL, PLACE, REPLACE
+
+from .mempool import Transaction
+
+
+class Trader(mesa.Agent):
+    """Subclasses override :meth:`act`; they see what could have reached them by the moment of decision."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.access = len(model.chain.access_points) - 1
+        self.account = model.open_account("own")
+        self.decision_ns = 0
+        self.external_price = None
+        self.view = None
+        model.own_agents.append(self)
+
+    def act(self):
+        """Decide."""
+
+    def observe(self, outlook):
+        self.decision_ns = outlook.decision
+        self.external_price = outlook.external_price
+        self.view = outlook.view
+
+    def best_bid(self, instrument=0):
+        return self.best(self.view.quotes[instrument].bids, instrument)
+
+    def best_ask(self, instrument=0):
+        return self.best(self.view.quotes[instrument].asks, instrument)
+
+    def best(self, levels, instrument):
+        return levels[0][0] * self.model.venue.instruments[instrument].tick if levels else None
+
+    def submit(self, side, price_usd, size, *, style="immediate_or_cancel", slot=TAKER_HANDLE, instrument=0):
+        """Send an order; limit in dollars, size in units of the underlying."""
+        traded = self.model.venue.instruments[instrument]
+        ticks = price_usd / traded.tick
+        direction = SIDES[side]
+        price = math.floor(ticks + 1e-9) if direction > 0 else math.ceil(ticks - 1e-9)
+        size = round(size / traded.lot_size)
+        gas = self.model.gas.place
+        self.send(PLACE, slot, instrument, gas, side=direction, style=STYLES[style], price=price, size=size)
+
+    def cancel(self, slot, instrument=0):
+        self.send(CANCEL, slot, instrument, self.model.gas.cancel)
+
+    def replace(self, slot, price_usd, size, instrument=0):
+        traded = self.model.venue.instruments[instrument]
+        price, size = round(price_usd / traded.tick), round(size / traded.lot_size)
+        self.send(REPLACE, slot, instrument, self.model.gas.replace, price=price, size=size)
+
+    def send(self, kind, slot, instrument, gas, **fields):
+        tip = self.model.feed.usual_tip
+        self.model.mempool.submit(
+            Transaction(
+                kind=kind,
+                sender=self.account,
+                access=self.access,
+                instrument=instrument,
+                handle=self.account * HANDLES + slot,
+                gas=gas,
+                bytes=self.model.gas.bytes_per_transaction,
+                decided=self.decision_ns,
+                expires=self.decision_ns + 60 * 10**9,
+                max_fee=4 * self.view.base_fee + 10 * tip,
+                tip=tip,
+                **fields,
+            )
+        )

@@ -1,0 +1,229 @@
+"""The whole market as a plain Mesa model: a step is a block, agents are Python objects that act in turn."""
+
+import math
+from itertools import accumulate
+
+import mesa
+import numpy as np
+import pandas as pd
+
+from blockspace.experiments.prices import price_path
+from blockspace.markets.ledger import BACKGROUND, BURNED
+from blockspace.network.draws import stream_key
+from blockspace.network.transaction import KINDS, NEVER, STATUSES, TRANSFER, UNFUNDED
+
+from .arbitrageurs import Arbitrageur
+from .background_users import BackgroundUsers
+from .block import Block
+from .chain import Chain
+from .feed import Feed
+from .market_makers import MarketMaker
+from .mempool import Mempool
+from .order_book import PRICES
+from .perpetual import revalue
+from .price_path import ReferencePath
+from .traders import InformedTrader, NoiseTrader
+from .venue import Venue
+
+NS = 10**9
+
+
+class ReferenceMarket(mesa.Model):
+    """One chain with its market; the same scenario and seed as a :class:`Market` give the same tapes."""
+
+    def __init__(self, scenario, seed=0):
+        super().__init__(rng=int(seed))
+        self.settings = scenario
+        self.gas = scenario.gas
+        self.path = ReferencePath(price_path([scenario], seed)[0])
+        self.chain = Chain(scenario, seed)
+        self.mempool = Mempool(scenario.mempool.capacity, stream_key(seed, "chain/ties"))
+        self.venue = Venue(scenario)
+        self.feed = Feed(scenario, len(self.chain.access_points), self.path)
+        self.own_agents = []
+        self.block_rows = []
+        self.transaction_rows = []
+        self.settle_in(seed)
+        self.look_ahead = int(scenario.look_ahead_s * NS)
+        self.block = Block(0, 0, self.chain.base_fee, self.chain.producers[0], 0, 0)
+        self.publish(self.chain.base_fee)
+        self.feed.views[0].visible = [0] * len(self.chain.access_points)
+
+    # Setting up.
+
+    def settle_in(self, seed):
+        """Open the accounts and create the agents."""
+        scenario, chain = self.settings, self.chain
+        self.venue.ledger.endow(BACKGROUND, ether=9e8)
+        for producer in chain.producers:
+            producer.account = self.venue.ledger.open_account("producer")
+        self.base_fee_account = BURNED if chain.fee_rule.burns_base_fee else chain.producers[0].account
+        lot_size = scenario.instruments[0].lot_size
+        makers = scenario.market_makers
+        beliefs = np.linspace(0.75, 1.25, makers.count) if makers.count > 1 else np.ones(1)
+        for place, belief in zip(self.places("maker", makers, seed), beliefs.tolist(), strict=False):
+            MarketMaker(self, makers, place, belief, lot_size)
+        for number, place in enumerate(self.places("noise", scenario.noise_traders, seed)):
+            NoiseTrader(self, scenario.noise_traders, number, place, lot_size, seed)
+        for number, place in enumerate(self.places("informed", scenario.informed_traders, seed)):
+            InformedTrader(self, scenario.informed_traders, number, place, lot_size, seed)
+        for place in self.places("arbitrageur", scenario.arbitrageurs, seed):
+            Arbitrageur(self, scenario.arbitrageurs, place)
+        BackgroundUsers(self, scenario.background_users, len(chain.access_points) - 1, seed)
+        kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur, MarketMaker)
+        self.makers = self.agents_by_type.get(MarketMaker, [])
+        self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
+        self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
+
+    def places(self, kind, settings, seed):
+        """Account, access point and instrument of each member of a population."""
+        public = len(self.chain.access_points) - 1
+        generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
+        accounts = [self.open_account(kind) for _ in range(settings.count)]
+        if getattr(settings, "colocated", False) and len(self.chain.producers) == 1:
+            access = [public] * settings.count
+        else:
+            access = generator.integers(public, size=settings.count).tolist()
+        shares = list(accumulate(instrument.share_of_traders for instrument in self.settings.instruments))
+        places = []
+        for number in range(settings.count):
+            share = (number + 0.5) / settings.count * shares[-1]
+            instrument = next(index for index, upper in enumerate(shares) if upper >= share)
+            places.append((accounts[number], access[number], self.venue.instruments[instrument]))
+        return places
+
+    def open_account(self, role):
+        """Open an account with the scenario's endowment."""
+        endowment = self.settings.endowment
+        number = self.venue.ledger.open_account(role)
+        lots = [
+            0 if instrument.perpetual else round(endowment.spot / instrument.lot_size)
+            for instrument in self.venue.instruments
+        ]
+        self.venue.ledger.endow(number, endowment.cash_usd, endowment.ether, lots)
+        return number
+
+    # Running.
+
+    def run_until_s(self, seconds):
+        """Make every block up to a time."""
+        while self.chain.next_time / NS <= seconds:
+            self.step()
+
+    def step(self):
+        """Make one block."""
+        self.path.extend(self.chain.next_time + self.look_ahead)
+        self.block = self.chain.open_block()
+        self.feed.survey(self.block)
+        for population in self.populations:
+            population.do("act")
+        for agent in self.own_agents:
+            outlook = self.feed.outlook_at(agent.access)
+            if outlook:
+                agent.observe(outlook)
+                agent.act()
+        self.mempool.expire(self.block.time)
+        self.block.fill(self.mempool)
+        revalue(self.venue, self.path, self.block.time)
+        self.venue.execute(self.block, self.base_fee_account)
+        self.record()
+        self.publish(self.chain.price_next(self.block.gas_used))
+        self.chain.close_block()
+        self.skip_idle_blocks()
+
+    def publish(self, next_base_fee):
+        self.feed.publish(self.block, self.venue, next_base_fee, self.settings.chain.verification_ns_per_gas)
+
+    def skip_idle_blocks(self):
+        """Let blocks pass at once that come before anybody can be in them."""
+        if self.own_agents or self.mempool.pending:
+            return
+        due = min((agent.due() for agent in self.agents), default=NEVER)
+        if self.chain.skip_empty_blocks(due):
+            self.feed.views[-1].base_fee = self.chain.base_fee
+
+    # What happened.
+
+    def record(self):
+        block, pool = self.block, self.mempool
+        row = [block.time * 1e-9, block.number, block.base_fee * 1e-9, block.marginal_tip * 1e-9, block.gas_used]
+        row += [len(pool.pending), pool.submitted, pool.balked, pool.expired, pool.evicted, pool.refused]
+        row.append(self.venue.tape.external_price)
+        for traded in self.venue.instruments:
+            tick = traded.tick_lot_value * 1e-6 / traded.lot_size
+            bid, ask = traded.book.best_bid, traded.book.best_ask
+            row += [bid * tick if bid > 0 else math.nan, ask * tick if ask < PRICES else math.nan]
+            row += [value * 1e-6 / traded.lot_size for value in (traded.mark, traded.index)]
+            row.append(traded.funding_rate)
+        self.block_rows.append(row)
+        self.transaction_rows += [
+            (block.time, block.number, block.base_fee, one) for one in block.transactions if one.status != UNFUNDED
+        ]
+
+    def blocks(self):
+        """One row per block: the columns of :meth:`Market.blocks` that say what happened, not what it cost."""
+        columns = ["time_s", "block", "base_fee_gwei", "marginal_tip_gwei", "gas_used", "pending"]
+        columns += [f"{name}_total" for name in ("arrived", "balked", "expired", "evicted", "refused")]
+        columns.append("external_price_usd")
+        names = [f"{instrument.name}." for instrument in self.settings.instruments]
+        for prefix in names if len(names) > 1 else [""]:
+            columns += [f"{prefix}{name}_usd" for name in ("best_bid", "best_ask", "mark", "index")]
+            columns.append(f"{prefix}funding_rate")
+        return pd.DataFrame(self.block_rows, columns=columns)
+
+    def trades(self):
+        """One row per trade, as in :meth:`Market.trades`."""
+        rows = []
+        for trade in self.venue.tape.trades:
+            instrument = self.settings.instruments[trade.instrument]
+            rows.append({
+                "time_s": trade.time * 1e-9,
+                "block": trade.block,
+                "instrument": instrument.name,
+                "price_usd": trade.price * instrument.tick_usd,
+                "size": trade.size * instrument.lot_size,
+                "side": "buy" if trade.side > 0 else "sell",
+                "maker": trade.maker,
+                "taker": trade.taker,
+                "maker_fee_usd": trade.maker_fee * 1e-6,
+                "taker_fee_usd": trade.taker_fee * 1e-6,
+                "external_price_usd": trade.external_price,
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def transactions(self):
+        """One row per included transaction, as in :meth:`Market.transactions`."""
+        rows = []
+        for time, block, base_fee, one in self.transaction_rows:
+            instrument = self.settings.instruments[one.instrument]
+            of_market = one.kind != TRANSFER
+            lots = instrument.lot_size if of_market else math.nan
+            rows.append({
+                "time_s": time * 1e-9,
+                "block": block,
+                "decided_s": one.decided * 1e-9,
+                "kind": KINDS[one.kind],
+                "status": STATUSES[one.status],
+                "sender": one.sender,
+                "nonce": one.nonce,
+                "gas_used": one.gas_used,
+                "bytes": one.bytes,
+                "base_fee_wei": base_fee,
+                "tip_wei": one.effective_tip(base_fee),
+                "instrument": instrument.name if of_market else "",
+                "side": one.side,
+                "price_usd": one.price * instrument.tick_usd if of_market else math.nan,
+                "size": one.size * lots,
+                "filled": max(one.filled, 0) * lots,
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def ledger(self):
+        """One row per account, as in :meth:`Market.ledger`."""
+        rows = []
+        for account in self.venue.ledger.accounts:
+            row = {"role": account.role, "cash_micro_usd": account.cash, "ether_wei": account.wei}
+            for instrument, lots in zip(self.settings.instruments, account.positions, strict=True):
+                row[f"{instrument.name}_lots"] = lots
+            rows.append(row)
+        return pd.DataFrame(rows)
