@@ -108,7 +108,7 @@ class PlainChaser(Chaser, PlainTrader):
 def test_fifty_agents_in_python(benchmark):
     """50 agents written in Python that act every block, through the compiled venue and through the plain one."""
     nobody = {"count": 0}
-    empty = {name: nobody for name in ("noise_traders", "informed_traders", "market_makers", "arbitrageurs")}
+    empty = dict.fromkeys(("noise_traders", "informed_traders", "market_makers", "arbitrageurs"), nobody)
     empty["background_users"] = {"arrivals_per_s": 0.0}
     scenario = scenario_from(HUNDRED_AGENTS | empty)
     compiled, plain = Market(scenario, seed=1), ReferenceMarket(scenario, seed=1)
