@@ -135,9 +135,7 @@ class World:
             roles[account] = ROLES.index("producer")
         producers["stake_share"] = self.chain.stake
         self.chain.producers["account"] = producers["account"]
-        self.chain.blocks[0]["base_fee_account"] = (
-            BURNED if self.chain.fee_rule.burns_base_fee else producers["account"][0]
-        )
+        self.chain.blocks[0]["base_fee_account"] = BURNED
         lot_size = scenario.instruments[0].lot_size
 
         makers, arbitrageurs = scenario.market_makers, scenario.arbitrageurs

@@ -24,6 +24,7 @@ BLOCK = np.dtype(
         ("producer", "i8"),  # validator or sequencer, as the topology numbers them
         ("producer_account", "u4"),  # account that receives the tips
         ("base_fee_account", "u4"),  # account that receives the base fee (that of burned value, on Ethereum)
+        ("producer_takes_base_fee", "u1"),
         # The producer's paths to the access points.
         ("latency", "i8", (ACCESS_POINTS,)),  # ns
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),

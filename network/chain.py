@@ -43,6 +43,8 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
     block.producer = pick_proposer(cumulative_stake, key, number)
     producer = producers[block.producer]
     block.producer_account = producer.account
+    if block.producer_takes_base_fee != 0:
+        block.base_fee_account = producer.account
     for access in range(block.access_points):
         block.latency[access] = producer.latency[access]
         block.seconds_per_byte[access] = producer.seconds_per_byte[access]
@@ -115,6 +117,7 @@ class Chain:
         block["byte_limit"] = chain.byte_limit
         block["base_fee"] = self.fee_rule.initial_base_fee
         block["access_points"] = len(self.access_points)
+        block["producer_takes_base_fee"] = not self.fee_rule.burns_base_fee
         block["verification_ns_per_gas"] = chain.verification_ns_per_gas
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0

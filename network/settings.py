@@ -51,6 +51,9 @@ class FeeMarketSettings(Settings):
         0, ge=0, le=10**15, description="wei per gas below which the base fee never falls"
     )
     initial_base_fee_wei: int = Field(10**9, ge=0, le=10**15, description="wei per gas of the first block (eip1559)")
+    base_fee_recipient: Literal["rule", "burned", "producer"] = Field(
+        "rule", description="who gets the base fee: nobody (burned), the block's producer, or as is usual for the rule"
+    )
     base_fee_wei: int = Field(10**6, ge=0, le=10**15, description="wei per gas (fixed)")
     wallet_tip_wei: int = Field(10**7, ge=0, le=10**15, description="wei per gas that wallets tip without congestion")
 
@@ -73,8 +76,11 @@ class FeeMarketSettings(Settings):
     def fee_rule(self) -> FeeRule:
         """The rule with the settings that it takes."""
         rule = FEE_RULES[self.rule]
-        names = [name for name in getattr(rule, "__dataclass_fields__", {}) if name in type(self).model_fields]
-        return rule(**{name: getattr(self, name) for name in names})
+        taken = getattr(rule, "__dataclass_fields__", {})
+        settings = {name: getattr(self, name) for name in taken if name in type(self).model_fields}
+        if self.base_fee_recipient != "rule" and "burns_base_fee" in taken:
+            settings["burns_base_fee"] = self.base_fee_recipient == "burned"
+        return rule(**settings)
 
 
 class TopologySettings(Settings):

@@ -14,8 +14,7 @@ from blockspace.experiments.world import PHASES, World
 from blockspace.markets.ledger import ether_wei
 from blockspace.markets.order_book import check_book
 from blockspace.network.fee_market import next_base_fee
-
-from ..network.slow_mempool import check_mempool
+from tests.network.slow_mempool import check_mempool
 
 NS = 10**9
 

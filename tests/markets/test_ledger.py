@@ -70,9 +70,7 @@ near_the_gwei = st.builds(
 @settings(max_examples=300, deadline=None)
 @given(
     st.lists(near_the_gwei, min_size=3, max_size=3),
-    st.lists(
-        st.tuples(st.integers(0, 2), st.integers(0, 2), near_the_gwei, st.integers(0, 5 * 10**9)), max_size=30
-    ),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), near_the_gwei, st.integers(0, 5 * 10**9)), max_size=30),
 )
 def test_ether_moves_as_python_integers_do(holdings, transfers):
     ledger = new_ledger(*holdings)
@@ -116,9 +114,7 @@ def test_nobody_in_debt_can_pay_for_gas():
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
-        st.tuples(
-            st.integers(0, 9), st.integers(0, 9), st.integers(-(2**40), 2**40), st.integers(0, INSTRUMENTS - 1)
-        ),
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(-(2**40), 2**40), st.integers(0, INSTRUMENTS - 1)),
         max_size=40,
     )
 )

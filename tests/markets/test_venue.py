@@ -60,9 +60,7 @@ class Stage:
         self.pools = new_mempool()
         self.blocks = np.zeros(1, BLOCK)
         for number, kind in enumerate(("perpetual", "spot")):
-            list_instrument(
-                self.venues, kind, TICK_LOT_VALUE[number], 0.001, 50_000, maker_fee_ppm, taker_fee_ppm, 10
-            )
+            list_instrument(self.venues, kind, TICK_LOT_VALUE[number], 0.001, 50_000, maker_fee_ppm, taker_fee_ppm, 10)
             self.venue["instruments"][number]["mark"] = MARK[number]
         self.ledger = self.venue["ledger"]
         self.producer = open_account(self.ledger)
@@ -301,9 +299,14 @@ def test_instruments_that_do_not_exist_fail():
         for kind in (PLACE, CANCEL, REPLACE, QUOTE):
             fields = {"sender": alice, "kind": kind, "order": alice * HANDLES, "instrument": instrument}
             assert stage.block(fields | {"side": 1, "price": 1, "size": 1}) == [(FAILED, 0)]
+
+
+def test_a_venue_lists_as_many_instruments_as_it_has_places_for():
+    venues = new_venue()
+    terms = ("spot", 1, 1.0, 1, 0, 0, 1)
+    assert [list_instrument(venues, *terms) for _ in range(INSTRUMENTS)] == [*range(INSTRUMENTS)]
     with pytest.raises(ValueError, match=f"at most {INSTRUMENTS} instruments"):
-        for _ in range(INSTRUMENTS):
-            list_instrument(stage.venues, "spot", 1, 1.0, 1, 0, 0, 1)
+        list_instrument(venues, *terms)
 
 
 # Quotes.
@@ -535,7 +538,9 @@ def test_money_and_lots_are_all_there_after_every_random_block(seed):
             lots[maker][instrument] -= side * size
             filled += size
         traded = (PLACE, REPLACE, QUOTE)
-        assert filled == sum(max(f, 0) for (_, f), row in zip(receipts, transactions, strict=True) if row["kind"] in traded)
+        assert filled == sum(
+            max(f, 0) for (_, f), row in zip(receipts, transactions, strict=True) if row["kind"] in traded
+        )
         for (status, _), row in zip(receipts, transactions, strict=True):
             statuses.add((row["kind"], status))
             if status != UNFUNDED:

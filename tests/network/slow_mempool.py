@@ -11,7 +11,6 @@ from blockspace.network.mempool import NOBODY, OUTCOMES, SLOTS
 from blockspace.network.ordering import rank_by_priority_fee
 from blockspace.network.transaction import AUTOMATIC_NONCE, NEVER
 
-
 LATENCY = (0, 5, 40)
 DEFAULTS = {
     "sender": 1,

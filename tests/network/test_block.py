@@ -53,9 +53,7 @@ def test_the_effective_tip_is_what_the_maximum_fee_leaves_of_it(max_fee, tip, ba
     ],
 )
 def test_a_block_is_filled_up_to_its_gas_limit_exactly(gas, gas_limit, order, full):
-    transactions = [
-        {"sender": number + 1, "gas": one, "tip": 50 - number} for number, one in enumerate(gas)
-    ]
+    transactions = [{"sender": number + 1, "gas": one, "tip": 50 - number} for number, one in enumerate(gas)]
     picked, block = build(transactions, gas_limit=gas_limit)
     assert picked == order
     assert block["full"] == full
@@ -73,9 +71,7 @@ def test_a_block_is_filled_up_to_its_gas_limit_exactly(gas, gas_limit, order, fu
     ],
 )
 def test_a_block_is_filled_up_to_its_byte_limit_exactly(sizes, byte_limit, order, full):
-    transactions = [
-        {"sender": number + 1, "bytes": size, "tip": 50 - number} for number, size in enumerate(sizes)
-    ]
+    transactions = [{"sender": number + 1, "bytes": size, "tip": 50 - number} for number, size in enumerate(sizes)]
     picked, block = build(transactions, byte_limit=byte_limit)
     assert (picked, block["full"]) == (order, full)
     assert block["bytes"] == sum(sizes[number] for number in picked)

@@ -60,7 +60,7 @@ def write(root, files=FILES, **values):
 
 
 def run(root):
-    """Call the kernels of the small package in a fresh process: (answer, hits of its cache, hits of the bystander's)."""
+    """Call the kernels in a fresh process: (answer, hits of its cache, hits of the bystander's)."""
     environment = {**os.environ, "BLOCKSPACE_CACHE": str(root / "cache")}
     environment.pop("NUMBA_CACHE_DIR", None)
     run = subprocess.run(

@@ -141,7 +141,12 @@ def test_mempool_and_block_equal_their_slow_twin_over_a_long_stress(capacity, se
         elif chance < 0.92:
             pair.expire(int(generator.integers(0, 10)))
         else:
-            pair.block(int(generator.integers(0, 10)), int(generator.integers(0, 30)), pick(21_000, 200_000, 600_000), pick(500, 5_000))
+            pair.block(
+                int(generator.integers(0, 10)),
+                int(generator.integers(0, 30)),
+                pick(21_000, 200_000, 600_000),
+                pick(500, 5_000),
+            )
         pair.compare()
     assert all(pair.twin.counters.values()), pair.twin.counters  # every kind of outcome was seen
 
