@@ -2,7 +2,8 @@
 block.
 
 How much of an opportunity to bid is learned: a race that was lost teaches to bid more, one that was won to try with
-less. How often a try succeeds is learned too, and whoever expects the gas of the tries to exceed the profit stays away.
+less. How often a try succeeds is learned too. It bounds the bid, because a lost race costs gas and tip all the same, and
+whoever expects that to exceed the profit stays away.
 """
 
 import math
@@ -96,12 +97,15 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     profit = (side * (lots * price - paid) - terms.taker_fee * paid) * terms.lot_size
     if profit <= 0.0:
         return False
-    gas = gas_cost_usd(feed, feed.gas.place, view.base_fee + feed.wallet_tip, price)
-    if row.success * profit <= gas:
+    usual_tip = wallet_tip(feed, view)
+    hoped = row.success * profit
+    if hoped <= gas_cost_usd(feed, feed.gas.place, view.base_fee + usual_tip, price):
         # Hope returns slowly to those who stay away.
         row.success += 0.1 * row.learning_rate * (1.0 - row.success)
         return False
-    tip = max(fee_worth(feed, feed.gas.place, row.bid_share * (profit - gas), price), wallet_tip(feed, view))
+    # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
+    gas = gas_cost_usd(feed, feed.gas.place, view.base_fee, price)
+    tip = max(fee_worth(feed, feed.gas.place, min(row.bid_share * (profit - gas), hoped - gas), price), usual_tip)
     max_fee = fee_worth(feed, feed.gas.place, profit, price)
     send_taking_order(
         pool,

@@ -154,7 +154,7 @@ def test_first_price_with_random_blocks():
 
 
 def test_tiny_mempool():
-    """A fixed price paid to the first validator, a mempool that overflows, impatient users, a scripted crash."""
+    """A fixed price paid to the proposer, a mempool that overflows, impatient users, a scripted crash."""
     market = run_both(
         {
             "chain": {"block_time_s": 4.0, "gas_limit": 1_500_000},

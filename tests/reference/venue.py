@@ -1,6 +1,6 @@
 """The venue: executes a block's transactions one after the other."""
 
-from blockspace.markets.ledger import BACKGROUND, SYSTEM_ACCOUNTS, VENUE_FEES
+from blockspace.markets.ledger import BACKGROUND, BURNED, SYSTEM_ACCOUNTS, VENUE_FEES
 from blockspace.markets.order_book import BUY, LIMIT, POST_ONLY, SELL
 from blockspace.markets.venue import HANDLES, LARGEST_VALUE
 from blockspace.network.transaction import (
@@ -66,8 +66,10 @@ class Venue:
         self.oracle_delay = int(scenario.venue.oracle_delay_s * 10**9)
         self.funding_interval = int(scenario.venue.funding_interval_s * 10**9)
 
-    def execute(self, block, base_fee_account):
+    def execute(self, block, burns_base_fee):
         """Carry out a block, charge the gas and write the receipts. Failed transactions pay in full."""
+        producer = block.producer.account
+        base_fee_account = BURNED if burns_base_fee else producer
         self.tape.time = block.time
         self.tape.block = block.number
         for transaction in block.transactions:
@@ -81,7 +83,7 @@ class Venue:
             transaction.gas_used = transaction.gas
             block.gas_used += transaction.gas
             self.ledger.transfer_wei(sender, base_fee_account, transaction.gas * block.base_fee)
-            self.ledger.transfer_wei(sender, block.producer.account, transaction.gas * tip)
+            self.ledger.transfer_wei(sender, producer, transaction.gas * tip)
 
     def carry_out(self, transaction):
         """Whether a transaction did what its sender wanted."""

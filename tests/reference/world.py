@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from blockspace.experiments.prices import price_path
-from blockspace.markets.ledger import BACKGROUND, BURNED
+from blockspace.markets.ledger import BACKGROUND
 from blockspace.network.draws import stream_key
 from blockspace.network.transaction import KINDS, NEVER, STATUSES, TRANSFER, UNFUNDED
 
@@ -57,7 +57,6 @@ class ReferenceMarket(mesa.Model):
         self.venue.ledger.endow(BACKGROUND, ether=9e8)
         for producer in chain.producers:
             producer.account = self.venue.ledger.open_account("producer")
-        self.base_fee_account = BURNED if chain.fee_rule.burns_base_fee else chain.producers[0].account
         lot_size = scenario.instruments[0].lot_size
         makers = scenario.market_makers
         beliefs = np.linspace(0.75, 1.25, makers.count) if makers.count > 1 else np.ones(1)
@@ -125,7 +124,7 @@ class ReferenceMarket(mesa.Model):
         self.mempool.expire(self.block.time)
         self.block.fill(self.mempool)
         revalue(self.venue, self.path, self.block.time)
-        self.venue.execute(self.block, self.base_fee_account)
+        self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
         self.record()
         self.publish(self.chain.price_next(self.block.gas_used))
         self.chain.close_block()
