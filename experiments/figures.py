@@ -119,7 +119,7 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
             rows = rows.loc[[point for point in rows.index if point in panel.points]]
         colour = colours[number] if panel.ordered else curve.colour
         mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
-        (line,) = axis.plot(rows[x], mean, label=curve.label, **({} if colour is None else {"color": colour}))
+        (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour)
         if panel.log:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
         axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)

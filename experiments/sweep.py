@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -171,7 +172,10 @@ def run_sweep(sweep: Sweep, folder: str | Path, jobs: int | None = None, progres
             disable=None if progress is None else not progress,
             smoothing=0,
         ) as bar:
-            _make(waiting, joblib.cpu_count() if jobs is None else jobs, bar)
+            # A process whose memory has grown is replaced by joblib; there is nothing to be done about it.
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
+                _make(waiting, joblib.cpu_count() if jobs is None else jobs, bar)
     return pd.DataFrame([run.row() for run in runs])
 
 

@@ -284,6 +284,33 @@ def test_every_transaction_was_decided_long_enough_before_its_block(name):
     assert chain.latency_ns(0).max() > 0
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_users_tip_by_the_newest_block_that_has_reached_them(name):
+    chain = {**SETTINGS[name]["chain"], "gas_limit": 1_000_000}
+    arrivals_per_s = 20 / chain["block_time_s"]  # twice what fits
+    settings = {"fee_market": {"rule": "first_price"}, "background_users": {"arrivals_per_s": arrivals_per_s}}
+    market = Market(scenario(name, chain=chain, **settings), seed=6)
+    market.run_for(seconds(name))
+    feed, tape = market.world.feeds[0], market.transactions()
+    assert int(feed["count"]) < VIEWS
+    views = feed["views"][: int(feed["count"])]
+    advised = []
+    tape = tape[tape["kind"] == "transfer"]
+    for row in tape.itertuples():
+        reached = views["visible"][:, access_of_user(market, row.nonce)] <= round(row.decided_s * NS)
+        advised.append(int(wallet_tip(feed, views[np.flatnonzero(reached)[-1]])))
+    # Nobody offers more than the own value, which is for some less than the advice.
+    assert (tape["tip_wei"] <= advised).all()
+    assert (tape["tip_wei"] == advised).mean() > 0.5
+    assert len(set(advised)) > 30
+
+
+def decisions(tape, until_s):
+    """What was decided up to a moment, whenever it was included: one row for each sender and time of decision."""
+    chosen = tape[(tape["decided_s"] <= until_s) & (tape["kind"] != "transfer")]
+    return chosen.set_index(["sender", "decided_s"])[["kind", "side", "price_usd", "size", "gas_used"]]
+
+
 @pytest.mark.parametrize("informed", [0, 3])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_the_price_does_later_changes_nothing_now(name, informed):
@@ -296,9 +323,13 @@ def test_what_the_price_does_later_changes_nothing_now(name, informed):
     tapes, trades = [], []
     for factor in (1.02, 0.98):
         script = [[parting_s, 1.0], [parting_s + CELL_SECONDS, factor]]
-        price = {"source": "script", "script": script, "volatility_per_day": 0.6}
-        traders = {"count": informed, "orders_per_s": 2.0, "horizon_s": horizon_s}
-        market = Market(scenario(name, price=price, informed_traders=traders), seed=5)
+        traders = {
+            "price": {"source": "script", "script": script, "volatility_per_day": 0.6},
+            "noise_traders": {"count": 30, "orders_per_s": 40.0, "value_bps": 100.0},
+            "informed_traders": {"count": informed, "orders_per_s": 2.0, "horizon_s": horizon_s},
+            "background_users": {"arrivals_per_s": 5.0},
+        }
+        market = Market(scenario(name, **traders), seed=5)
         market.run_for(1.3 * parting_s)
         tapes.append(market.transactions())
         trades.append(market.trades())
@@ -308,3 +339,10 @@ def test_what_the_price_does_later_changes_nothing_now(name, informed):
     assert until[0].equals(until[1])
     assert trades[0][trades[0]["time_s"] <= known_s].equals(trades[1][trades[1]["time_s"] <= known_s])
     assert not tapes[0].equals(tapes[1])
+    # What was decided before the parting and included after it was decided alike too.
+    left, right = (decisions(tape, known_s) for tape in tapes)
+    both = left.index.intersection(right.index)
+    assert len(both) > 0.95 * len(left)
+    assert left.loc[both].equals(right.loc[both])
+    on_their_way = len(left) - len(decisions(until[0], known_s))
+    assert on_their_way > 0 or name == "blocks faster than light"

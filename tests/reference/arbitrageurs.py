@@ -60,16 +60,17 @@ class Arbitrageur(mesa.Agent):
         profit = (side * (lots * price - paid) - fee * paid) * instrument.lot_size
         if profit <= 0.0:
             return False
-        gas = self.model.gas.place
-        gas_usd = feed.gas_cost_usd(gas, view.base_fee + feed.usual_tip, price)
-        if self.success * profit <= gas_usd:
+        gas, usual_tip = self.model.gas.place, feed.wallet_tip(view)
+        hoped = self.success * profit
+        if hoped <= feed.gas_cost_usd(gas, view.base_fee + usual_tip, price):
             # Hope returns slowly to those who stay away.
             self.success += 0.1 * self.learning_rate * (1.0 - self.success)
             return False
-        bid = feed.fee_worth(gas, self.bid_share * (profit - gas_usd), price)
+        gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
+        bid = feed.fee_worth(gas, min(self.bid_share * (profit - gas_usd), hoped - gas_usd), price)
         max_fee = feed.fee_worth(gas, profit, price)
         block, now = self.model.block, outlook.decision
-        send_taking_order(self, side, lots, limit, now, block.time, max_fee, max(bid, feed.wallet_tip(view)))
+        send_taking_order(self, side, lots, limit, now, block.time, max_fee, max(bid, usual_tip))
         self.pending = True
         self.sent_at = now
         self.landing = block.number
