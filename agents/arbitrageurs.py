@@ -15,6 +15,7 @@ from pydantic import Field
 
 from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
+from blockspace.markets.order_book import BUY, SELL
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
 from blockspace.network.transaction import SUCCEEDED
@@ -141,6 +142,6 @@ def take_stale_quotes(rows, feeds, pools, blocks):
             view = feed.views[outlook.newest & (VIEWS - 1)]
             if row.pending != 0:
                 _learn(row, feed, view)
-            if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, 1):
-                _take_stale_quotes(row, feed, pools[0], block, outlook, view, -1)
+            if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, BUY):
+                _take_stale_quotes(row, feed, pools[0], block, outlook, view, SELL)
         feed.next_due = min(feed.next_due, row.next_look + block.latency[row.access])

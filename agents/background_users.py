@@ -54,8 +54,8 @@ DEMAND = np.dtype(
     align=True,
 )
 
-# Draws of a user, by index.
-_GAP, _VALUE, _GAS, _PATIENCE, _ACCESS, _BURST = range(6)
+# Draws of a user, by index (of one integer type: Numba would compile anew for each literal).
+_GAP, _VALUE, _GAS, _PATIENCE, _ACCESS, _BURST = np.arange(6)
 
 
 class BackgroundUserSettings(Settings):

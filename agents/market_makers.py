@@ -466,7 +466,7 @@ def _act(row, feed, log, pool, block, outlook):
     cost = gas_cost_usd(feed, gas, view.base_fee + wallet_tip(feed, view), price)
     if row.withdrawn != 0:
         if row.quoting != 0:
-            _send_quote(row, feed, pool, block, outlook, view, 0, 10.0 * cost)
+            _send_quote(row, feed, pool, block, outlook, view, np.int64(0), 10.0 * cost)
         elif best_seen >= NOBODY_QUOTES or now >= row.return_at:
             if best_seen >= NOBODY_QUOTES:
                 # An empty side of the book is an invitation, at a price.

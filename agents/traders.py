@@ -15,6 +15,7 @@ from pydantic import Field
 
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, view_at, wallet_tip
+from blockspace.markets.order_book import BUY, SELL
 from blockspace.markets.price_path import CELL_BITS, NODES, price_at
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, draw_normal, draw_uniform, stream_key
@@ -41,8 +42,8 @@ TRADER = np.dtype(
     align=True,
 )
 
-# Draws of a trader at one wake-up, by index.
-_GAP, _SIDE, _SIZE, _VALUE, _SIGNAL = range(5)
+# Draws of a trader at one wake-up, by index (of one integer type: Numba would compile anew for each literal).
+_GAP, _SIDE, _SIZE, _VALUE, _SIGNAL = np.arange(5)
 _DRAWS = 8
 
 
@@ -121,7 +122,7 @@ def _size(row):
 @kernel
 def _trade_if_worth_it(row, feed, pool, time, external_price, side, size, value):
     """Send an order if its notional times ``value`` exceeds everything that it costs on what is visible now."""
-    view = feed.views[view_at(feed, row.access, time) & (VIEWS - 1)]
+    view = feed.views[view_at(feed, np.int64(row.access), time) & (VIEWS - 1)]
     terms = feed.terms[row.instrument]
     quotes = view.quotes[row.instrument]
     tip = wallet_tip(feed, view)
@@ -169,7 +170,7 @@ def trade_on_private_values(rows, feeds, pools, paths, blocks):
     for number in range(rows.size):
         row = rows[number]
         while row.next_wake <= until:
-            side = 1 if draw_uniform(row.key, row.wakes, _SIDE) < 0.5 else -1
+            side = BUY if draw_uniform(row.key, row.wakes, _SIDE) < 0.5 else SELL
             value = row.value * draw_exponential(row.key, row.wakes, _VALUE)
             price = price_at(paths[0], row.next_wake)
             _trade_if_worth_it(row, feed, pools[0], row.next_wake, price, side, _size(row), value)
@@ -196,7 +197,7 @@ def trade_on_signals(rows, feeds, pools, paths, blocks):
             usual = math.sqrt(path.nodes[(time >> CELL_BITS) & (NODES - 1)].variance * row.signal_horizon * 1e-9)
             signal = move + row.signal_noise * usual * draw_normal(row.key, row.wakes, _SIGNAL)
             expected = signal / (1.0 + row.signal_noise * row.signal_noise)
-            side = 1 if expected > 0.0 else -1
+            side = BUY if expected > 0.0 else SELL
             _trade_if_worth_it(row, feed, pools[0], time, price, side, _size(row), abs(expected))
             _sleep(row)
         feed.next_due = min(feed.next_due, row.next_wake)

@@ -338,14 +338,14 @@ def _measure_book(row, venue, number):
     mid = 0.5 * (book.best_bid + book.best_ask)
     both = book.best_bid > 0 and book.best_ask < len(book.levels)
     row.quoted_spread_bps = (book.best_ask - book.best_bid) / mid * 1e4 if both else math.nan
-    row.depth_5bps_usd = _depth(book, mid, 5, value, both)
-    row.depth_10bps_usd = _depth(book, mid, 10, value, both)
-    row.depth_25bps_usd = _depth(book, mid, 25, value, both)
-    row.depth_50bps_usd = _depth(book, mid, 50, value, both)
-    row.depth_100bps_usd = _depth(book, mid, 100, value, both)
-    row.slippage_1000usd_bps = _slippage(book, mid, 1_000, value, both)
-    row.slippage_10000usd_bps = _slippage(book, mid, 10_000, value, both)
-    row.slippage_100000usd_bps = _slippage(book, mid, 100_000, value, both)
+    row.depth_5bps_usd = _depth(book, mid, 5.0, value, both)
+    row.depth_10bps_usd = _depth(book, mid, 10.0, value, both)
+    row.depth_25bps_usd = _depth(book, mid, 25.0, value, both)
+    row.depth_50bps_usd = _depth(book, mid, 50.0, value, both)
+    row.depth_100bps_usd = _depth(book, mid, 100.0, value, both)
+    row.slippage_1000usd_bps = _slippage(book, mid, 1_000.0, value, both)
+    row.slippage_10000usd_bps = _slippage(book, mid, 10_000.0, value, both)
+    row.slippage_100000usd_bps = _slippage(book, mid, 100_000.0, value, both)
 
 
 @kernel
@@ -361,8 +361,7 @@ def _depth(book, mid, distance_bps, value, both):
 
 @kernel
 def _slippage(book, mid, notional, value, both):
-    """Cost against mid of a market order of ``notional`` dollars, the mean of both sides; NaN if the book is too thin.
-    """
+    """Cost against mid of a market order of ``notional`` dollars, the mean of both sides; NaN if the book is too thin."""
     if not both:
         return math.nan
     size = np.int64(max(notional / (mid * value), 1.0))

@@ -165,17 +165,17 @@ def run_sweep(sweep: Sweep, folder: str | Path, jobs: int | None = None, progres
         compile_kernels(sweep.scenario)
         # Longest first, so that no long run is left over at the end for one core alone.
         waiting.sort(key=lambda run: -run.effort)
-        with tqdm(
+        bar = tqdm(
             total=len(runs),
             initial=len(runs) - len(waiting),
             unit="run",
             disable=None if progress is None else not progress,
             smoothing=0,
-        ) as bar:
+        )
+        with bar, warnings.catch_warnings():
             # A process whose memory has grown is replaced by joblib; there is nothing to be done about it.
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-                _make(waiting, joblib.cpu_count() if jobs is None else jobs, bar)
+            warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
+            _make(waiting, joblib.cpu_count() if jobs is None else jobs, bar)
     return pd.DataFrame([run.row() for run in runs])
 
 

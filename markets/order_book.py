@@ -21,16 +21,12 @@ from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 from blockspace.markets.trade_log import TRADE, TRADE_LOG, TRADES, append_trade, trades_since
 from blockspace.network.compilation import kernel
 
-BUY = 1
-SELL = -1
+# Sides and kinds have one integer type: Numba would compile a function anew for each literal that it is called with.
+BUY = np.int64(1)
+SELL = np.int64(-1)
 
 # Kinds of message. The first four place an order.
-LIMIT = 0
-POST_ONLY = 1
-IMMEDIATE_OR_CANCEL = 2
-MARKET = 3
-CANCEL = 4
-REPLACE = 5
+LIMIT, POST_ONLY, IMMEDIATE_OR_CANCEL, MARKET, CANCEL, REPLACE = np.arange(6)
 
 # Refusals: the outcome of a message that changed nothing.
 HANDLE_IN_USE = -1

@@ -67,7 +67,7 @@ def bridge_at(key, cell, left, right, variance, time, resolution):
     width = np.int64(CELL_NS)
     while width > resolution:
         width >>= 1
-        middle = 0.5 * (left + right) + deviation * draw_normal(key, cell, place)
+        middle = 0.5 * (left + right) + deviation * draw_normal(key, cell, np.int64(place))
         place += place
         if time & width:
             left = middle

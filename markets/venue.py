@@ -21,7 +21,7 @@ from blockspace.markets.ledger import (
     transfer_cash,
     transfer_position,
 )
-from blockspace.markets.order_book import BOOK, LIMIT, MILLION, POST_ONLY, cancel, open_book, place, replace
+from blockspace.markets.order_book import BOOK, BUY, LIMIT, MILLION, POST_ONLY, SELL, cancel, open_book, place, replace
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
@@ -193,13 +193,12 @@ def settle_trades(venue, log, number, first):
     for n in range(first, log.count):
         trade = log.trades[n & (TRADES - 1)]
         notional = np.int64(trade.price) * np.int64(trade.size) * value
-        buyer, seller = trade.taker, trade.maker
-        if trade.side < 0:
-            buyer, seller = trade.maker, trade.taker
+        maker, taker = np.int64(trade.maker), np.int64(trade.taker)
+        buyer, seller = (taker, maker) if trade.side > 0 else (maker, taker)
         transfer_cash(ledger, buyer, seller, notional)
         transfer_position(ledger, seller, buyer, number, np.int64(trade.size))
-        transfer_cash(ledger, trade.maker, VENUE_FEES, trade.maker_fee)
-        transfer_cash(ledger, trade.taker, VENUE_FEES, trade.taker_fee)
+        transfer_cash(ledger, maker, VENUE_FEES, trade.maker_fee)
+        transfer_cash(ledger, taker, VENUE_FEES, trade.taker_fee)
 
 
 @kernel
@@ -214,12 +213,12 @@ def _execute_place(venue, log, transaction):
     filled = place(
         book,
         log,
-        transaction.order,
+        np.uint64(transaction.order),
         transaction.sender,
-        transaction.side,
-        transaction.price,
-        transaction.size,
-        transaction.style,
+        np.int64(transaction.side),
+        np.int64(transaction.price),
+        size,
+        np.int64(transaction.style),
     )
     transaction.filled = filled
     settle_trades(venue, log, number, first)
@@ -232,15 +231,17 @@ def _execute_quote(venue, log, transaction):
     number = transaction.instrument
     book = venue.books[number]
     sender = transaction.sender
-    first_handle = sender * HANDLES
-    for handle in range(first_handle, first_handle + 2 * LADDER):
+    size = np.int64(transaction.size)
+    first_handle = np.uint64(sender) * np.uint64(HANDLES)
+    for level in range(2 * LADDER):
+        handle = first_handle + np.uint64(level)
         if book.orders[handle].size > 0:
             cancel(book, handle, sender)
-    bids = 0
-    asks = 0
+    bids = np.int64(0)
+    asks = np.int64(0)
     for level in range(LADDER):
-        bids += transaction.size * (transaction.ladder[level] > 0)
-        asks += transaction.size * (transaction.ladder[LADDER + level] > 0)
+        bids += size * (transaction.ladder[level] > 0)
+        asks += size * (transaction.ladder[LADDER + level] > 0)
     if not within_margin(venue, sender, number, bids, asks):
         return False
     first = log.count
@@ -248,8 +249,9 @@ def _execute_quote(venue, log, transaction):
     for level in range(2 * LADDER):
         price = transaction.ladder[level]
         if price > 0:
-            side = 1 if level < LADDER else -1
-            filled += max(place(book, log, first_handle + level, sender, side, price, transaction.size, LIMIT), 0)
+            side = BUY if level < LADDER else SELL
+            handle = first_handle + np.uint64(level)
+            filled += max(place(book, log, handle, sender, side, np.int64(price), size, LIMIT), 0)
     transaction.filled = filled
     settle_trades(venue, log, number, first)
     return True
@@ -269,7 +271,7 @@ def _carry_out(venue, log, transaction):
         return _execute_place(venue, log, transaction)
     book = venue.books[transaction.instrument]
     if transaction.kind == CANCEL:
-        transaction.filled = cancel(book, transaction.order, transaction.sender)
+        transaction.filled = cancel(book, np.uint64(transaction.order), transaction.sender)
         return transaction.filled > 0
     if transaction.kind == REPLACE:
         resting = np.int64(book.orders[transaction.order].size)

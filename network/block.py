@@ -160,7 +160,7 @@ def fill_block(pools, blocks):
         block.heap_count -= 1
         if block.heap_count > 0:
             _copy_entry(block.heap[0], block.heap[block.heap_count])
-            _sift_down(block, 0)
+            _sift_down(block, np.int64(0))
         transaction = pool.transactions[slot]
         fits = (
             block.gas_reserved + transaction.gas <= block.gas_limit

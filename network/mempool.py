@@ -139,7 +139,7 @@ def submit(pool, slot):
 def _identify(pool, transaction):
     transaction.sequence = pool.submitted
     transaction.tie = np.uint32(
-        draw_bits(pool.tie_key, transaction.sender, transaction.decided) & np.uint64(0xFFFFFFFF)
+        draw_bits(pool.tie_key, np.int64(transaction.sender), transaction.decided) & np.uint64(0xFFFFFFFF)
     )
 
 

@@ -1,5 +1,6 @@
 """The compiled market and its plain-Python twin give the same run, to the last unit of every account."""
 
+from blockspace.agents.market_makers import FILLS
 from blockspace.agents.population import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.scenario import scenario_from
@@ -55,7 +56,7 @@ def test_congested_proof_of_stake():
 
 
 def test_single_sequencer():
-    """Colocated makers and arbitrageurs on a chain with room for everybody."""
+    """Colocated makers, at their position limits now and then, on a chain with room for everybody."""
     market = run_both(
         {
             "chain": {"block_time_s": 2.0, "gas_limit": 20_000_000},
@@ -69,16 +70,18 @@ def test_single_sequencer():
             "background_users": {"arrivals_per_s": 20.0, "value_law": "exponential", "value_gwei": 0.1},
             "noise_traders": {"orders_per_s": 1.0},
             "informed_traders": {"orders_per_s": 0.3},
+            "market_makers": {"position_limit": 1.0},
         },
         seconds=1_500,
         seed=2,
     )
     assert market.blocks()["base_fee_gwei"].nunique() > 50
     assert len(market.trades()) > 500
+    assert (abs(market.world.makers["position"]) >= market.world.makers["position_limit"]).any()
 
 
 def test_fast_chain_with_idle_blocks():
-    """Blocks every 50 ms, latencies above that, and stretches in which nothing happens."""
+    """Blocks every 50 ms, latencies above that, idle stretches, and a maker whose trades wait long to be marked."""
     market = run_both(
         {
             "chain": {"block_time_s": 0.05, "gas_limit": 1_000_000},
@@ -91,8 +94,8 @@ def test_fast_chain_with_idle_blocks():
                 "value_law": "uniform",
                 "value_gwei": 5.0,
             },
-            "noise_traders": {"orders_per_s": 2.0},
-            "market_makers": {"look_interval_s": 0.4, "memory_s": 30.0},
+            "noise_traders": {"orders_per_s": 6.0},
+            "market_makers": {"count": 1, "mark_out_s": 120.0, "look_interval_s": 0.4, "memory_s": 30.0},
             "arbitrageurs": {"look_interval_s": 0.5},
         },
         seconds=240,
@@ -101,6 +104,7 @@ def test_fast_chain_with_idle_blocks():
     numbers = market.blocks()["block"]
     assert numbers.iloc[-1] > 1.2 * len(numbers) > 1_000
     assert (market.transactions().eval("time_s - decided_s") > 0.05).mean() > 0.2
+    assert market.world.makers["fill_count"].item() == FILLS
 
 
 def test_two_instruments():
