@@ -2,8 +2,8 @@
 block.
 
 How much of an opportunity to bid is learned: a race that was lost teaches to bid more, one that was won to try with
-less. How often a try succeeds is learned too. It bounds the bid, because a lost race costs gas and tip all the same, and
-whoever expects that to exceed the profit stays away.
+less. How often a try succeeds is learned too. It bounds the bid, because a lost race costs gas and tip all the same,
+and whoever expects that to exceed the profit stays away.
 """
 
 import math
@@ -142,6 +142,6 @@ def take_stale_quotes(rows, feeds, pools, blocks):
             view = feed.views[outlook.newest & (VIEWS - 1)]
             if row.pending != 0:
                 _learn(row, feed, view)
-            if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, BUY):
-                _take_stale_quotes(row, feed, pools[0], block, outlook, view, SELL)
+            if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(BUY)):
+                _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(SELL))
         feed.next_due = min(feed.next_due, row.next_look + block.latency[row.access])

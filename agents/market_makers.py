@@ -374,7 +374,7 @@ def _review(row, now):
 
 @kernel
 def _avoidable_loss(row, terms, price):
-    """Dollars that what still rests is expected to lose until the next chance, beyond what it would lose if re-centred."""
+    """Dollars that what rests is expected to lose until the next chance, beyond what it would lose if re-centred."""
     deviation = math.sqrt(row.variance * row.step)
     loss = 0.0
     for place in range(2 * LADDER):

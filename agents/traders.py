@@ -170,7 +170,7 @@ def trade_on_private_values(rows, feeds, pools, paths, blocks):
     for number in range(rows.size):
         row = rows[number]
         while row.next_wake <= until:
-            side = BUY if draw_uniform(row.key, row.wakes, _SIDE) < 0.5 else SELL
+            side = np.int64(BUY if draw_uniform(row.key, row.wakes, _SIDE) < 0.5 else SELL)
             value = row.value * draw_exponential(row.key, row.wakes, _VALUE)
             price = price_at(paths[0], row.next_wake)
             _trade_if_worth_it(row, feed, pools[0], row.next_wake, price, side, _size(row), value)
@@ -197,7 +197,7 @@ def trade_on_signals(rows, feeds, pools, paths, blocks):
             usual = math.sqrt(path.nodes[(time >> CELL_BITS) & (NODES - 1)].variance * row.signal_horizon * 1e-9)
             signal = move + row.signal_noise * usual * draw_normal(row.key, row.wakes, _SIGNAL)
             expected = signal / (1.0 + row.signal_noise * row.signal_noise)
-            side = BUY if expected > 0.0 else SELL
+            side = np.int64(BUY if expected > 0.0 else SELL)
             _trade_if_worth_it(row, feed, pools[0], time, price, side, _size(row), abs(expected))
             _sleep(row)
         feed.next_due = min(feed.next_due, row.next_wake)

@@ -1,4 +1,4 @@
-"""How it is used: scenarios, the Mesa model that assembles the rest, measures, studies, validation, the command line."""
+"""How it is used: scenarios, the Mesa model that assembles the rest, measures, studies, validation, commands."""
 
 from typing import TYPE_CHECKING, Any
 

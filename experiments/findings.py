@@ -12,6 +12,9 @@ SETTLED_SHARE = 0.1
 
 DONE = "nine tenths"
 
+NEGLIGIBLE = 0.05
+"""A change by less than this share of the larger end is small, however clear."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -37,6 +40,13 @@ class Change:
     def apart(self) -> Estimate:
         """Paired difference: at the last point less at the first."""
         return self.results.difference(self.measure, self.points[0], self.points[-1])
+
+    @property
+    def is_small(self) -> bool:
+        """Whether both ends are nearly the same."""
+        means = self.results.curve(self.measure)["mean"]
+        larger = max(abs(means[self.points[0]]), abs(means[self.points[-1]]))
+        return abs(self.apart.mean) < NEGLIGIBLE * larger
 
     @property
     def settled_from(self) -> str | None:
@@ -74,6 +84,8 @@ class Change:
         turn = f", by way of {format_number(means[self.turn])}{unit} at {self.turn}" if self.turn else ""
         if not apart.is_clear:
             return f"{self.what} does not clearly change {ends}{turn} ({interval})."
+        if self.is_small:
+            return f"{self.what} hardly changes {ends}{turn} ({interval})."
         sentence = f"{self.what} {'rises' if apart.mean > 0 else 'falls'} {ends}{turn} ({interval})"
         if self.settled_from is None:
             return f"{sentence}, without settling by then."
@@ -96,17 +108,22 @@ def weigh(claim: str, rising: bool, *changes: Change) -> str:
     rising
         Whether it says that the measures rise along the sweep, or that they fall.
     changes
-        The evidence. The claim holds if all of it is clear and goes the way that is claimed, and fails if any clearly
-        goes the other way.
+        The evidence. The claim holds if all of it is clear, not small, and goes the way that is claimed; it fails if
+        any of it clearly goes the other way.
     """
-    directions = []
-    for evidence in changes:
-        clear = len(evidence.points) > 1 and evidence.apart.is_clear
-        directions.append(0 if not clear else 1 if (evidence.apart.mean > 0) == rising else -1)
-    verdict = "fails" if -1 in directions else "holds" if all(directions) else "is not shown"
+    verdicts = {_verdict(evidence, rising) for evidence in changes}
+    verdict = next(one for one in ("fails", "is not shown", "hardly holds", "holds") if one in verdicts)
     if verdict == "holds" and any(evidence.turn for evidence in changes):
         verdict = "holds from end to end, but not all the way"
     return f"That {claim} {verdict}. " + " ".join(str(evidence) for evidence in changes)
+
+
+def _verdict(evidence: Change, rising: bool) -> str:
+    if len(evidence.points) < 2 or not evidence.apart.is_clear:
+        return "is not shown"
+    if evidence.is_small:
+        return "hardly holds"
+    return "holds" if (evidence.apart.mean > 0) == rising else "fails"
 
 
 def format_number(value: float) -> str:
@@ -119,12 +136,12 @@ def format_number(value: float) -> str:
     """
     if np.isnan(value):
         return "–"
-    size = abs(value)
+    size = abs(value) if abs(value) > 1e-12 else 0.0  # what is left of a rounding error is nothing
     if size >= 1e7 or 0 < size < 1e-4:
         text = f"{size:.2g}"
     else:
         text = f"{size:,.0f}" if size >= 1000 else f"{size:.3g}"
-    return f"−{text}" if value < 0 else text
+    return f"−{text}" if value < 0 and size > 0 else text
 
 
 def format_interval(value: Estimate) -> str:

@@ -111,7 +111,7 @@ class Market(mesa.Model):
         return self.worlds[world].records.transactions()
 
     def ledger(self, world: int = 0) -> pd.DataFrame:
-        """One row per account: cash, ether, positions, role. Every column sums to zero; ether as exact integers of wei."""
+        """One row per account: role, cash, ether in exact integers of wei, positions. Every column sums to zero."""
         chosen = self.worlds[world]
         ledger = chosen.venues[0]["ledger"]
         accounts = ledger["accounts"][: int(ledger["count"])]

@@ -355,18 +355,18 @@ def _depth(book, mid, distance_bps, value, both):
         return 0.0
     lowest = np.int64(math.ceil(mid * (1.0 - distance_bps * 1e-4)))
     highest = np.int64(math.floor(mid * (1.0 + distance_bps * 1e-4)))
-    lots = depth_within(book, BUY, lowest) + depth_within(book, SELL, highest)
+    lots = depth_within(book, np.int64(BUY), lowest) + depth_within(book, np.int64(SELL), highest)
     return 0.5 * lots * mid * value
 
 
 @kernel
 def _slippage(book, mid, notional, value, both):
-    """Cost against mid of a market order of ``notional`` dollars, the mean of both sides; NaN if the book is too thin."""
+    """Cost against mid of a market order of ``notional`` dollars, mean of both sides; NaN if the book is too thin."""
     if not both:
         return math.nan
     size = np.int64(max(notional / (mid * value), 1.0))
-    bought, paid = cost_to_fill(book, BUY, size)
-    sold, received = cost_to_fill(book, SELL, size)
+    bought, paid = cost_to_fill(book, np.int64(BUY), size)
+    sold, received = cost_to_fill(book, np.int64(SELL), size)
     if bought < size or sold < size:
         return math.nan
     return 0.5 * (paid - received) / size / mid * 1e4

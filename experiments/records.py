@@ -35,12 +35,17 @@ def _difference(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[
 
 
 class Tape:
-    """Chunks of a stream of records, in memory or in a Parquet file."""
+    """Chunks of a stream of records, in memory or in a Parquet file.
+
+    A Parquet file cannot be added to once it has been read: what comes after that goes to a file of its own beside it,
+    ``trades-2.parquet`` after ``trades.parquet`` and so on.
+    """
 
     def __init__(self, columns: Any, empty: npt.NDArray[Any], file: Path | None) -> None:
         self._columns = columns
         self._chunks = [empty]
         self._file = file
+        self._parts: list[Path] = []
         self._writer: pq.ParquetWriter | None = None
 
     def append(self, rows: npt.NDArray[Any]) -> None:
@@ -48,18 +53,25 @@ class Tape:
         if self._file is None:
             self._chunks.append(rows)
             return
+        if not len(rows):
+            return
         table = pa.Table.from_pandas(self._columns(rows), preserve_index=False)
         if self._writer is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._file, table.schema)
+            part = self._file
+            if self._parts:
+                part = part.with_stem(f"{part.stem}-{len(self._parts) + 1}")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            self._parts.append(part)
+            self._writer = pq.ParquetWriter(part, table.schema)
         self._writer.write_table(table)
 
     def frame(self) -> pd.DataFrame:
-        """Everything so far, with units in the column names. A file is closed by this and takes no more rows."""
+        """Everything so far, with units in the column names."""
         if self._file is None:
             return self._columns(np.concatenate(self._chunks))
         self.close()
-        return pd.read_parquet(self._file) if self._file.exists() else self._columns(self._chunks[0])
+        frames = [pd.read_parquet(part) for part in self._parts]
+        return pd.concat(frames, ignore_index=True) if frames else self._columns(self._chunks[0])
 
     def close(self) -> None:
         """Finish the file, if there is one."""

@@ -20,7 +20,7 @@ WEI_PER_ETHER = 10**18
 MICRO_DOLLARS = 1_000_000
 
 # Accounts that every run has; proposers and agents follow.
-GENESIS, BURNED, VENUE_FEES, ROUNDING, BACKGROUND = np.arange(5)
+GENESIS, BURNED, VENUE_FEES, ROUNDING, BACKGROUND = range(5)
 FIRST_FREE_ACCOUNT = 5
 SYSTEM_ACCOUNTS = ("genesis", "burned", "venue fees", "rounding", "background users")
 

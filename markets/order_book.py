@@ -21,12 +21,12 @@ from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 from blockspace.markets.trade_log import TRADE, TRADE_LOG, TRADES, append_trade, trades_since
 from blockspace.network.compilation import kernel
 
-# Sides and kinds have one integer type: Numba would compile a function anew for each literal that it is called with.
-BUY = np.int64(1)
-SELL = np.int64(-1)
+# Kernels pass these as np.int64: Numba would compile the function that is called anew for each literal.
+BUY = 1
+SELL = -1
 
 # Kinds of message. The first four place an order.
-LIMIT, POST_ONLY, IMMEDIATE_OR_CANCEL, MARKET, CANCEL, REPLACE = np.arange(6)
+LIMIT, POST_ONLY, IMMEDIATE_OR_CANCEL, MARKET, CANCEL, REPLACE = range(6)
 
 # Refusals: the outcome of a message that changed nothing.
 HANDLE_IN_USE = -1
@@ -518,9 +518,9 @@ def replace(book, log, order, owner, price, size):
         book.levels[np.uint64(price)].volume -= resting.size - size
         resting.size = size
         return 0
-    side = BUY if resting.price <= book.best_bid else SELL
+    side = np.int64(BUY if resting.price <= book.best_bid else SELL)
     _remove(book, order)
-    return place(book, log, order, owner, side, price, size, LIMIT)
+    return place(book, log, order, owner, side, price, size, np.int64(LIMIT))
 
 
 @kernel

@@ -39,8 +39,8 @@ def funding_rate(premium):
 @kernel
 def sample_premium(book, instrument):
     """Premium of the book's impact prices over the index, as a fraction; 0 where the book is too thin to tell."""
-    bid_lots, bid_cost = cost_to_fill(book, SELL, instrument.impact_lots)
-    ask_lots, ask_cost = cost_to_fill(book, BUY, instrument.impact_lots)
+    bid_lots, bid_cost = cost_to_fill(book, np.int64(SELL), instrument.impact_lots)
+    ask_lots, ask_cost = cost_to_fill(book, np.int64(BUY), instrument.impact_lots)
     if bid_lots < instrument.impact_lots or ask_lots < instrument.impact_lots:
         return 0.0
     impact_bid = instrument.tick_lot_value * bid_cost / bid_lots
@@ -60,7 +60,7 @@ def pay_funding(venue, number, rate):
     for account in range(ledger.count):
         position = ledger.accounts[account].position[number]
         if position != 0:
-            transfer_cash(ledger, account, ROUNDING, np.int64(math.ceil(position * index * rate)))
+            transfer_cash(ledger, account, np.int64(ROUNDING), np.int64(math.ceil(position * index * rate)))
 
 
 @kernel

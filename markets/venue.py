@@ -197,8 +197,8 @@ def settle_trades(venue, log, number, first):
         buyer, seller = (taker, maker) if trade.side > 0 else (maker, taker)
         transfer_cash(ledger, buyer, seller, notional)
         transfer_position(ledger, seller, buyer, number, np.int64(trade.size))
-        transfer_cash(ledger, maker, VENUE_FEES, trade.maker_fee)
-        transfer_cash(ledger, taker, VENUE_FEES, trade.taker_fee)
+        transfer_cash(ledger, maker, np.int64(VENUE_FEES), trade.maker_fee)
+        transfer_cash(ledger, taker, np.int64(VENUE_FEES), trade.taker_fee)
 
 
 @kernel
@@ -249,9 +249,9 @@ def _execute_quote(venue, log, transaction):
     for level in range(2 * LADDER):
         price = transaction.ladder[level]
         if price > 0:
-            side = BUY if level < LADDER else SELL
+            side = np.int64(BUY if level < LADDER else SELL)
             handle = first_handle + np.uint64(level)
-            filled += max(place(book, log, handle, sender, side, np.int64(price), size, LIMIT), 0)
+            filled += max(place(book, log, handle, sender, side, np.int64(price), size, np.int64(LIMIT)), 0)
     transaction.filled = filled
     settle_trades(venue, log, number, first)
     return True

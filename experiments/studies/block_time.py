@@ -135,9 +135,9 @@ def figure(results: Results) -> Figure:
             "Failures",
             "per cent",
             (
-                Curve("failed_share", "failed transactions", 100.0),
+                Curve("failed_share", "failed", 100.0),
                 Curve("orders_unfilled_share", "unfilled orders", 100.0),
-                Curve("one_sided_share", "time with an empty side", 100.0),
+                Curve("one_sided_share", "empty side", 100.0),
             ),
         ),
     ]

@@ -19,6 +19,7 @@ from blockspace.experiments.sweep import Point, Sweep
 QUESTION = "What does a chain's gas per second do to a derivatives market on it?"
 SEEDS = 16
 QUICK_SEEDS = 8
+TRADES_OF_A_MARKET_PER_H = 10
 X = "gas_per_second_mgas"
 TABLE = {
     X: "capacity\nMgas/s",
@@ -69,6 +70,7 @@ def figure(results: Results) -> Figure:
                 Curve("effective_spread_bps", "effective"),
                 Curve("realised_spread_bps", "realised, 10 s"),
             ),
+            log=True,
             points=alive,
         ),
         Panel(
@@ -152,7 +154,7 @@ def figure(results: Results) -> Figure:
         ),
     ]
     marks = {"demand": demand_mgas_per_s(results.scenario), "preset": results.scenario.gas_per_second / 1e6}
-    note = "Spreads and costs are shown where the book has two sides for more than half of the time." if absent else ""
+    note = f"Spreads and costs are shown where there are {TRADES_OF_A_MARKET_PER_H} trades an hour." if absent else ""
     return draw_page(results, QUESTION, X, "capacity of the chain, million gas per second", panels, marks, note)
 
 
@@ -161,9 +163,9 @@ def _dollars(amount: int) -> str:
 
 
 def with_market(results: Results) -> list[str]:
-    """Points at which the book has two sides for most of the time; elsewhere there is no spread to speak of."""
-    empty = results.curve("one_sided_share")["mean"]
-    return [point for point in results.points if empty[point] <= 0.5]
+    """Points at which there is a market worth the name; elsewhere there is no spread to speak of."""
+    empty, trades = (results.curve(name)["mean"] for name in ("one_sided_share", "trades_per_h"))
+    return [point for point in results.points if empty[point] <= 0.5 and trades[point] >= TRADES_OF_A_MARKET_PER_H]
 
 
 def findings(results: Results) -> list[str]:
@@ -204,8 +206,8 @@ def findings(results: Results) -> list[str]:
         weigh(
             "more capacity takes away the profit of arbitrage",
             False,
-            change(results, "arbitrage_profit_usd_per_h", "Before gas it", "dollars per hour"),
-            change(results, "arbitrage_volume_share", "Its share of the volume"),
+            change(results, "arbitrage_profit_usd_per_h", "Before gas it", "dollars per hour", alive),
+            change(results, "arbitrage_volume_share", "Its share of the volume", "", alive),
         ),
         weigh(
             "more capacity shortens the wait",
@@ -222,6 +224,7 @@ def _where_there_is_none(results: Results, alive: list[str]) -> list[str]:
     if not absent:
         return []
     return [
-        "Where gas is dear there is hardly a market: a side of the book is empty for more than half of the time at "
-        f"{', '.join(absent)}. Spreads and costs are compared where there is one."
+        f"Where gas is dear there is no market to speak of: at {', '.join(absent)} there are fewer than "
+        f"{TRADES_OF_A_MARKET_PER_H} trades an hour, or a side of the book is mostly empty. Spreads, costs and arbitrage "
+        "are compared where there is one."
     ]

@@ -53,6 +53,13 @@ def test_no_change_is_not_called_one(tmp_path):
     assert weigh("it falls", False, flat).startswith("That it falls is not shown. ")
 
 
+def test_a_small_change_is_called_small_however_clear(tmp_path):
+    small = change(results_of([100.0, 99.0, 98.0], tmp_path), "m", "The delay", "s")
+    assert small.apart.is_clear
+    assert "hardly changes" in str(small)
+    assert weigh("it falls", False, small).startswith("That it falls hardly holds. ")
+
+
 def test_a_turn_on_the_way_is_told(tmp_path):
     hump = change(results_of([3.0, 9.0, 2.0, 1.0], tmp_path), "m", "Volatility")
     assert hump.turn == "p2"
@@ -74,7 +81,8 @@ def test_only_where_it_could_be_measured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (1234.5, "1,234"), (-0.01234, "−0.0123"), (1.5e-7, "1.5e-07"), (math.nan, "–")]
+    ("value", "text"),
+    [(0.0, "0"), (1234.5, "1,234"), (-0.01234, "−0.0123"), (1.5e-7, "1.5e-07"), (math.nan, "–"), (-1e-15, "0")],
 )
 def test_numbers_for_people(value, text):
     assert format_number(value) == text

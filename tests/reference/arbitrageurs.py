@@ -4,8 +4,7 @@ import math
 
 import mesa
 
-from blockspace.network.transaction import SUCCEEDED
-
+from .constants import SUCCEEDED
 from .taker import send_taking_order
 
 

@@ -4,10 +4,9 @@ import math
 
 import mesa
 
-from blockspace.markets.ledger import BACKGROUND
 from blockspace.network.draws import stream_key
-from blockspace.network.transaction import NEVER, TRANSFER
 
+from .constants import BACKGROUND, NEVER, TRANSFER
 from .draws import draw_bits, draw_exponential, draw_normal, draw_uniform
 from .mempool import Transaction
 from .price_path import CELL_NS, CELL_S

@@ -3,7 +3,7 @@
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from blockspace.network.block import SMALLEST_GAS
+from .constants import SMALLEST_GAS
 
 
 class Block:

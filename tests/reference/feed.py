@@ -4,9 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from blockspace.markets.feed import LEVELS_SEEN, VIEWS
-from blockspace.markets.ledger import BACKGROUND
-from blockspace.markets.order_book import BUY, SELL
+from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, VIEWS
 
 WEI = 1e18
 

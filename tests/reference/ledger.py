@@ -1,6 +1,6 @@
 """The ledger: cash in micro-dollars, ether in wei, positions in lots, moved from account to account."""
 
-from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, GENESIS
+from .constants import FIRST_FREE_ACCOUNT, GENESIS
 
 
 class Account:

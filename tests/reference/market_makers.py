@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import mesa
 
-from blockspace.markets.venue import HANDLES
-from blockspace.network.transaction import LADDER, QUOTE, SUCCEEDED
-
+from .constants import HANDLES, LADDER, QUOTE, SUCCEEDED
 from .mempool import Transaction
 
 FILLS = 256  # that can wait to be marked

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from blockspace.markets.order_book import (
+from .constants import (
     BUY,
     HANDLE_IN_USE,
     IMMEDIATE_OR_CANCEL,

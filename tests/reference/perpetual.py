@@ -2,9 +2,7 @@
 
 import math
 
-from blockspace.markets.ledger import ROUNDING
-from blockspace.markets.order_book import BUY, SELL
-
+from .constants import BUY, ROUNDING, SELL
 from .order_book import PRICES
 
 BASIS_MEMORY_NS = 150e9

@@ -1,9 +1,6 @@
 """The order that everyone sends who takes liquidity."""
 
-from blockspace.markets.order_book import IMMEDIATE_OR_CANCEL
-from blockspace.markets.venue import HANDLES, TAKER_HANDLE
-from blockspace.network.transaction import PLACE
-
+from .constants import HANDLES, IMMEDIATE_OR_CANCEL, PLACE, TAKER_HANDLE
 from .mempool import Transaction
 
 

@@ -4,10 +4,7 @@ import math
 
 import mesa
 
-from blockspace.agents.population import SIDES, STYLES
-from blockspace.markets.venue import HANDLES, TAKER_HANDLE
-from blockspace.network.transaction import CANCEL, PLACE, REPLACE
-
+from .constants import CANCEL, HANDLES, PLACE, REPLACE, SIDES, STYLES, TAKER_HANDLE
 from .mempool import Transaction
 
 

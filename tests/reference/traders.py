@@ -5,8 +5,8 @@ import math
 import mesa
 
 from blockspace.network.draws import stream_key
-from blockspace.network.transaction import NEVER
 
+from .constants import NEVER
 from .draws import draw_exponential, draw_normal, draw_uniform
 from .taker import send_taking_order
 

@@ -1,20 +1,27 @@
 """The venue: executes a block's transactions one after the other."""
 
-from blockspace.markets.ledger import BACKGROUND, BURNED, SYSTEM_ACCOUNTS, VENUE_FEES
-from blockspace.markets.order_book import BUY, LIMIT, POST_ONLY, SELL
-from blockspace.markets.venue import HANDLES, LARGEST_VALUE
-from blockspace.network.transaction import (
+from blockspace.markets.ledger import SYSTEM_ACCOUNTS
+
+from .constants import (
+    BACKGROUND,
+    BURNED,
+    BUY,
     CANCEL,
     FAILED,
+    HANDLES,
     LADDER,
+    LARGEST_VALUE,
+    LIMIT,
     PLACE,
+    POST_ONLY,
     QUOTE,
     REPLACE,
+    SELL,
     SUCCEEDED,
     TRANSFER,
     UNFUNDED,
+    VENUE_FEES,
 )
-
 from .ledger import Ledger
 from .order_book import OrderBook, TradeTape
 

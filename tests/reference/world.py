@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from blockspace.experiments.prices import price_path
-from blockspace.markets.ledger import BACKGROUND
 from blockspace.network.draws import stream_key
-from blockspace.network.transaction import KINDS, NEVER, STATUSES, TRANSFER, UNFUNDED
+from blockspace.network.transaction import KINDS, STATUSES
 
 from .arbitrageurs import Arbitrageur
 from .background_users import BackgroundUsers
 from .block import Block
 from .chain import Chain
+from .constants import BACKGROUND, NEVER, TRANSFER, UNFUNDED
 from .feed import Feed
 from .market_makers import MarketMaker
 from .mempool import Mempool

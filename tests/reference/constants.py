@@ -1,0 +1,32 @@
+"""The package's numbers as plain Python integers: NumPy's, which kernels share, are slow in Python and overflow."""
+
+from blockspace.agents import population
+from blockspace.markets import feed, ledger, order_book, venue
+from blockspace.network import block, transaction
+
+
+def plain(module, names):
+    """Integers of these names, or lists of them."""
+    return [int(getattr(module, name)) for name in names.split()]
+
+
+GENESIS, BURNED, VENUE_FEES, ROUNDING, BACKGROUND = plain(ledger, "GENESIS BURNED VENUE_FEES ROUNDING BACKGROUND")
+FIRST_FREE_ACCOUNT = int(ledger.FIRST_FREE_ACCOUNT)
+
+BUY, SELL = plain(order_book, "BUY SELL")
+LIMIT, POST_ONLY, IMMEDIATE_OR_CANCEL, MARKET = plain(order_book, "LIMIT POST_ONLY IMMEDIATE_OR_CANCEL MARKET")
+HANDLE_IN_USE, PRICE_OUT_OF_RANGE, WOULD_CROSS = plain(order_book, "HANDLE_IN_USE PRICE_OUT_OF_RANGE WOULD_CROSS")
+SIZE_NOT_POSITIVE, SIZE_TOO_LARGE = plain(order_book, "SIZE_NOT_POSITIVE SIZE_TOO_LARGE")
+UNKNOWN_ORDER, NOT_OWNER = plain(order_book, "UNKNOWN_ORDER NOT_OWNER")
+UNKNOWN_KIND, UNKNOWN_SIDE = plain(order_book, "UNKNOWN_KIND UNKNOWN_SIDE")
+SIDES = {name: int(side) for name, side in population.SIDES.items()}
+STYLES = {name: int(style) for name, style in population.STYLES.items()}
+
+HANDLES, TAKER_HANDLE = plain(venue, "HANDLES TAKER_HANDLE")
+LARGEST_VALUE = float(venue.LARGEST_VALUE)
+LEVELS_SEEN, VIEWS = plain(feed, "LEVELS_SEEN VIEWS")
+
+TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CANCEL REPLACE QUOTE")
+SUCCEEDED, FAILED, UNFUNDED = plain(transaction, "SUCCEEDED FAILED UNFUNDED")
+LADDER, NEVER = plain(transaction, "LADDER NEVER")
+SMALLEST_GAS = int(block.SMALLEST_GAS)
