@@ -144,4 +144,4 @@ def take_stale_quotes(rows, feeds, pools, blocks):
                 _learn(row, feed, view)
             if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(BUY)):
                 _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(SELL))
-        feed.next_due = min(feed.next_due, row.next_look + block.latency[row.access])
+        feed.next_due = min(feed.next_due, row.next_look + block.shortest_latency[row.access])

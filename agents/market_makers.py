@@ -27,7 +27,7 @@ from blockspace.markets.venue import HANDLES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import LADDER, QUOTE, SUCCEEDED, UNFUNDED
+from blockspace.network.transaction import LADDER, NEVER, QUOTE, SUCCEEDED, UNFUNDED
 
 FILLS = 256
 NOBODY_QUOTES = 1.0
@@ -339,6 +339,9 @@ def _learn(row, feed, log, outlook, view):
             row.quoting = 0  # it never got in: what rests is an older ladder, to be replaced at once
         elif receipt.status != SUCCEEDED:
             row.quoting = 0
+        if receipt.decided == row.quoted_at and receipt.status == UNFUNDED:
+            row.withdrawn = 1  # it cannot pay for gas any more, and there is no coming back from that
+            row.return_at = NEVER
     first = max(row.next_trade, log.count - TRADES)
     for number in range(first, view.trades):
         trade = log.trades[number & (TRADES - 1)]
@@ -467,10 +470,8 @@ def _act(row, feed, log, pool, block, outlook):
     if row.withdrawn != 0:
         if row.quoting != 0:
             _send_quote(row, feed, pool, block, outlook, view, np.int64(0), 10.0 * cost)
-        elif best_seen >= NOBODY_QUOTES or now >= row.return_at:
-            if best_seen >= NOBODY_QUOTES:
-                # An empty side of the book is an invitation, at a price.
-                row.half_spread = min(2.0 * row.half_spread, 0.2)
+        elif row.return_at < NEVER and (best_seen >= NOBODY_QUOTES or now >= row.return_at):
+            # An empty side of the book is an invitation.
             row.withdrawn = 0
             row.next_review = now + row.review_interval
         return
@@ -496,4 +497,4 @@ def quote(rows, feeds, logs, pools, blocks):
         if outlook.fresh != 0 and outlook.decision >= row.next_look:
             row.next_look = outlook.decision + row.look_interval
             _act(row, feed, logs[0], pools[0], block, outlook)
-        feed.next_due = min(feed.next_due, row.next_look + block.latency[row.access])
+        feed.next_due = min(feed.next_due, row.next_look + block.shortest_latency[row.access])

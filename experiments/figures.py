@@ -164,8 +164,8 @@ def _draw_marks(axis: Axes, marks: Mapping[str, float], *, named: bool) -> None:
         axis.axvline(value, color="0.45", linestyle=style, linewidth=0.9, marker="", zorder=1)
         if named:
             axis.annotate(
-                name, (value, 0.98), xycoords=("data", "axes fraction"), xytext=(-2, 0), textcoords="offset points",
-                rotation=90, ha="right", va="top", fontsize="small", color="0.3",
+                name, (value, 0.02), xycoords=("data", "axes fraction"), xytext=(-2, 0), textcoords="offset points",
+                rotation=90, ha="right", va="bottom", fontsize="small", color="0.3",
             )  # fmt: skip
 
 

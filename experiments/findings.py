@@ -112,7 +112,7 @@ def weigh(claim: str, rising: bool, *changes: Change) -> str:
         any of it clearly goes the other way.
     """
     verdicts = {_verdict(evidence, rising) for evidence in changes}
-    verdict = next(one for one in ("fails", "is not shown", "hardly holds", "holds") if one in verdicts)
+    verdict: str = next(one for one in ("fails", "is not shown", "hardly holds", "holds") if one in verdicts)
     if verdict == "holds" and any(evidence.turn for evidence in changes):
         verdict = "holds from end to end, but not all the way"
     return f"That {claim} {verdict}. " + " ".join(str(evidence) for evidence in changes)

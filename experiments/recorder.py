@@ -225,10 +225,12 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
         role = meter.roles[transaction.sender]
+        tip = effective_tip(transaction, block.base_fee)
+        if meter.keep_tape != 0:
+            _keep(meter, transaction, block, tip)
         if transaction.status == UNFUNDED:
             row.unfunded_transactions += 1
             continue
-        tip = effective_tip(transaction, block.base_fee)
         base_usd = transaction.gas_used * block.base_fee * 1e-18 * ether_usd
         tip_usd = transaction.gas_used * tip * 1e-18 * ether_usd
         row.base_fee_usd += base_usd
@@ -270,8 +272,6 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         elif transaction.kind == PLACE and role == NOISE:
             instrument = venue.instruments[transaction.instrument]
             meter.order_costs[_bucket(transaction.size * instrument.lot_size * log.external_price)].unfilled += 1
-        if meter.keep_tape != 0:
-            _keep(meter, transaction, block, tip)
     row.mean_delay_s = delay_sum / row.transactions if row.transactions > 0 else math.nan
 
 

@@ -245,7 +245,7 @@ class Records:
                 "base_fee_wei": rows["base_fee"],
                 "tip_wei": rows["tip"],
                 "instrument": np.where(of_market, names, ""),
-                "side": rows["side"],
+                "side": np.where(of_market, rows["side"], 0),
                 "price_usd": np.where(of_market, rows["price"] * ticks, np.nan),
                 "size": np.where(of_market, rows["size"] * lots, np.nan),
                 "filled": np.where(of_market, np.maximum(rows["filled"], 0) * lots, np.nan),

@@ -35,6 +35,11 @@ FEWEST_TICKS, MOST_TICKS = 100, 500_000
 """Prices in ticks between which a book has room on both sides."""
 
 
+MOST_CASH_USD = 4e12
+MOST_ETHER = 4e9
+"""What all agents together may own: half of what 64 bits of micro-dollars or gwei hold."""
+
+
 class ScenarioError(ValueError):
     """A scenario that cannot be run, said in one sentence."""
 
@@ -89,6 +94,14 @@ class Scenario(Settings):
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
                 f"{ACCOUNTS - FIRST_FREE_ACCOUNT}, the accounts of the ledger"
             )
+        agents = max(sum(counts), 1)
+        for name, most in (("cash_usd", MOST_CASH_USD), ("ether", MOST_ETHER)):
+            share = getattr(self.endowment, name)
+            if share * agents > most:
+                raise ValueError(
+                    f"endowment.{name} is {share:g} for each of {agents} agents; it may be at most {most / agents:g}, "
+                    "so that all of it together fits into the ledger's integers"
+                )
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
             raise ValueError(f"the instruments are called {', '.join(names)}; each must have a name of its own")

@@ -325,9 +325,14 @@ class World:
     def _skip_idle_blocks(self) -> None:
         """Let blocks pass at once that come before anybody can be in them."""
         chain = self.chain
-        if self.own_agents or chain.pools["count"][0] > 0:
+        if self.own_agents:
             return
         due = int(self.feeds["next_due"][0])
-        if due > chain.next_time_ns and chain.skip_empty_blocks(due) > 0:
+        if due <= chain.next_time_ns:
+            return
+        for instrument in self.venues[0]["instruments"]:
+            if instrument["next_funding"] > 0:
+                due = min(due, int(instrument["next_funding"]))
+        if chain.skip_empty_blocks(due) > 0:
             last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
             last["base_fee"] = chain.base_fee

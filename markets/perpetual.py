@@ -2,7 +2,7 @@
 
 The index is the external price as the venue's oracle reports it. The mark adds the moving average of the basis between
 the book's mid and the index. Funding follows the rule published for Hyperliquid (2024): every five seconds a premium is
-sampled from the impact prices, and every hour positions pay one eighth of the eight-hour rate
+sampled from the impact prices, and every hour (or another interval) positions pay their share of the eight-hour rate
 ``mean premium + clamp(interest - mean premium, -0.05 %, 0.05 %)``, at most 4 % an hour.
 """
 
@@ -20,8 +20,8 @@ BASIS_MEMORY_NS = 150e9
 SAMPLE_INTERVAL_NS = 5_000_000_000
 INTEREST_PER_8_HOURS = 0.0001
 CLAMP = 0.0005
-LARGEST_RATE = 0.04
-FUNDINGS_PER_RATE = 8.0
+LARGEST_RATE_PER_HOUR = 0.04
+EIGHT_HOURS_NS = 28_800e9
 
 
 @kernel
@@ -31,9 +31,11 @@ def eight_hour_rate(premium):
 
 
 @kernel
-def funding_rate(premium):
-    """Rate that is paid each funding interval, capped."""
-    return min(max(eight_hour_rate(premium) / FUNDINGS_PER_RATE, -LARGEST_RATE), LARGEST_RATE)
+def funding_rate(premium, interval):
+    """Rate that is paid for ``interval`` nanoseconds: the eight-hour rate in proportion, capped at 4 % an hour."""
+    share = interval / EIGHT_HOURS_NS
+    largest = LARGEST_RATE_PER_HOUR * 8.0 * share
+    return min(max(eight_hour_rate(premium) * share, -largest), largest)
 
 
 @kernel
@@ -89,7 +91,9 @@ def revalue(venues, logs, paths, blocks):
             instrument.next_sample = time + SAMPLE_INTERVAL_NS
         if time >= instrument.next_funding:
             if instrument.next_funding > 0 and instrument.premium_samples > 0:
-                instrument.funding_rate = funding_rate(instrument.premium_sum / instrument.premium_samples)
+                instrument.funding_rate = funding_rate(
+                    instrument.premium_sum / instrument.premium_samples, venue.funding_interval
+                )
                 pay_funding(venue, number, instrument.funding_rate)
                 instrument.premium_sum = 0.0
                 instrument.premium_samples = 0

@@ -21,7 +21,20 @@ from blockspace.markets.ledger import (
     transfer_cash,
     transfer_position,
 )
-from blockspace.markets.order_book import BOOK, BUY, LIMIT, MILLION, POST_ONLY, SELL, cancel, open_book, place, replace
+from blockspace.markets.order_book import (
+    BOOK,
+    BUY,
+    LIMIT,
+    MARKET,
+    MILLION,
+    POST_ONLY,
+    SELL,
+    cancel,
+    cost_to_fill,
+    open_book,
+    place,
+    replace,
+)
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
@@ -162,11 +175,27 @@ def resting_lots(book, account):
 
 
 @kernel
-def within_margin(venue, account, number, bids, asks):
+def loss_at_limit(venue, number, side, price, size):
+    """Micro-dollars by which ``size`` lots at ``price`` ticks are worse than the mark; 0 if they are better."""
+    instrument = venue.instruments[number]
+    return max(side * (price * instrument.tick_lot_value - instrument.mark), 0) * size
+
+
+@kernel
+def loss_at_market(venue, number, side, size):
+    """The same for what the book could fill of a market order now."""
+    instrument = venue.instruments[number]
+    lots, cost = cost_to_fill(venue.books[number], side, size)
+    return max(side * (cost * instrument.tick_lot_value - lots * instrument.mark), 0)
+
+
+@kernel
+def within_margin(venue, account, number, bids, asks, loss):
     """Whether an account may add orders of ``bids`` and ``asks`` lots to an instrument, all of them filled or none.
 
     A perpetual needs its initial margin on the larger of the two positions that could result, a spot purchase
-    needs the cash, a spot sale needs the lots. Orders that make a position smaller always pass.
+    needs the cash, a spot sale needs the lots; and ``loss``, the micro-dollars by which the orders' prices are worse
+    than the mark, must be there as well. Orders that make a position smaller always pass.
     """
     instrument = venue.instruments[number]
     if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
@@ -176,13 +205,13 @@ def within_margin(venue, account, number, bids, asks):
     if instrument.kind != PERPETUAL:
         if resting_asks + asks > position:
             return False
-        return bids == 0 or bids * instrument.mark <= free_collateral(venue, account)
+        return bids == 0 or bids * instrument.mark + loss <= free_collateral(venue, account)
     now = max(abs(position + resting_bids), abs(position - resting_asks))
     then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
     more = then - now
     if more <= 0:
         return True
-    return initial_margin(instrument, more) <= free_collateral(venue, account)
+    return initial_margin(instrument, more) + loss <= free_collateral(venue, account)
 
 
 @kernel
@@ -207,7 +236,13 @@ def _execute_place(venue, log, transaction):
     book = venue.books[number]
     size = np.int64(transaction.size)
     bids = size if transaction.side > 0 else np.int64(0)
-    if not within_margin(venue, transaction.sender, number, bids, size - bids):
+    side = np.int64(transaction.side)
+    price = np.int64(transaction.price)
+    if transaction.style == MARKET:
+        loss = loss_at_market(venue, number, side, size)
+    else:
+        loss = loss_at_limit(venue, number, side, price, size)
+    if not within_margin(venue, transaction.sender, number, bids, size - bids, loss):
         return False
     first = log.count
     filled = place(
@@ -215,14 +250,25 @@ def _execute_place(venue, log, transaction):
         log,
         np.uint64(transaction.order),
         transaction.sender,
-        np.int64(transaction.side),
-        np.int64(transaction.price),
+        side,
+        price,
         size,
         np.int64(transaction.style),
     )
     transaction.filled = filled
     settle_trades(venue, log, number, first)
     return filled > 0 or (filled == 0 and transaction.style in (LIMIT, POST_ONLY))
+
+
+@kernel
+def _ladder_loss(venue, transaction):
+    loss = np.int64(0)
+    for level in range(2 * LADDER):
+        price = np.int64(transaction.ladder[level])
+        if price > 0:
+            side = np.int64(BUY if level < LADDER else SELL)
+            loss += loss_at_limit(venue, transaction.instrument, side, price, np.int64(transaction.size))
+    return loss
 
 
 @kernel
@@ -242,7 +288,7 @@ def _execute_quote(venue, log, transaction):
     for level in range(LADDER):
         bids += size * (transaction.ladder[level] > 0)
         asks += size * (transaction.ladder[LADDER + level] > 0)
-    if not within_margin(venue, sender, number, bids, asks):
+    if not within_margin(venue, sender, number, bids, asks, _ladder_loss(venue, transaction)):
         return False
     first = log.count
     filled = 0
@@ -277,8 +323,13 @@ def _carry_out(venue, log, transaction):
         resting = np.int64(book.orders[transaction.order].size)
         size = np.int64(transaction.size)
         more = max(size - resting, 0)
-        bids = more if book.orders[transaction.order].price <= book.best_bid else np.int64(0)
-        if resting == 0 or not within_margin(venue, transaction.sender, transaction.instrument, bids, more - bids):
+        buys = book.orders[transaction.order].price <= book.best_bid
+        bids = more if buys else np.int64(0)
+        side = np.int64(BUY if buys else SELL)
+        loss = loss_at_limit(venue, transaction.instrument, side, np.int64(transaction.price), more)
+        if resting == 0 or not within_margin(
+            venue, transaction.sender, transaction.instrument, bids, more - bids, loss
+        ):
             return False
         first = log.count
         transaction.filled = replace(

@@ -29,6 +29,7 @@ BLOCK = np.dtype(
         ("latency", "i8", (ACCESS_POINTS,)),  # ns
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
         ("hops", "i8", (ACCESS_POINTS,)),
+        ("shortest_latency", "i8", (ACCESS_POINTS,)),  # ns, to the nearest producer of all
         ("access_points", "i8"),
         ("verification_ns_per_gas", "f8"),
         # What was picked, in order of execution.

@@ -117,6 +117,7 @@ class Chain:
         block["byte_limit"] = chain.byte_limit
         block["base_fee"] = self.fee_rule.initial_base_fee
         block["access_points"] = len(self.access_points)
+        block["shortest_latency"] = self._shortest_latency
         block["producer_takes_base_fee"] = not self.fee_rule.burns_base_fee
         block["verification_ns_per_gas"] = chain.verification_ns_per_gas
         self.base_fee = self.fee_rule.initial_base_fee

@@ -164,8 +164,10 @@ def _dollars(amount: int) -> str:
 
 def with_market(results: Results) -> list[str]:
     """Points at which there is a market worth the name; elsewhere there is no spread to speak of."""
-    empty, trades = (results.curve(name)["mean"] for name in ("one_sided_share", "trades_per_h"))
-    return [point for point in results.points if empty[point] <= 0.5 and trades[point] >= TRADES_OF_A_MARKET_PER_H]
+    # Medians over seeds, since one lively run does not make a market.
+    usual = results.runs.groupby("point")[["one_sided_share", "trades_per_h"]].median()
+    exists = (usual["one_sided_share"] <= 0.5) & (usual["trades_per_h"] >= TRADES_OF_A_MARKET_PER_H)
+    return [point for point in results.points if exists[point]]
 
 
 def findings(results: Results) -> list[str]:
@@ -223,8 +225,10 @@ def _where_there_is_none(results: Results, alive: list[str]) -> list[str]:
     absent = [point for point in results.points if point not in alive]
     if not absent:
         return []
+    below = absent == results.points[: len(absent)]
+    where = f"up to {absent[-1]}" if below else f"at {', '.join(absent)}"
     return [
-        f"Where gas is dear there is no market to speak of: at {', '.join(absent)} there are fewer than "
-        f"{TRADES_OF_A_MARKET_PER_H} trades an hour, or a side of the book is mostly empty. Spreads, costs and arbitrage "
-        "are compared where there is one."
+        f"Where gas is dear there is no market to speak of: {where} there are fewer than {TRADES_OF_A_MARKET_PER_H} "
+        "trades an hour, or a side of the book is mostly empty. Spreads, costs and arbitrage are compared where there "
+        "is one."
     ]

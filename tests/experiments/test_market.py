@@ -85,7 +85,6 @@ def test_what_is_recorded_does_not_change_what_happens(tmp_path):
     assert pd.read_parquet(tmp_path / "transactions.parquet").equals(kept.transactions())
 
 
-@pytest.mark.xfail(reason="a tape that was closed or read is begun anew by the next reading", strict=False)
 def test_tapes_on_disk_can_be_read_again_and_after_closing(tmp_path):
     market = Market(scenario(), seed=1, tapes=tmp_path)
     market.run_for(200)

@@ -94,8 +94,8 @@ def test_fast_chain_with_idle_blocks():
                 "value_law": "uniform",
                 "value_gwei": 5.0,
             },
-            "noise_traders": {"orders_per_s": 6.0},
-            "market_makers": {"count": 1, "mark_out_s": 150.0, "look_interval_s": 0.4, "memory_s": 30.0},
+            "noise_traders": {"orders_per_s": 9.0},
+            "market_makers": {"count": 1, "mark_out_s": 100.0, "look_interval_s": 0.4, "memory_s": 30.0},
             "arbitrageurs": {"look_interval_s": 0.5},
         },
         seconds=240,
@@ -158,12 +158,12 @@ def test_first_price_with_random_blocks():
 
 
 def test_tiny_mempool():
-    """A fixed price paid to the proposer, a mempool that overflows, impatient users, a scripted crash."""
+    """A fixed price paid to the proposer, slow lines, a mempool that overflows, impatient users, a scripted crash."""
     market = run_both(
         {
             "chain": {"block_time_s": 4.0, "gas_limit": 1_500_000},
             "fee_market": {"rule": "fixed", "base_fee_wei": 10**9},
-            "topology": {"validators": 8, "latency_scale": 2.0},
+            "topology": {"validators": 8, "latency_scale": 2.0, "validator_bandwidth_mbps": 0.05},
             "mempool": {"capacity": 40},
             "price": {"source": "script", "script": [[300.0, 1.0], [400.0, 0.7]]},
             "background_users": {"arrivals_per_s": 20.0, "patience_s": 0.0, "surge": 0.01},
@@ -186,14 +186,16 @@ class Fidget:
         self.turn += 1
         slot = self.turn % 4
         side = ("buy", "sell")[self.turn // 2 % 2]
-        near = (self.best_bid() if side == "buy" else self.best_ask()) or self.external_price
+        near, across = self.best_bid() or self.external_price, self.best_ask() or self.external_price
+        if side == "sell":
+            near, across = across, near
         away = near * (0.999 if side == "buy" else 1.001)
         size = 0.1 + self.turn % 5 * self.account % 7 * 0.3
         match (self.turn + self.account) % 6:
             case 0:
                 self.submit(side, away, size, style="limit", slot=slot)
             case 1:
-                self.submit(side, near, size, style="post_only", slot=slot)
+                self.submit(side, across if self.account % 2 else near, size, style="post_only", slot=slot)
             case 2:
                 self.replace(slot, away, size)
             case 3:

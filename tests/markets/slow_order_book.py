@@ -169,8 +169,4 @@ class SlowOrderBook:
     def resting_orders(self):
         """All orders in the order of price, then time."""
         queues = {**self.queues[+1], **self.queues[-1]}
-        return [
-            (price, order.handle, order.owner, order.size)
-            for price in sorted(queues)
-            for order in queues[price]
-        ]
+        return [(price, order.handle, order.owner, order.size) for price in sorted(queues) for order in queues[price]]

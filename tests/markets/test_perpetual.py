@@ -27,6 +27,8 @@ LOT_SIZE = 0.001
 TICK_LOT_VALUE = 10  # micro-dollars: ticks of a cent
 INDEX = 2_000_000  # micro-dollars per lot at 2,000 dollars
 
+HOUR_NS = 3_600 * 10**9
+
 
 class Steps:
     """A price that stays at each level for a hundred cells."""
@@ -105,7 +107,8 @@ class Stage:
 )
 def test_funding_follows_the_published_rule(premium, eight_hours):
     assert eight_hour_rate(premium) == pytest.approx(eight_hours, abs=1e-18)
-    assert funding_rate(premium) == pytest.approx(eight_hours / 8, abs=1e-18)
+    for hours in (1, 2, 8):
+        assert funding_rate(premium, hours * HOUR_NS) == pytest.approx(eight_hours * hours / 8, abs=1e-17)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,8 @@ def test_funding_follows_the_published_rule(premium, eight_hours):
     ],
 )
 def test_funding_is_capped_at_four_percent_an_hour(premium, rate):
-    assert funding_rate(premium) == pytest.approx(rate, abs=1e-15)
-    assert abs(funding_rate(premium)) <= 0.04
+    assert funding_rate(premium, HOUR_NS) == pytest.approx(rate, abs=1e-15)
+    assert abs(funding_rate(premium, HOUR_NS)) <= 0.04
 
 
 # The payments.

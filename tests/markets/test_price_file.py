@@ -28,17 +28,13 @@ def write(folder, text, name="prices.csv"):
     ],
 )
 def test_times_are_seconds_or_timestamps(tmp_path, stamps):
-    rows = "".join(
-        f"{stamp},{price}\n" for stamp, price in zip(stamps, ("195.21", "193", "194.5"), strict=True)
-    )
+    rows = "".join(f"{stamp},{price}\n" for stamp, price in zip(stamps, ("195.21", "193", "194.5"), strict=True))
     times_s, prices, _ = read_price_file(write(tmp_path, "when,usd\n" + rows), "when", "usd")
     assert times_s == pytest.approx([0.0, 300.0, 600.5], abs=1e-6)
     assert prices.tolist() == [195.21, 193.0, 194.5]
 
 
-@pytest.mark.parametrize(
-    "times", [pd.date_range("2020-03-12", periods=3, freq="60s", tz="UTC"), [0, 60, 120]]
-)
+@pytest.mark.parametrize("times", [pd.date_range("2020-03-12", periods=3, freq="60s", tz="UTC"), [0, 60, 120]])
 def test_parquet(tmp_path, times):
     path = tmp_path / "prices.parquet"
     pd.DataFrame({"when": times, "usd": [3, 1, 2]}).to_parquet(path)
@@ -54,9 +50,7 @@ def test_the_note_says_how_coarse_and_how_volatile(tmp_path):
     pd.DataFrame({"when": np.arange(2_000) * 300, "usd": prices}).to_parquet(path)
     times_s, prices, note = read_price_file(path, "when", "usd")
     start, volatility = note.split("own volatility, ")
-    assert start == (
-        f"{path} has a price every 300 s; between them the path is filled in at random with the file's "
-    )
+    assert start == (f"{path} has a price every 300 s; between them the path is filled in at random with the file's ")
     assert float(volatility.split("%")[0]) == pytest.approx(5.0, abs=0.5)
     table = PriceTable(times_s, prices, seed=1, name=str(path))
     assert PricePath(table, 1, seed=1).prices(times_s[:50]) == pytest.approx(prices[:50], rel=1e-13)

@@ -40,9 +40,7 @@ def diffusion(seed=1, **settings):
 
 
 def lively(seed=1):
-    return diffusion(
-        seed, volatility_of_volatility_per_sqrt_day=1.0, jumps_per_day=5_000.0, jump_law="normal"
-    )
+    return diffusion(seed, volatility_of_volatility_per_sqrt_day=1.0, jumps_per_day=5_000.0, jump_law="normal")
 
 
 def cells(source, count, chunk=8_192):
@@ -108,9 +106,7 @@ def test_the_ring_keeps_the_last_cells():
 
 
 def test_seeds_give_different_paths():
-    assert PricePath(diffusion(1), 2**20, 1).price(1_000.0) != PricePath(diffusion(2), 2**20, 2).price(
-        1_000.0
-    )
+    assert PricePath(diffusion(1), 2**20, 1).price(1_000.0) != PricePath(diffusion(2), 2**20, 2).price(1_000.0)
 
 
 # The same values, from the formulas
@@ -284,8 +280,7 @@ def test_log_volatility_reverts_with_its_half_life():
 
 def test_volatility_starts_from_its_stationary_law():
     starts = [
-        diffusion(seed, volatility_of_volatility_per_sqrt_day=1.0).fill(0, 1)["variance"][0]
-        for seed in range(400)
+        diffusion(seed, volatility_of_volatility_per_sqrt_day=1.0).fill(0, 1)["variance"][0] for seed in range(400)
     ]
     stationary = 1.0 / DAY_SECONDS / (2.0 * math.log(2.0) / 21_600.0)
     logs = 0.5 * np.log(starts)
@@ -307,9 +302,7 @@ def test_a_script_multiplies_its_base():
     knots = ((100.0, 1.2), (200.0, 0.9))
     times_s = np.linspace(300.0, 1_000.0, 50)
     plain = PricePath(lively(), 2**20, seed=1).prices(times_s)
-    assert PricePath(ScriptedPath(lively(), knots), 2**20, seed=1).prices(times_s) == pytest.approx(
-        0.9 * plain
-    )
+    assert PricePath(ScriptedPath(lively(), knots), 2**20, seed=1).prices(times_s) == pytest.approx(0.9 * plain)
     assert ScriptedPath(lively(), knots).initial_price == 2_000.0
 
 
@@ -327,9 +320,7 @@ class Tide:
 def test_a_source_in_plain_python_that_ends():
     path = PricePath(Tide(), 2**20, seed=1)
     assert path.price(700.0) == pytest.approx(2_000.0 * math.exp(0.1 * math.sin(0.1)), rel=1e-6)
-    with pytest.raises(
-        ValueError, match=r"^The source of prices ends at 1073.741824 s, but is asked for 2000 s\.$"
-    ):
+    with pytest.raises(ValueError, match=r"^The source of prices ends at 1073.741824 s, but is asked for 2000 s\.$"):
         path.price(2_000.0)
 
 

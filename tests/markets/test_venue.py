@@ -47,6 +47,7 @@ TICK_LOT_VALUE = {PERP: 10, SPOT: 1_000}  # micro-dollars
 MARK = {PERP: 2_000_000, SPOT: 5_000_000}  # micro-dollars per lot
 MARGIN = 100_000  # micro-dollars per lot of the perpetual: 5 %
 PRICE = {PERP: 200_000, SPOT: 5_000}  # ticks, at the mark
+MID = PRICE[PERP]
 LEVELS = 2**20
 
 
@@ -356,9 +357,9 @@ def test_a_ladder_that_crosses_itself_keeps_the_side_that_came_last():
 def test_a_quote_beyond_the_margin_leaves_no_quotes():
     stage = Stage(cash_usd=MARGIN * 8 / 10**6)
     alice = stage.accounts[0]
-    assert stage.quote(alice, bids=[100, 99], asks=[110, 111], size=4) == (SUCCEEDED, 0)
+    assert stage.quote(alice, bids=[MID - 1, MID - 2], asks=[MID + 1, MID + 2], size=4) == (SUCCEEDED, 0)
     assert len(stage.resting(alice)) == 4
-    assert stage.quote(alice, bids=[100, 99], asks=[110], size=5) == (FAILED, 0)
+    assert stage.quote(alice, bids=[MID - 1, MID - 2], asks=[MID + 1], size=5) == (FAILED, 0)
     assert stage.resting(alice) == {}
 
 
@@ -386,11 +387,11 @@ def test_a_perpetual_needs_its_initial_margin_to_the_last_micro_dollar(cash, mos
 def test_bids_and_asks_share_the_margin_of_the_larger_side():
     stage = Stage(cash_usd=afford(40))
     alice = stage.accounts[0]
-    assert stage.send(alice, slot=0, side=1, price=100, size=30) == (SUCCEEDED, 0)
-    assert stage.send(alice, slot=1, side=-1, price=300, size=41) == (FAILED, 0)
-    assert stage.send(alice, slot=1, side=-1, price=300, size=40) == (SUCCEEDED, 0)
-    assert stage.send(alice, slot=2, side=1, price=100, size=11) == (FAILED, 0)
-    assert stage.send(alice, slot=2, side=1, price=100, size=10) == (SUCCEEDED, 0)
+    assert stage.send(alice, slot=0, side=1, price=MID - 1, size=30) == (SUCCEEDED, 0)
+    assert stage.send(alice, slot=1, side=-1, price=MID + 1, size=41) == (FAILED, 0)
+    assert stage.send(alice, slot=1, side=-1, price=MID + 1, size=40) == (SUCCEEDED, 0)
+    assert stage.send(alice, slot=2, side=1, price=MID - 1, size=11) == (FAILED, 0)
+    assert stage.send(alice, slot=2, side=1, price=MID - 1, size=10) == (SUCCEEDED, 0)
     assert free_collateral(stage.venue, alice) == 0
 
 
@@ -424,13 +425,34 @@ def test_losses_at_mark_take_margin_away_and_closing_is_always_allowed():
 def test_replacing_needs_margin_for_what_is_added():
     stage = Stage(cash_usd=afford(40))
     alice = stage.accounts[0]
-    for side, price in ((1, 100), (-1, 300)):
+    for side, price in ((1, MID - 9), (-1, MID + 9)):
         stage.send(alice, side=side, price=price, size=40)
         assert stage.send(alice, kind=REPLACE, price=price, size=41) == (FAILED, 0)
         assert stage.send(alice, kind=REPLACE, price=price + 1, size=40) == (SUCCEEDED, 0)
         assert stage.send(alice, kind=REPLACE, price=price + 1, size=10) == (SUCCEEDED, 0)
         assert stage.send(alice, kind=REPLACE, price=price + 1, size=40) == (SUCCEEDED, 0)
         assert stage.send(alice, kind=CANCEL) == (SUCCEEDED, 40)
+
+
+def test_orders_worse_than_the_mark_need_what_they_would_lose():
+    worse = 10  # ticks, of 10 micro-dollars a lot each
+    exactly = afford(4) + 4 * worse * TICK_LOT_VALUE[PERP] / 10**6
+    for side in (1, -1):
+        price = MID + side * worse
+        for cash, status in ((exactly, SUCCEEDED), (exactly - 1e-6, FAILED)):
+            stage = Stage(cash_usd=cash)
+            assert stage.send(stage.accounts[0], side=side, price=price, size=4) == (status, 0)
+
+
+def test_spot_bought_above_the_mark_cannot_overdraw_cash():
+    stage = Stage(cash_usd=10.0)
+    alice, bob = stage.accounts[:2]
+    assert stage.send(bob, instrument=SPOT, side=-1, price=9_000, size=2)[0] == SUCCEEDED
+    for style in (MARKET, IMMEDIATE_OR_CANCEL):
+        assert stage.send(alice, instrument=SPOT, side=1, price=9_000, size=2, style=style) == (FAILED, 0)
+        assert stage.cash(alice) == 10_000_000
+    assert stage.send(alice, instrument=SPOT, side=1, price=9_000, size=1, style=MARKET) == (SUCCEEDED, 1)
+    assert stage.cash(alice) == 1_000_000
 
 
 def test_spot_sales_need_the_lots():
