@@ -90,7 +90,7 @@ def _maker_scenario(block_time_s: float, blocks: int, price_usd: float, **tables
         },
         "fee_market": {"rule": "fixed", "base_fee_wei": 0, "wallet_tip_wei": 0},
         "venue": {"gas_token": "fixed", "gas_token_usd": 2_000.0},
-        "endowment": {"cash_usd": 1e9, "ether": 1e8},
+        "endowment": {"cash_usd": 1e9, "ether": 1e6},
         "gas": {"place": 21_000, "quote": 1_000_000, "quote_level": 0},
         "instruments": [{"tick_usd": tick, "lot_size": 0.01 if tick < 0.01 else 0.001, "taker_fee_bps": 0.0}],
     }

@@ -32,7 +32,7 @@ class Arbitrageur(mesa.Agent):
             _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
 
     def due(self):
-        return self.next_look + self.model.block.producer.latency[self.access]
+        return self.next_look + self.model.chain.shortest_latency[self.access]
 
     def learn(self):
         """Find out what became of the last order."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import mesa
 
-from .constants import HANDLES, LADDER, QUOTE, SUCCEEDED
+from .constants import HANDLES, LADDER, NEVER, QUOTE, SUCCEEDED, UNFUNDED
 from .mempool import Transaction
 
 FILLS = 256  # that can wait to be marked
@@ -133,7 +133,7 @@ class MarketMaker(mesa.Agent):
             self.decide(outlook, nobody_quotes=best_seen >= NOBODY_QUOTES)
 
     def due(self):
-        return self.next_look + self.model.block.producer.latency[self.access]
+        return self.next_look + self.model.chain.shortest_latency[self.access]
 
     def decide(self, outlook, nobody_quotes):
         """Quote if that is worth its gas, or if nothing rests; take the quotes down on leaving, and come back."""
@@ -143,7 +143,7 @@ class MarketMaker(mesa.Agent):
         if self.withdrawn:
             if self.quoting:
                 self.send_quote(outlook, 0, 10.0 * cost)
-            elif nobody_quotes or now >= self.return_at:
+            elif self.return_at < NEVER and (nobody_quotes or now >= self.return_at):
                 if nobody_quotes:
                     self.half_spread = min(2.0 * self.half_spread, 0.2)
                 self.withdrawn = False
@@ -194,6 +194,9 @@ class MarketMaker(mesa.Agent):
         self.period.deep_gas += paid * (levels - 1) * self.model.gas.quote_level * 2 / max(receipt.gas_used, 1)
         if receipt.status != SUCCEEDED:
             self.quoting = False
+        if receipt.status == UNFUNDED:
+            self.withdrawn = True  # for good
+            self.return_at = NEVER
 
     def learn_trades(self, visible):
         trades = self.model.venue.tape.trades

@@ -38,7 +38,8 @@ def sample_and_fund(venue, instrument, time):
         instrument.next_sample = time + SAMPLE_INTERVAL_NS
     if time >= instrument.next_funding:
         if instrument.next_funding > 0 and instrument.premium_samples > 0:
-            instrument.funding_rate = funding_rate(instrument.premium_sum / instrument.premium_samples)
+            mean_premium = instrument.premium_sum / instrument.premium_samples
+            instrument.funding_rate = funding_rate(mean_premium, venue.funding_interval)
             pay_funding(venue.ledger, instrument)
             instrument.premium_sum = 0.0
             instrument.premium_samples = 0
@@ -58,10 +59,12 @@ def premium(instrument):
     return (max(impact_bid - index, 0.0) - max(index - impact_ask, 0.0)) / index
 
 
-def funding_rate(mean_premium):
-    """One eighth of the eight-hour rate, at most 4 %."""
+def funding_rate(mean_premium, interval):
+    """Share of the eight-hour rate for ``interval`` nanoseconds, at most 4 % an hour."""
     eight_hours = mean_premium + min(max(0.0001 - mean_premium, -0.0005), 0.0005)
-    return min(max(eight_hours / 8.0, -0.04), 0.04)
+    share = interval / (8 * 3600e9)
+    largest = 0.04 * 8.0 * share
+    return min(max(eight_hours * share, -largest), largest)
 
 
 def pay_funding(ledger, instrument):

@@ -1,5 +1,7 @@
 """The venue: executes a block's transactions one after the other."""
 
+from itertools import count
+
 from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
 from .constants import (
@@ -12,6 +14,7 @@ from .constants import (
     LADDER,
     LARGEST_VALUE,
     LIMIT,
+    MARKET,
     PLACE,
     POST_ONLY,
     QUOTE,
@@ -52,6 +55,10 @@ class Instrument:
 
     def initial_margin(self, lots):
         return lots * self.mark * self.margin_ppm // 10**6
+
+    def loss(self, side, price, lots):
+        """Micro-dollars by which lots at a price are worse than the mark."""
+        return max(side * (price * self.tick_lot_value - self.mark), 0) * lots
 
     def resting_lots(self, account):
         """Lots of an account's resting bids and asks."""
@@ -105,8 +112,14 @@ class Venue:
         return actions[transaction.kind](transaction, instrument)
 
     def place(self, transaction, instrument):
-        bids = transaction.size if transaction.side > 0 else 0
-        if not self.within_margin(transaction.sender, instrument, bids, transaction.size - bids):
+        side, size = transaction.side, transaction.size
+        bids = size if side > 0 else 0
+        if transaction.style == MARKET:
+            lots, cost = instrument.book.cost_to_fill(side, size)
+            loss = max(side * (cost * instrument.tick_lot_value - lots * instrument.mark), 0)
+        else:
+            loss = instrument.loss(side, transaction.price, size)
+        if not self.within_margin(transaction.sender, instrument, bids, size - bids, loss):
             return False
         first = len(self.tape.trades)
         filled = transaction.filled = instrument.book.place(
@@ -126,7 +139,8 @@ class Venue:
             return False
         more = max(transaction.size - resting.size, 0)
         bids = more if resting.side == BUY else 0
-        if not self.within_margin(transaction.sender, instrument, bids, more - bids):
+        loss = instrument.loss(resting.side, transaction.price, more)
+        if not self.within_margin(transaction.sender, instrument, bids, more - bids, loss):
             return False
         first = len(self.tape.trades)
         transaction.filled = instrument.book.replace(
@@ -144,14 +158,14 @@ class Venue:
                 book.cancel(handle, sender)
         bids = transaction.size * sum(price > 0 for price in transaction.ladder[:LADDER])
         asks = transaction.size * sum(price > 0 for price in transaction.ladder[LADDER:])
-        if not self.within_margin(sender, instrument, bids, asks):
+        sides = [BUY] * LADDER + [SELL] * LADDER
+        quotes = [quote for quote in zip(count(first_handle), sides, transaction.ladder) if quote[-1] > 0]
+        loss = sum(instrument.loss(side, price, transaction.size) for _, side, price in quotes)
+        if not self.within_margin(sender, instrument, bids, asks, loss):
             return False
         first = len(self.tape.trades)
-        for level, price in enumerate(transaction.ladder):
-            if price > 0:
-                side = BUY if level < LADDER else SELL
-                filled = book.place(first_handle + level, sender, side, price, transaction.size, LIMIT)
-                transaction.filled += max(filled, 0)
+        for handle, side, price in quotes:
+            transaction.filled += max(book.place(handle, sender, side, price, transaction.size, LIMIT), 0)
         self.settle(first)
         return True
 
@@ -168,7 +182,7 @@ class Venue:
             ledger.transfer_cash(maker, VENUE_FEES, trade.maker_fee)
             ledger.transfer_cash(taker, VENUE_FEES, trade.taker_fee)
 
-    def within_margin(self, account, instrument, bids, asks):
+    def within_margin(self, account, instrument, bids, asks, loss):
         """Whether an account may add orders of these lots, all of them filled or none."""
         if max(bids, asks) * instrument.mark > LARGEST_VALUE:
             return False
@@ -177,10 +191,10 @@ class Venue:
         if not instrument.perpetual:
             if resting_asks + asks > position:
                 return False
-            return bids == 0 or bids * instrument.mark <= self.free_collateral(account)
+            return bids == 0 or bids * instrument.mark + loss <= self.free_collateral(account)
         now = max(abs(position + resting_bids), abs(position - resting_asks))
         then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
-        return then <= now or instrument.initial_margin(then - now) <= self.free_collateral(account)
+        return then <= now or instrument.initial_margin(then - now) + loss <= self.free_collateral(account)
 
     def free_collateral(self, account):
         """Cash and marked positions less what positions and resting orders need, in micro-dollars."""

@@ -1,7 +1,7 @@
 """The whole market as a plain Mesa model: a step is a block, agents are Python objects that act in turn."""
 
 import math
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import mesa
 import numpy as np
@@ -15,7 +15,7 @@ from .arbitrageurs import Arbitrageur
 from .background_users import BackgroundUsers
 from .block import Block
 from .chain import Chain
-from .constants import BACKGROUND, NEVER, TRANSFER, UNFUNDED
+from .constants import BACKGROUND, NEVER, TRANSFER
 from .feed import Feed
 from .market_makers import MarketMaker
 from .mempool import Mempool
@@ -53,9 +53,9 @@ class ReferenceMarket(mesa.Model):
 
     def settle_in(self, seed):
         """Open the accounts and create the agents."""
-        scenario, chain = self.settings, self.chain
+        scenario = self.settings
         self.venue.ledger.endow(BACKGROUND, ether=9e8)
-        for producer in chain.producers:
+        for producer in self.chain.producers:
             producer.account = self.venue.ledger.open_account("producer")
         lot_size = scenario.instruments[0].lot_size
         makers = scenario.market_makers
@@ -68,7 +68,7 @@ class ReferenceMarket(mesa.Model):
             InformedTrader(self, scenario.informed_traders, number, place, lot_size, seed)
         for place in self.places("arbitrageur", scenario.arbitrageurs, seed):
             Arbitrageur(self, scenario.arbitrageurs, place)
-        BackgroundUsers(self, scenario.background_users, len(chain.access_points) - 1, seed)
+        BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur, MarketMaker)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
@@ -135,9 +135,12 @@ class ReferenceMarket(mesa.Model):
 
     def skip_idle_blocks(self):
         """Let blocks pass at once that come before anybody can be in them."""
-        if self.own_agents or self.mempool.pending:
+        if self.own_agents:
             return
-        due = min((agent.due() for agent in self.agents), default=NEVER)
+        nearest = self.chain.shortest_latency
+        arrivals = (one.decided + nearest[one.access] for one in self.mempool.pending.values())
+        fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
+        due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
         if self.chain.skip_empty_blocks(due):
             self.feed.views[-1].base_fee = self.chain.base_fee
 
@@ -155,9 +158,7 @@ class ReferenceMarket(mesa.Model):
             row += [value * 1e-6 / traded.lot_size for value in (traded.mark, traded.index)]
             row.append(traded.funding_rate)
         self.block_rows.append(row)
-        self.transaction_rows += [
-            (block.time, block.number, block.base_fee, one) for one in block.transactions if one.status != UNFUNDED
-        ]
+        self.transaction_rows += [(block.time, block.number, block.base_fee, one) for one in block.transactions]
 
     def blocks(self):
         """One row per block: the columns of :meth:`Market.blocks` that say what happened, not what it cost."""
