@@ -4,15 +4,21 @@ PYTHON := $(shell for name in python3.13 python3.12 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
 
-.PHONY: setup study test test-slow lint validate benchmark constraints clean
+.PHONY: setup develop study lint test test-slow validate benchmark constraints clean
 
 setup: .venv/ready
 
+develop: .venv/develop
+
 .venv/ready: pyproject.toml constraints.txt
 ifeq ($(PYTHON),)
-	$(error No Python of at least 3.12 was found: install python3.12 or python3.13, for example from python.org)
+	$(error No Python of at least 3.12 was found: install python3.12 or python3.13)
 endif
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/develop: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	mkdir -p .types/blockspace
 	for folder in network markets agents experiments; do ln -sfn ../../$$folder .types/blockspace/$$folder; done
@@ -21,22 +27,22 @@ endif
 study: setup
 	$(BIN)/blockspace study capacity --quick
 
-lint: setup
+lint: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks --cov --cov-report=term -n 2
 
-test-slow: setup
+test-slow: develop
 	$(BIN)/python -m pytest -m slow
 
 validate: setup
 	$(BIN)/blockspace validate
 
-benchmark: setup
+benchmark: develop
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
 
 constraints:

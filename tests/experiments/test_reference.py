@@ -81,7 +81,7 @@ def test_single_sequencer():
 
 
 def test_fast_chain_with_idle_blocks():
-    """Blocks every 50 ms, latencies above that, idle stretches, and a maker whose trades wait long to be marked."""
+    """Blocks every 50 ms, latencies above that, and stretches in which nothing happens."""
     market = run_both(
         {
             "chain": {"block_time_s": 0.05, "gas_limit": 1_000_000},
@@ -94,9 +94,9 @@ def test_fast_chain_with_idle_blocks():
                 "value_law": "uniform",
                 "value_gwei": 5.0,
             },
-            "noise_traders": {"orders_per_s": 9.0},
-            "market_makers": {"count": 1, "mark_out_s": 100.0, "look_interval_s": 0.4, "memory_s": 30.0},
-            "arbitrageurs": {"look_interval_s": 0.5},
+            "noise_traders": {"orders_per_s": 2.0},
+            "market_makers": {"look_interval_s": 0.8, "memory_s": 30.0},
+            "arbitrageurs": {"look_interval_s": 1.0},
         },
         seconds=240,
         seed=3,
@@ -104,7 +104,6 @@ def test_fast_chain_with_idle_blocks():
     numbers = market.blocks()["block"]
     assert numbers.iloc[-1] > 1.2 * len(numbers) > 1_000
     assert (market.transactions().eval("time_s - decided_s") > 0.05).mean() > 0.2
-    assert market.world.makers["fill_count"].item() == FILLS
 
 
 def test_two_instruments():
@@ -122,6 +121,7 @@ def test_two_instruments():
             "venue": {"funding_interval_s": 60.0, "oracle_delay_s": 60.0},
             "instruments": [{"maker_fee_bps": -0.2, "taker_fee_bps": 0.7, "impact_size": 3.0}, SPOT],
             "background_users": {"arrivals_per_s": 5.0, "value_law": "pareto", "value_gwei": 2.0},
+            "endowment": {"cash_usd": 700_000.0, "spot": 300.0},
             "noise_traders": {"orders_per_s": 2.0, "size_mean": 3.0},
             "market_makers": {"count": 6, "mark_out_s": 2.0, "levels": 4, "inventory_aversion": 2.0, "memory_s": 60.0},
             "arbitrageurs": {"count": 6},
@@ -144,7 +144,7 @@ def test_first_price_with_random_blocks():
             "fee_market": {"rule": "first_price", "wallet_tip_wei": 10**9},
             "topology": {"validators": 20, "stake_concentration": 1.5, "home_validator_share": 0.0},
             "endowment": {"cash_usd": 600.0, "ether": 0.02},
-            "background_users": {"arrivals_per_s": 4.0, "value_gwei": 27.0, "patience_s": 120.0},
+            "background_users": {"arrivals_per_s": 4.0, "gas_variation": 3.0, "value_gwei": 27.0, "patience_s": 120.0},
             "noise_traders": {"count": 20, "orders_per_s": 0.4, "value_bps": 200.0},
             "market_makers": {"count": 3, "unit_size": 0.5},
         },
@@ -181,6 +181,7 @@ class Fidget:
     """Places, moves and cancels orders of every style in turn, around what it sees."""
 
     turn = 0
+    placed = (0, 1.0, 1.0)
 
     def act(self):
         self.turn += 1
@@ -191,9 +192,10 @@ class Fidget:
             near, across = across, near
         away = near * (0.999 if side == "buy" else 1.001)
         size = 0.1 + self.turn % 5 * self.account % 7 * 0.3
-        match (self.turn + self.account) % 6:
+        match (self.turn + self.account) % 7:
             case 0:
                 self.submit(side, away, size, style="limit", slot=slot)
+                self.placed = slot, away, size
             case 1:
                 self.submit(side, across if self.account % 2 else near, size, style="post_only", slot=slot)
             case 2:
@@ -204,6 +206,9 @@ class Fidget:
                 self.submit(side, near * (1.002 if side == "buy" else 0.998), size)
             case 5:
                 self.submit(side, near, size, style="market")
+            case 6:
+                slot, price, size = self.placed
+                self.replace(slot, price, size / 2)
 
 
 class CompiledFidget(Fidget, Trader):
@@ -215,19 +220,21 @@ class PlainFidget(Fidget, ReferenceTrader):
 
 
 def test_agents_in_python():
-    """Agents of one's own, with every kind of order that others do not use, several of them pending at a time."""
+    """Agents of one's own with every kind of order, and a maker whose trades wait so long that some are forgotten."""
     market = run_both(
         {
             "chain": {"block_time_s": 0.5, "gas_limit": 2_000_000},
             "topology": {"validators": 3, "regions": ["london", "sydney"]},
             "background_users": {"arrivals_per_s": 2.0},
-            "market_makers": {"count": 2},
+            "noise_traders": {"orders_per_s": 10.0, "value_bps": 50.0},
+            "market_makers": {"count": 1, "mark_out_s": 100.0},
         },
         seconds=300,
         seed=7,
         agents=[(CompiledFidget, PlainFidget)] * 6,
     )
-    own = market.transactions().query("sender >= 110")
+    own = market.transactions().query("sender >= 109")
     happened = own.groupby("kind")["status"].nunique()
     assert (happened == 2).all(), "an order of each kind should succeed and another one fail"
+    assert market.world.makers["fill_count"].item() > 0.9 * FILLS
     assert market.ledger().query("role == 'own'")["cash_micro_usd"].nunique() == 6

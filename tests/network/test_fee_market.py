@@ -87,9 +87,7 @@ def test_base_fee_rises_with_the_gas_used(base_fee: int, gas_limit: int, data: s
 
 
 @given(fees, limits, st.integers(0, 10**12), st.data())
-def test_base_fee_is_never_below_the_minimum(
-    base_fee: int, gas_limit: int, minimum: int, data: st.DataObject
-) -> None:
+def test_base_fee_is_never_below_the_minimum(base_fee: int, gas_limit: int, minimum: int, data: st.DataObject) -> None:
     gas_used = data.draw(st.integers(0, gas_limit))
     assert next_base_fee(base_fee, gas_used, gas_limit, minimum=minimum) >= minimum
 

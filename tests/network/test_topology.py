@@ -41,8 +41,7 @@ def test_region_table_is_complete_and_plausible() -> None:
 
 def test_no_measured_route_is_much_slower_than_a_detour() -> None:
     slack = [
-        one_way_latency_ms(first, second)
-        / (one_way_latency_ms(first, middle) + one_way_latency_ms(middle, second))
+        one_way_latency_ms(first, second) / (one_way_latency_ms(first, middle) + one_way_latency_ms(middle, second))
         for first, second, middle in permutations(REGIONS, 3)
     ]
     assert max(slack) == pytest.approx(258 / 247)  # London to Sydney is quicker by way of Singapore
@@ -113,9 +112,7 @@ def test_home_validators_are_the_small_ones_with_slow_lines() -> None:
     assert np.median(last_mile[150:]) == pytest.approx(10.0, rel=0.2)
 
 
-@pytest.mark.parametrize(
-    ("concentration", "expected"), [(0.0, [1, 1, 1]), (1.0, [6, 3, 2]), (2.0, [36, 9, 4])]
-)
+@pytest.mark.parametrize(("concentration", "expected"), [(0.0, [1, 1, 1]), (1.0, [6, 3, 2]), (2.0, [36, 9, 4])])
 def test_stakes_follow_zipf(concentration: float, expected: list[float]) -> None:
     shares = stake_shares(build_topology(validators=3, stake_concentration=concentration))
     np.testing.assert_allclose(shares, np.array(expected) / sum(expected), rtol=1e-15)
@@ -215,8 +212,7 @@ def test_shortest_paths_obey_the_triangle_inequality_and_have_no_direction() -> 
     graph = build_topology(validators=30, home_validator_share=0.5, seed=4)
     tables = path_tables(graph)
     between_access = {
-        source: nx.single_source_dijkstra_path_length(graph, source, weight="latency_ms")
-        for source in tables.access
+        source: nx.single_source_dijkstra_path_length(graph, source, weight="latency_ms") for source in tables.access
     }
     for first, second in permutations(range(len(tables.access)), 2):
         detour_ns = 1e6 * between_access[tables.access[first]][tables.access[second]]
@@ -236,9 +232,7 @@ def test_partitioned_graph_has_unreachable_validators() -> None:
 
 
 def test_block_visible_known_answer() -> None:
-    graph = build_topology(
-        validators=1, regions=["frankfurt", "tokyo"], validator_bandwidth_mbps=50.0, seed=5
-    )
+    graph = build_topology(validators=1, regions=["frankfurt", "tokyo"], validator_bandwidth_mbps=50.0, seed=5)
     seen = block_visible_ns(
         path_tables(graph), producer=0, size_bytes=125_000, gas_used=30_000_000, verification_ns_per_gas=2.0
     )
@@ -293,9 +287,7 @@ def test_proposer_depends_on_key_and_slot_alone() -> None:
         ([32] * 6 + [0] * 6, 1 / 6, 0.5, 3, 4),
     ],
 )
-def test_decentralisation_known_answers(
-    stake: list[float], hhi: float, gini: float, third: int, half: int
-) -> None:
+def test_decentralisation_known_answers(stake: list[float], hhi: float, gini: float, third: int, half: int) -> None:
     assert decentralisation_measures(stake) == pytest.approx(
         {
             "hhi": hhi,

@@ -1,8 +1,8 @@
 """The package's numbers as plain Python integers: NumPy's, which kernels share, are slow in Python and overflow."""
 
 from blockspace.agents import population
-from blockspace.markets import feed, ledger, order_book, venue
-from blockspace.network import block, transaction
+from blockspace.markets import ledger, order_book, venue
+from blockspace.network import transaction
 
 
 def plain(module, names):
@@ -23,10 +23,13 @@ SIDES = {name: int(side) for name, side in population.SIDES.items()}
 STYLES = {name: int(style) for name, style in population.STYLES.items()}
 
 HANDLES, TAKER_HANDLE = plain(venue, "HANDLES TAKER_HANDLE")
-LARGEST_VALUE = float(venue.LARGEST_VALUE)
-LEVELS_SEEN, VIEWS = plain(feed, "LEVELS_SEEN VIEWS")
 
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CANCEL REPLACE QUOTE")
 SUCCEEDED, FAILED, UNFUNDED = plain(transaction, "SUCCEEDED FAILED UNFUNDED")
 LADDER, NEVER = plain(transaction, "LADDER NEVER")
-SMALLEST_GAS = int(block.SMALLEST_GAS)
+
+# Limits, which are part of the specification: said again rather than shared.
+LARGEST_VALUE = 2**60
+LEVELS_SEEN = 8
+VIEWS = 4096
+SMALLEST_GAS = 21_000

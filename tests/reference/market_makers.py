@@ -144,8 +144,6 @@ class MarketMaker(mesa.Agent):
             if self.quoting:
                 self.send_quote(outlook, 0, 10.0 * cost)
             elif self.return_at < NEVER and (nobody_quotes or now >= self.return_at):
-                if nobody_quotes:
-                    self.half_spread = min(2.0 * self.half_spread, 0.2)
                 self.withdrawn = False
                 self.next_review = now + self.review_interval
         elif not self.quoting or self.goes_unnoticed(now) or not any(self.remaining):
