@@ -30,6 +30,9 @@ from blockspace.network.settings import Settings
 from blockspace.network.transaction import LADDER, NEVER, QUOTE, SUCCEEDED, UNFUNDED
 
 FILLS = 256
+FILLS_TO_KNOW = 10.0
+"""Remembered trades from which on experience fades at its full pace; with fewer it fades up to ten times more slowly."""
+
 NOBODY_QUOTES = 1.0
 """Distance from the price that stands for an empty side of the book."""
 
@@ -224,7 +227,9 @@ def _observe(row, outlook):
         weight = max(1.0 - math.exp(-elapsed / row.memory), 1.0 / row.looks)
         row.variance += weight * (move * move / elapsed - row.variance)
         row.step += max(weight, 0.05) * (elapsed - row.step)
-        fade = math.exp(-elapsed / row.memory)
+        # Where trades are rare, what they taught is kept for longer.
+        fills = row.best.fills + row.deep.fills
+        fade = math.exp(-elapsed / row.memory * min(max(fills / FILLS_TO_KNOW, 0.1), 1.0))
         _fade(row.best, fade)
         _fade(row.deep, fade)
         row.gas_paid *= fade

@@ -163,7 +163,7 @@ def _gas_law_scenario(gas_usd: float, volatility: float, volume_per_s: float, qu
     per_block = price * volatility / math.sqrt(DAY_S) * math.sqrt(block_time)
     return _maker_scenario(
         block_time,
-        60_000 if quick else 400_000,
+        120_000 if quick else 400_000,
         price,
         fee_market={"base_fee_wei": round(gas_usd / (1_000_000 * 2_000.0) * 1e18)},
         price={"volatility_per_day": volatility},

@@ -143,10 +143,11 @@ def test_first_price_with_random_blocks():
             "chain": {"block_time_s": 10.0, "block_arrivals": "poisson", "gas_limit": 2_000_000},
             "fee_market": {"rule": "first_price", "wallet_tip_wei": 10**9},
             "topology": {"validators": 20, "stake_concentration": 1.5, "home_validator_share": 0.0},
-            "endowment": {"cash_usd": 600.0, "ether": 0.02},
+            "instruments": [{"initial_margin": 0.5}],
+            "endowment": {"cash_usd": 2_000.0, "ether": 0.02},
             "background_users": {"arrivals_per_s": 4.0, "gas_variation": 3.0, "value_gwei": 27.0, "patience_s": 120.0},
             "noise_traders": {"count": 20, "orders_per_s": 0.4, "value_bps": 200.0},
-            "market_makers": {"count": 3, "unit_size": 0.5},
+            "market_makers": {"count": 3, "unit_size": 0.5, "levels": 3},
         },
         seconds=4_000,
         seed=5,
@@ -190,7 +191,7 @@ class Fidget:
         near, across = self.best_bid() or self.external_price, self.best_ask() or self.external_price
         if side == "sell":
             near, across = across, near
-        away = near * (0.999 if side == "buy" else 1.001)
+        away = round(near * (0.999 if side == "buy" else 1.001), 2)
         size = 0.1 + self.turn % 5 * self.account % 7 * 0.3
         match (self.turn + self.account) % 7:
             case 0:

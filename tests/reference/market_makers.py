@@ -11,6 +11,7 @@ from .mempool import Transaction
 
 FILLS = 256  # that can wait to be marked
 NOBODY_QUOTES = 1.0
+FILLS_TO_KNOW = 10.0
 
 
 @dataclass(slots=True)
@@ -171,6 +172,9 @@ class MarketMaker(mesa.Agent):
             weight = max(1.0 - fade, 1.0 / self.looks)
             self.variance += weight * (move * move / elapsed - self.variance)
             self.step += max(weight, 0.05) * (elapsed - self.step)
+            # Where trades are rare, what they taught is kept for longer.
+            fills = self.best.fills + self.deep.fills
+            fade = math.exp(-elapsed / self.memory * min(max(fills / FILLS_TO_KNOW, 0.1), 1.0))
             self.best.fade(fade)
             self.deep.fade(fade)
             self.gas_paid *= fade
