@@ -31,7 +31,7 @@ from blockspace.network.transaction import LADDER, NEVER, QUOTE, SUCCEEDED, UNFU
 
 FILLS = 256
 FILLS_TO_KNOW = 10.0
-"""Remembered trades from which on experience fades at its full pace; with fewer it fades up to ten times more slowly."""
+"""Remembered trades from which on experience fades at full pace; with fewer it fades up to ten times more slowly."""
 
 NOBODY_QUOTES = 1.0
 """Distance from the price that stands for an empty side of the book."""
