@@ -169,17 +169,22 @@ class MarketMakerSettings(Settings):
 
 
 def new_market_makers(
-    settings: MarketMakerSettings, accounts: list[int], access: list[int], instruments: list[int], lot_size: float
+    settings: MarketMakerSettings,
+    accounts: list[int],
+    access: list[int],
+    instruments: list[int],
+    lot_sizes: npt.NDArray[np.float64],
 ) -> npt.NDArray[Any]:
-    """State of the population: one row of type ``MAKER`` each."""
+    """State of the population: one row of type ``MAKER`` each. ``lot_sizes`` is by instrument."""
     rows = np.zeros(len(accounts), MAKER)
     rows["account"] = accounts
     rows["access"] = access
     rows["instrument"] = instruments
-    rows["unit_lots"] = max(round(settings.unit_size / lot_size), 1)
+    lot_size = lot_sizes[rows["instrument"]]
+    rows["unit_lots"] = np.maximum(np.rint(settings.unit_size / lot_size), 1)
     rows["largest_ladder"] = settings.levels
     rows["levels"] = settings.levels
-    rows["position_limit"] = max(round(settings.position_limit / lot_size), 1)
+    rows["position_limit"] = np.maximum(np.rint(settings.position_limit / lot_size), 1)
     rows["inventory_aversion"] = settings.inventory_aversion
     rows["exploration"] = settings.exploration_per_hour / 3600.0
     rows["memory"] = settings.memory_s
@@ -338,8 +343,8 @@ def _learn(row, feed, log, outlook, view):
             row.gas_paid += paid
             row.period_gas += paid
             row.total_gas += paid
-            levels = max(row.levels, 1)
-            row.period_deep_gas += paid * (levels - 1) * feed.gas.quote_level * 2 / max(receipt.gas_used, 1)
+            if row.quoting != 0:
+                row.period_deep_gas += paid * (row.levels - 1) * feed.gas.quote_level * 2 / max(receipt.gas_used, 1)
         if receipt.decided != row.quoted_at or receipt.status == UNFUNDED:
             row.quoting = 0  # it never got in: what rests is an older ladder, to be replaced at once
         elif receipt.status != SUCCEEDED:
@@ -397,7 +402,8 @@ def _avoidable_loss(row, terms, price):
 @kernel
 def _worth_of_quoting(row, terms, price):
     """Dollars by which a fresh ladder is better than what rests now."""
-    missing = 1.0 - (row.remaining[0] + row.remaining[LADDER]) / (2.0 * row.unit_lots)
+    quoted = row.unit_lots * ((row.ladder[0] > 0) + (row.ladder[LADDER] > 0))
+    missing = 1.0 - (row.remaining[0] + row.remaining[LADDER]) / quoted if quoted > 0 else 1.0
     misplaced = abs(row.half_spread / row.quoted_half_spread - 1.0)
     revenue_per_s = max(row.best.revenue + row.deep.revenue, 0.0) / row.memory
     forgone = revenue_per_s * max(row.quote_life, row.step) * min(missing + misplaced, 1.0)

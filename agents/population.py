@@ -245,8 +245,8 @@ class Trader(mesa.Agent):
             kind=kind,
             instrument=instrument,
             order=self.account * HANDLES + slot,
+            **{"side": 0, "style": 0, "price": 0, "size": 0, **fields},
             tip=self.world.wallet_tip_wei if tip is None else tip,
             max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
             expires=self.decision_ns + int(expires_after_s * 1e9),
-            **fields,
         )

@@ -51,7 +51,7 @@ def average_price(quotes, side, size):
 @kernel
 def gas_cost_usd(feed, gas, fee, external_price):
     """Dollars that ``gas`` units cost at ``fee`` wei each."""
-    return gas * fee / WEI * gas_price_usd(feed, external_price)
+    return np.float64(gas) * np.float64(fee) / WEI * gas_price_usd(feed, external_price)
 
 
 @kernel

@@ -85,16 +85,19 @@ def new_traders(
     accounts: list[int],
     access: list[int],
     instruments: list[int],
-    lot_size: float,
+    lot_sizes: npt.NDArray[np.float64],
     seed: int,
 ) -> npt.NDArray[Any]:
-    """State of a population of traders: one row of type ``TRADER`` each, with the first wake-up drawn."""
+    """State of a population of traders: one row of type ``TRADER`` each, with the first wake-up drawn.
+
+    ``lot_sizes`` is by instrument.
+    """
     rows = np.zeros(len(accounts), TRADER)
     rows["account"] = accounts
     rows["access"] = access
     rows["instrument"] = instruments
     rows["rate"] = settings.orders_per_s / max(len(accounts), 1)
-    rows["mean_lots"] = settings.size_mean / lot_size
+    rows["mean_lots"] = settings.size_mean / lot_sizes[rows["instrument"]]
     rows["size_sigma"] = math.sqrt(math.log(1.0 + settings.size_variation**2))
     rows["patience"] = int(settings.patience_s * 1e9)
     if isinstance(settings, NoiseTraderSettings):

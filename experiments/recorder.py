@@ -231,8 +231,9 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         if transaction.status == UNFUNDED:
             row.unfunded_transactions += 1
             continue
-        base_usd = transaction.gas_used * block.base_fee * 1e-18 * ether_usd
-        tip_usd = transaction.gas_used * tip * 1e-18 * ether_usd
+        gas_used = np.float64(transaction.gas_used)
+        base_usd = gas_used * block.base_fee * 1e-18 * ether_usd
+        tip_usd = gas_used * tip * 1e-18 * ether_usd
         row.base_fee_usd += base_usd
         row.tips_usd += tip_usd
         row.transactions += 1

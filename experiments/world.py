@@ -29,6 +29,9 @@ from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import stream_key
 from blockspace.network.transaction import CANCEL, PLACE, REPLACE
 
+ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fee", "tip", "expires")
+"""What an agent in Python says of a transaction, in the order in which the mempool takes it."""
+
 PHASES = (
     ("extend the external price", "_extend_price"),
     ("open the block", "_open"),
@@ -84,7 +87,6 @@ class World:
         path.extend(self._look_ahead_ns)
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
         self.feeds[0]["views"][0]["visible"] = 0
-        self._price_at_block = path.record
         self.phases: list[tuple[str, Callable[[], None]]] = [(name, getattr(self, method)) for name, method in PHASES]
         self._steps = [step for _, step in self.phases]
 
@@ -122,6 +124,7 @@ class World:
         if scenario.venue.gas_token == "fixed":
             feed["gas_token_price"] = scenario.venue.gas_token_usd
         self._gas_token_price = float(feed["gas_token_price"])
+        self._gas_of = {PLACE: scenario.gas.place, CANCEL: scenario.gas.cancel, REPLACE: scenario.gas.replace}
 
     def _settle_in(self, seed: int) -> None:
         """Open the accounts and create the populations, in the order producers, makers, traders, arbitrageurs."""
@@ -136,17 +139,17 @@ class World:
         producers["stake_share"] = self.chain.stake
         self.chain.producers["account"] = producers["account"]
         self.chain.blocks[0]["base_fee_account"] = BURNED
-        lot_size = scenario.instruments[0].lot_size
+        lot_sizes = np.array([instrument.lot_size for instrument in scenario.instruments])
 
         makers, arbitrageurs = scenario.market_makers, scenario.arbitrageurs
-        self.makers = new_market_makers(makers, *self._places("maker", makers.count, makers.colocated, seed), lot_size)
+        self.makers = new_market_makers(makers, *self._places("maker", makers.count, makers.colocated, seed), lot_sizes)
         self.noise = new_traders(
-            scenario.noise_traders, *self._places("noise", scenario.noise_traders.count, False, seed), lot_size, seed
+            scenario.noise_traders, *self._places("noise", scenario.noise_traders.count, False, seed), lot_sizes, seed
         )
         self.informed = new_traders(
             scenario.informed_traders,
             *self._places("informed", scenario.informed_traders.count, False, seed),
-            lot_size,
+            lot_sizes,
             seed,
         )
         self.arbitrageurs = new_arbitrageurs(
@@ -223,19 +226,17 @@ class World:
 
     def send(self, agent: population.Trader, *, kind: int, **fields: int) -> str:
         """Hand a transaction of an agent written in Python to the mempool."""
-        pool = self.chain.pools[0]
-        slot = int(mempool.draft(pool))
-        transaction = pool["transactions"][slot]
-        gas = self.scenario.gas
-        transaction["gas"] = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}[kind]
-        transaction["bytes"] = gas.bytes_per_transaction
-        transaction["kind"] = kind
-        transaction["sender"] = agent.account
-        transaction["access"] = agent.access
-        transaction["decided"] = agent.decision_ns
-        for name, value in fields.items():
-            transaction[name] = value
-        return mempool.OUTCOMES[mempool.submit(pool, slot)]
+        outcome = mempool.submit_order(
+            self.chain.pools,
+            agent.account,
+            agent.access,
+            kind,
+            self._gas_of[kind],
+            self.scenario.gas.bytes_per_transaction,
+            agent.decision_ns,
+            *(fields[name] for name in ORDER_FIELDS),
+        )
+        return mempool.OUTCOMES[outcome]
 
     # The phases of a block.
 

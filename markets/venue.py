@@ -317,8 +317,9 @@ def _carry_out(venue, log, transaction):
         return _execute_place(venue, log, transaction)
     book = venue.books[transaction.instrument]
     if transaction.kind == CANCEL:
-        transaction.filled = cancel(book, np.uint64(transaction.order), transaction.sender)
-        return transaction.filled > 0
+        cancelled = cancel(book, np.uint64(transaction.order), transaction.sender)
+        transaction.filled = min(cancelled, 0)
+        return cancelled > 0
     if transaction.kind == REPLACE:
         resting = np.int64(book.orders[transaction.order].size)
         size = np.int64(transaction.size)
@@ -326,10 +327,11 @@ def _carry_out(venue, log, transaction):
         buys = book.orders[transaction.order].price <= book.best_bid
         bids = more if buys else np.int64(0)
         side = np.int64(BUY if buys else SELL)
-        loss = loss_at_limit(venue, transaction.instrument, side, np.int64(transaction.price), more)
-        if resting == 0 or not within_margin(
-            venue, transaction.sender, transaction.instrument, bids, more - bids, loss
-        ):
+        number = transaction.instrument
+        loss = loss_at_limit(venue, number, side, np.int64(transaction.price), size)
+        if resting == 0 or not within_margin(venue, transaction.sender, number, bids, more - bids, loss):
+            return False
+        if loss > 0 and loss > free_collateral(venue, transaction.sender):
             return False
         first = log.count
         transaction.filled = replace(

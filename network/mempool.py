@@ -87,11 +87,17 @@ def new_mempool(capacity: int = 8192, tie_key: int = 0) -> npt.NDArray[Any]:
 def draft(pool):
     """Slot of a fresh transaction for the caller to fill in and :func:`submit`.
 
-    The receipt is cleared, the nonce is automatic, and everything else is the caller's to set.
+    The receipt is cleared and the order blank; the nonce is automatic. Everything else is the caller's to set.
     """
     slot = pool.free[pool.free_count - 1]
     transaction = pool.transactions[slot]
     transaction.nonce = AUTOMATIC_NONCE
+    transaction.order = 0
+    transaction.price = 0
+    transaction.size = 0
+    transaction.style = 0
+    transaction.instrument = 0
+    transaction.side = 0
     transaction.independent = 0
     transaction.status = 0
     transaction.gas_used = 0
@@ -133,6 +139,47 @@ def submit(pool, slot):
         pool.last[sender] = slot
     pool.accepted += 1
     return ACCEPTED
+
+
+@kernel
+def submit_order(
+    pools,
+    sender,
+    access,
+    kind,
+    gas,
+    size_bytes,
+    decided,
+    instrument,
+    order,
+    side,
+    style,
+    price,
+    size,
+    max_fee,
+    tip,
+    expires,
+):
+    """Draft and submit one transaction from Python in a single call; ``pools`` is the one-element array."""
+    pool = pools[0]
+    slot = draft(pool)
+    transaction = pool.transactions[slot]
+    transaction.sender = sender
+    transaction.access = access
+    transaction.kind = kind
+    transaction.gas = gas
+    transaction.bytes = size_bytes
+    transaction.decided = decided
+    transaction.instrument = instrument
+    transaction.order = order
+    transaction.side = side
+    transaction.style = style
+    transaction.price = price
+    transaction.size = size
+    transaction.max_fee = max_fee
+    transaction.tip = tip
+    transaction.expires = expires
+    return submit(pool, slot)
 
 
 @kernel

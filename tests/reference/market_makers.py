@@ -73,12 +73,12 @@ def padded(values):
 
 
 class MarketMaker(mesa.Agent):
-    def __init__(self, model, settings, place, belief, lot_size):
+    def __init__(self, model, settings, place, belief):
         super().__init__(model)
         self.account, self.access, self.instrument = place
-        self.unit = max(round(settings.unit_size / lot_size), 1)
+        self.unit = max(round(settings.unit_size / self.instrument.lot_size), 1)
         self.largest_ladder = settings.levels
-        self.position_limit = max(round(settings.position_limit / lot_size), 1)
+        self.position_limit = max(round(settings.position_limit / self.instrument.lot_size), 1)
         self.inventory_aversion = settings.inventory_aversion
         self.exploration = settings.exploration_per_hour / 3600.0
         self.memory = settings.memory_s
@@ -192,8 +192,8 @@ class MarketMaker(mesa.Agent):
         paid = self.model.feed.gas_cost_usd(receipt.gas_used, receipt.gas_price, price)
         self.gas_paid += paid
         self.period.gas += paid
-        levels = max(self.levels, 1)
-        self.period.deep_gas += paid * (levels - 1) * self.model.gas.quote_level * 2 / max(receipt.gas_used, 1)
+        if self.quoting:
+            self.period.deep_gas += paid * (self.levels - 1) * self.model.gas.quote_level * 2 / max(receipt.gas_used, 1)
         if receipt.status != SUCCEEDED:
             self.quoting = False
         if receipt.status == UNFUNDED:
@@ -289,7 +289,8 @@ class MarketMaker(mesa.Agent):
 
     def worth_of_quoting(self, price):
         """Dollars by which a fresh ladder is better than what rests."""
-        missing = 1.0 - (self.remaining[0] + self.remaining[LADDER]) / (2.0 * self.unit)
+        quoted = self.unit * ((self.ladder[0] > 0) + (self.ladder[LADDER] > 0))
+        missing = 1.0 - (self.remaining[0] + self.remaining[LADDER]) / quoted if quoted > 0 else 1.0
         misplaced = abs(self.half_spread / self.quoted_half_spread - 1.0)
         revenue_per_s = max(self.best.revenue + self.deep.revenue, 0.0) / self.memory
         forgone = revenue_per_s * max(self.quote_life, self.step) * min(missing + misplaced, 1.0)

@@ -16,11 +16,11 @@ GAP, SIDE, SIZE, VALUE, SIGNAL = range(5)
 class RandomTrader(mesa.Agent):
     """Wakes at random moments of its own, and trades if that is worth more than it costs."""
 
-    def __init__(self, model, settings, number, place, lot_size, seed):
+    def __init__(self, model, settings, number, place, seed):
         super().__init__(model)
         self.account, self.access, self.instrument = place
         self.rate = settings.orders_per_s / settings.count
-        self.mean_lots = settings.size_mean / lot_size
+        self.mean_lots = settings.size_mean / self.instrument.lot_size
         self.size_sigma = math.sqrt(math.log(1.0 + settings.size_variation**2))
         self.patience = int(settings.patience_s * 1e9)
         self.key = stream_key(seed, f"traders/{type(settings).__name__}/{number}")
@@ -72,8 +72,8 @@ class RandomTrader(mesa.Agent):
 
 
 class NoiseTrader(RandomTrader):
-    def __init__(self, model, settings, number, place, lot_size, seed):
-        super().__init__(model, settings, number, place, lot_size, seed)
+    def __init__(self, model, settings, number, place, seed):
+        super().__init__(model, settings, number, place, seed)
         self.mean_value = settings.value_bps / 1e4
 
     def opinion(self, price):
@@ -83,8 +83,8 @@ class NoiseTrader(RandomTrader):
 
 
 class InformedTrader(RandomTrader):
-    def __init__(self, model, settings, number, place, lot_size, seed):
-        super().__init__(model, settings, number, place, lot_size, seed)
+    def __init__(self, model, settings, number, place, seed):
+        super().__init__(model, settings, number, place, seed)
         self.horizon = int(settings.horizon_s * 1e9)
         self.noise = settings.noise
 

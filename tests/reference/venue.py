@@ -130,8 +130,9 @@ class Venue:
         return filled > 0 or (filled == 0 and transaction.style in (LIMIT, POST_ONLY))
 
     def cancel(self, transaction, instrument):
-        transaction.filled = instrument.book.cancel(transaction.handle, transaction.sender)
-        return transaction.filled > 0
+        cancelled = instrument.book.cancel(transaction.handle, transaction.sender)
+        transaction.filled = min(cancelled, 0)
+        return cancelled > 0
 
     def replace(self, transaction, instrument):
         resting = instrument.book.orders.get(transaction.handle)
@@ -139,8 +140,10 @@ class Venue:
             return False
         more = max(transaction.size - resting.size, 0)
         bids = more if resting.side == BUY else 0
-        loss = instrument.loss(resting.side, transaction.price, more)
+        loss = instrument.loss(resting.side, transaction.price, transaction.size)
         if not self.within_margin(transaction.sender, instrument, bids, more - bids, loss):
+            return False
+        if loss > 0 and loss > self.free_collateral(transaction.sender):
             return False
         first = len(self.tape.trades)
         transaction.filled = instrument.book.replace(

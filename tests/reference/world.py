@@ -57,15 +57,14 @@ class ReferenceMarket(mesa.Model):
         self.venue.ledger.endow(BACKGROUND, ether=9e8)
         for producer in self.chain.producers:
             producer.account = self.venue.ledger.open_account("producer")
-        lot_size = scenario.instruments[0].lot_size
         makers = scenario.market_makers
         beliefs = np.linspace(0.75, 1.25, makers.count) if makers.count > 1 else np.ones(1)
         for place, belief in zip(self.places("maker", makers, seed), beliefs.tolist(), strict=False):
-            MarketMaker(self, makers, place, belief, lot_size)
+            MarketMaker(self, makers, place, belief)
         for number, place in enumerate(self.places("noise", scenario.noise_traders, seed)):
-            NoiseTrader(self, scenario.noise_traders, number, place, lot_size, seed)
+            NoiseTrader(self, scenario.noise_traders, number, place, seed)
         for number, place in enumerate(self.places("informed", scenario.informed_traders, seed)):
-            InformedTrader(self, scenario.informed_traders, number, place, lot_size, seed)
+            InformedTrader(self, scenario.informed_traders, number, place, seed)
         for place in self.places("arbitrageur", scenario.arbitrageurs, seed):
             Arbitrageur(self, scenario.arbitrageurs, place)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
