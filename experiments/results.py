@@ -33,7 +33,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel
-from scipy import stats
 
 from blockspace.experiments.scenario import Scenario, load_scenario
 
@@ -84,7 +83,9 @@ def estimate(values: npt.ArrayLike) -> Estimate:
     mean = float(known.mean())
     if count == 1:
         return Estimate(mean, np.nan, np.nan, 1)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1) * known.std(ddof=1) / np.sqrt(count))
+    from scipy.special import stdtrit  # takes a third of a second, which commands that need no interval are spared
+
+    half = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2) * known.std(ddof=1) / np.sqrt(count))
     return Estimate(mean, mean - half, mean + half, count)
 
 

@@ -300,13 +300,42 @@ def expire(pool, time):
 
 
 @kernel
+def _select(values, count, rank):
+    """Value that would stand at ``rank`` if the first ``count`` were sorted (Hoare, 1961); reorders them."""
+    low = 0
+    high = count - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        left = low
+        right = high
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                held = values[left]
+                values[left] = values[right]
+                values[right] = held
+                left += 1
+                right -= 1
+        if rank <= right:
+            high = right
+        elif rank >= left:
+            low = left
+        else:
+            break
+    return values[rank]
+
+
+@kernel
 def _make_room(pool, offer):
     """Evict the eighth with the lowest maximum fees if ``offer`` (wei per gas) exceeds them all."""
     if pool.entry_fee < 0:
         count = pool.count
         for position in range(count):
             pool.fees[position] = pool.transactions[pool.pending[position]].max_fee
-        pool.entry_fee = np.sort(pool.fees[:count])[count // 8]
+        pool.entry_fee = _select(pool.fees, count, count // 8)
     if offer <= pool.entry_fee:
         return False
     position = pool.count - 1

@@ -255,7 +255,16 @@ def pick_proposer(cumulative_stake, key, slot):
     ``cumulative_stake`` is the running total of the stakes, in any unit, and ``key`` the key of a stream. The
     draw is a function of key and slot alone, and a validator without stake is never drawn.
     """
-    return np.searchsorted(cumulative_stake, draw_uniform(key, 0, slot) * cumulative_stake[-1])
+    target = draw_uniform(key, np.int64(0), slot) * cumulative_stake[-1]
+    low = 0
+    high = cumulative_stake.size
+    while low < high:
+        middle = (low + high) // 2
+        if cumulative_stake[middle] < target:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def decentralisation_measures(stake: ArrayLike) -> dict[str, float]:
