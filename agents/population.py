@@ -84,6 +84,32 @@ class Proposer(Member):
     kind = "producer"
 
 
+class Sight:
+    """What is visible at an access point at the last moment to decide; shared by all who sit there.
+
+    Parameters
+    ----------
+    feed
+        Record of the feed.
+    access
+        Number of the access point.
+    """
+
+    __slots__ = ("_prices", "_view", "base_fee", "decision_ns", "external_price", "fresh")
+
+    def __init__(self, feed: np.void, access: int) -> None:
+        self.decision_ns, newest, self.external_price, self.fresh = feed["outlooks"][access].item()
+        self._view = feed["views"][newest & (VIEWS - 1)]
+        self.base_fee = int(self._view["base_fee"])
+        self._prices: dict[tuple[int, str], list[int]] = {}
+
+    def prices(self, instrument: int, side: str) -> list[int]:
+        """Visible prices of ``"bid_price"`` or ``"ask_price"`` in ticks, best first, 0 where there is no level."""
+        if (instrument, side) not in self._prices:
+            self._prices[instrument, side] = self._view["quotes"][instrument][side].tolist()
+        return self._prices[instrument, side]
+
+
 class Trader(mesa.Agent):
     """Base of agents written in plain Python.
 
@@ -110,17 +136,18 @@ class Trader(mesa.Agent):
         self.access = self.world.access_number(access)
         self.account = self.world.open_agent_account(self.kind, cash_usd, ether)
         self.decision_ns = 0
-        self._view: np.void | None = None
+        self.external_price = 0.0
+        self._sight: Sight | None = None
         self.world.join(self)
 
     def act(self) -> None:
         """Decide. Override this."""
 
-    def observe(self, outlook: np.void, views: npt.NDArray[Any]) -> None:
+    def observe(self, sight: Sight) -> None:
         """Take in what is visible at the moment of decision; called by the engine before :meth:`act`."""
-        self.decision_ns = int(outlook["decision"])
-        self.external_price = float(outlook["external_price"])
-        self._view = views[int(outlook["newest"]) & (VIEWS - 1)]
+        self.decision_ns = sight.decision_ns
+        self.external_price = sight.external_price
+        self._sight = sight
 
     @property
     def time_s(self) -> float:
@@ -130,7 +157,7 @@ class Trader(mesa.Agent):
     @property
     def base_fee(self) -> int:
         """Base fee of the next block as far as is known, in wei per gas."""
-        return int(self._view["base_fee"]) if self._view is not None else 0
+        return self._sight.base_fee if self._sight is not None else 0
 
     def best_bid(self, instrument: int = 0) -> float | None:
         """Best bid that is visible, in dollars."""
@@ -141,7 +168,7 @@ class Trader(mesa.Agent):
         return self._best("ask_price", instrument)
 
     def _best(self, side: str, instrument: int) -> float | None:
-        ticks = int(self._view["quotes"][instrument][side][0]) if self._view is not None else 0
+        ticks = self._sight.prices(instrument, side)[0] if self._sight is not None else 0
         return ticks * self.world.tick_usd(instrument) if ticks else None
 
     def submit(

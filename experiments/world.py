@@ -297,10 +297,13 @@ class World:
         if not self.own_agents:
             return
         feed = self.feeds[0]
+        sights: dict[int, population.Sight] = {}
         for agent in self.own_agents:
-            outlook = feed["outlooks"][agent.access]
-            if outlook["fresh"]:
-                agent.observe(outlook, feed["views"])
+            if agent.access not in sights:
+                sights[agent.access] = population.Sight(feed, agent.access)
+            sight = sights[agent.access]
+            if sight.fresh:
+                agent.observe(sight)
                 agent.act()
 
     def _fill(self) -> None:
