@@ -230,7 +230,7 @@ class Watcher(Trader):
         assert self.decision_ns == int(block["time"]) - int(chain.latency_ns(self.access)[producer])
         visible = feed["views"]["visible"][: min(int(feed["count"]), VIEWS), self.access]
         reached = np.flatnonzero(visible <= self.decision_ns)
-        seen = int(self._view["number"])
+        seen = int(self._sight._view["number"])
         assert seen == max(feed["views"]["number"][reached]), "the view is not the newest that is visible"
         assert self.external_price == self.model.path.price(self.decision_ns / NS)
         if int(feed["count"]) < VIEWS:
