@@ -15,7 +15,7 @@ from pydantic import Field
 
 from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
-from blockspace.markets.order_book import BUY, SELL
+from blockspace.markets.matching import BUY, SELL
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
 from blockspace.network.transaction import SUCCEEDED

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets.feed import VIEWS
-from blockspace.markets.order_book import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
+from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
 from blockspace.markets.venue import HANDLES, TAKER_HANDLE
 from blockspace.network.transaction import CANCEL, PLACE, REPLACE
 

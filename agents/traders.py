@@ -15,7 +15,7 @@ from pydantic import Field
 
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, view_at, wallet_tip
-from blockspace.markets.order_book import BUY, SELL
+from blockspace.markets.matching import BUY, SELL
 from blockspace.markets.price_path import CELL_BITS, NODES, price_at
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, draw_normal, draw_uniform, stream_key

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from blockspace.markets.ledger import ACCOUNTS
-from blockspace.markets.order_book import BUY, SELL, cost_to_fill, depth_within
+from blockspace.markets.matching import BUY, SELL, cost_to_fill, depth_within
 from blockspace.markets.price_path import price_at
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
-from blockspace.markets.order_book import next_ask_above, next_bid_below
+from blockspace.markets.matching import next_ask_above, next_bid_below
 from blockspace.markets.price_path import price_at
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel

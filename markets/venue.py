@@ -21,7 +21,7 @@ from blockspace.markets.ledger import (
     transfer_cash,
     transfer_position,
 )
-from blockspace.markets.order_book import (
+from blockspace.markets.matching import (
     BOOK,
     BUY,
     LIMIT,

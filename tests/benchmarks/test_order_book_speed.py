@@ -9,7 +9,8 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from blockspace.markets.order_book import BUY, CANCEL, LIMIT, MARKET, MESSAGE, POST_ONLY, SELL, OrderBook
+from blockspace.markets.matching import BUY, CANCEL, LIMIT, MARKET, MESSAGE, POST_ONLY, SELL
+from blockspace.markets.order_book import OrderBook
 
 MESSAGES = 1_000_000
 STREAMS = 3

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from blockspace.markets.order_book import (
+from blockspace.markets.matching import (
     CANCEL,
     HANDLE_IN_USE,
     IMMEDIATE_OR_CANCEL,

@@ -18,7 +18,7 @@ from blockspace.markets.feed import (
     wallet_tip,
 )
 from blockspace.markets.ledger import BACKGROUND
-from blockspace.markets.order_book import LIMIT, place
+from blockspace.markets.matching import LIMIT, place
 from blockspace.markets.price_path import CELL_SECONDS, PricePath
 from blockspace.markets.price_sources import Diffusion
 from blockspace.markets.trade_log import TRADE_LOG

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockspace.markets import order_book
-from blockspace.markets.order_book import (
+from blockspace.markets.matching import (
     BUY,
     CANCEL,
     HANDLE_IN_USE,
@@ -28,8 +28,6 @@ from blockspace.markets.order_book import (
     UNKNOWN_ORDER,
     UNKNOWN_SIDE,
     WOULD_CROSS,
-    OrderBook,
-    OrderRefused,
     apply_messages,
     book_dtype,
     cost_to_fill,
@@ -39,6 +37,7 @@ from blockspace.markets.order_book import (
     next_bid_below,
     open_book,
 )
+from blockspace.markets.order_book import OrderBook, OrderRefused
 from blockspace.markets.trade_log import TRADE_LOG, TRADES, append_trade, trades_since
 
 from .slow_order_book import SlowOrderBook

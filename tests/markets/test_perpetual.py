@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockspace.markets.ledger import ROUNDING, open_account, totals
-from blockspace.markets.order_book import LIMIT, cancel, place
+from blockspace.markets.matching import LIMIT, cancel, place
 from blockspace.markets.perpetual import (
     BASIS_MEMORY_NS,
     SAMPLE_INTERVAL_NS,

@@ -13,7 +13,7 @@ from blockspace.markets.ledger import (
     totals,
     transfer_ether,
 )
-from blockspace.markets.order_book import (
+from blockspace.markets.matching import (
     HANDLE_IN_USE,
     IMMEDIATE_OR_CANCEL,
     LIMIT,
@@ -23,8 +23,8 @@ from blockspace.markets.order_book import (
     SIZE_NOT_POSITIVE,
     UNKNOWN_ORDER,
     WOULD_CROSS,
-    check_book,
 )
+from blockspace.markets.order_book import check_book
 from blockspace.markets.trade_log import TRADE_LOG, trades_since
 from blockspace.markets.venue import HANDLES, execute, free_collateral, list_instrument, new_venue
 from blockspace.network.block import BLOCK
