@@ -1,7 +1,7 @@
 """The package's numbers as plain Python integers: NumPy's, which kernels share, are slow in Python and overflow."""
 
 from blockspace.agents import population
-from blockspace.markets import ledger, order_book, venue
+from blockspace.markets import ledger, matching, venue
 from blockspace.network import transaction
 
 
@@ -13,12 +13,12 @@ def plain(module, names):
 GENESIS, BURNED, VENUE_FEES, ROUNDING, BACKGROUND = plain(ledger, "GENESIS BURNED VENUE_FEES ROUNDING BACKGROUND")
 FIRST_FREE_ACCOUNT = int(ledger.FIRST_FREE_ACCOUNT)
 
-BUY, SELL = plain(order_book, "BUY SELL")
-LIMIT, POST_ONLY, IMMEDIATE_OR_CANCEL, MARKET = plain(order_book, "LIMIT POST_ONLY IMMEDIATE_OR_CANCEL MARKET")
-HANDLE_IN_USE, PRICE_OUT_OF_RANGE, WOULD_CROSS = plain(order_book, "HANDLE_IN_USE PRICE_OUT_OF_RANGE WOULD_CROSS")
-SIZE_NOT_POSITIVE, SIZE_TOO_LARGE = plain(order_book, "SIZE_NOT_POSITIVE SIZE_TOO_LARGE")
-UNKNOWN_ORDER, NOT_OWNER = plain(order_book, "UNKNOWN_ORDER NOT_OWNER")
-UNKNOWN_KIND, UNKNOWN_SIDE = plain(order_book, "UNKNOWN_KIND UNKNOWN_SIDE")
+BUY, SELL = plain(matching, "BUY SELL")
+LIMIT, POST_ONLY, IMMEDIATE_OR_CANCEL, MARKET = plain(matching, "LIMIT POST_ONLY IMMEDIATE_OR_CANCEL MARKET")
+HANDLE_IN_USE, PRICE_OUT_OF_RANGE, WOULD_CROSS = plain(matching, "HANDLE_IN_USE PRICE_OUT_OF_RANGE WOULD_CROSS")
+SIZE_NOT_POSITIVE, SIZE_TOO_LARGE = plain(matching, "SIZE_NOT_POSITIVE SIZE_TOO_LARGE")
+UNKNOWN_ORDER, NOT_OWNER = plain(matching, "UNKNOWN_ORDER NOT_OWNER")
+UNKNOWN_KIND, UNKNOWN_SIDE = plain(matching, "UNKNOWN_KIND UNKNOWN_SIDE")
 SIDES = {name: int(side) for name, side in population.SIDES.items()}
 STYLES = {name: int(style) for name, style in population.STYLES.items()}
 
