@@ -151,7 +151,7 @@ def test_the_real_dependencies_of_the_venue_are_complete():
     assert names >= {
         "markets/venue.py",
         "markets/ledger.py",
-        "markets/order_book.py",
+        "markets/matching.py",
         "markets/trade_log.py",
         "network/block.py",
         "network/compilation.py",
