@@ -119,3 +119,32 @@ def test_bourse_one_by_one(benchmark, streams):
                 book.cancel_order(number)
 
     measure(benchmark, prepare, run)
+
+
+def test_limit_order_book_one_by_one(benchmark, streams):
+    """The package of that name: it has no owners, fees or post-only orders, and no batches."""
+    package = pytest.importorskip("limit_order_book")
+
+    def prepare():
+        messages = next(streams)
+        is_new, is_buy, size, _, price, named = bourse_orders(messages)
+        numbers = np.cumsum(is_new)
+        book = package.LimitOrderBook()
+        calls = []
+        for index, market in enumerate((messages["kind"] == MARKET).tolist()):
+            number = int(numbers[index])
+            if not is_new[index]:
+                calls.append((book.cancel, (int(named[index]) + 1,)))
+            elif market:
+                calls.append((book.market_buy if is_buy[index] else book.market_sell, (number, int(size[index]))))
+            else:
+                place = book.limit_buy if is_buy[index] else book.limit_sell
+                calls.append((place, (number, int(size[index]), int(price[index]))))
+        return calls, book.has
+
+    def run(calls, has):
+        for call, arguments in calls:
+            if len(arguments) > 1 or has(arguments[0]):
+                call(*arguments)
+
+    measure(benchmark, prepare, run)
