@@ -192,7 +192,7 @@ def new_market_makers(
     rows["review_interval"] = int(settings.review_interval_s * 1e9)
     rows["rest"] = int(settings.rest_s * 1e9)
     rows["look_interval"] = int(settings.look_interval_s * 1e9)
-    # Makers do not start alike: each believes something else, half to one and a half times the setting.
+    # Makers do not start alike: each believes something else, three to five quarters of the setting.
     spread_out = np.linspace(0.75, 1.25, len(accounts)) if len(accounts) > 1 else np.ones(1)
     rows["half_spread"] = settings.initial_half_spread_bps / 1e4 * spread_out
     rows["increment"] = rows["half_spread"] / 2

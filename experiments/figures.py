@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from blockspace.experiments.recorder import DEPTHS_BPS
 from blockspace.experiments.results import Results, write_whole
 
 STYLE = Path(__file__).with_name("blockspace.mplstyle")
@@ -59,6 +60,36 @@ class Panel:
     floor: float = 0.0
     ordered: bool = False
     points: Sequence[str] | None = None
+
+
+# Curves that every study of the market shows.
+
+SPREADS = (
+    Curve("median_quoted_spread_bps", "quoted, median"),
+    Curve("effective_spread_bps", "effective"),
+    Curve("realised_spread_bps", "realised, 10 s"),
+)
+"""In basis points."""
+
+DEPTHS = tuple(Curve(f"depth_{bps}bps_usd", f"within {bps} bp", 1e-3) for bps in DEPTHS_BPS)
+"""In thousand dollars a side."""
+
+COSTS = (
+    Curve("cost_half_spread_bps", "half-spread"),
+    Curve("cost_impact_bps", "impact"),
+    Curve("cost_delay_bps", "delay"),
+    Curve("cost_fee_bps", "venue's fee"),
+    Curve("cost_gas_bps", "gas"),
+    Curve("cost_bps", "total", colour="black"),
+)
+"""Parts of what an order costs, in basis points of it."""
+
+ACTIVITY = (
+    Curve("trades_per_h", "trades"),
+    Curve("quotes_per_h", "quotes"),
+    Curve("volume_usd_per_h", "volume, $1000", 1e-3),
+)
+"""Per hour."""
 
 
 def draw_page(

@@ -10,9 +10,8 @@ import math
 
 from matplotlib.figure import Figure
 
-from blockspace.experiments.figures import Curve, Panel, draw_page
+from blockspace.experiments.figures import ACTIVITY, COSTS, DEPTHS, SPREADS, Curve, Panel, draw_page
 from blockspace.experiments.findings import change, format_number, weigh
-from blockspace.experiments.recorder import DEPTHS_BPS
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import load_scenario
 from blockspace.experiments.sweep import Point, Sweep
@@ -70,29 +69,18 @@ def figure(results: Results) -> Figure:
         Panel(
             "Spread",
             "basis points",
-            (
-                Curve("median_quoted_spread_bps", "quoted, median"),
-                Curve("effective_spread_bps", "effective"),
-                Curve("realised_spread_bps", "realised, 10 s"),
-            ),
+            SPREADS,
         ),
         Panel(
             "Depth, mean of both sides",
             "thousand dollars",
-            tuple(Curve(f"depth_{bps}bps_usd", f"within {bps} bp", 1e-3) for bps in DEPTHS_BPS),
+            DEPTHS,
             ordered=True,
         ),
         Panel(
             "Cost of an order, by part",
             "basis points of the order",
-            (
-                Curve("cost_half_spread_bps", "half-spread"),
-                Curve("cost_impact_bps", "impact"),
-                Curve("cost_delay_bps", "delay"),
-                Curve("cost_fee_bps", "venue's fee"),
-                Curve("cost_gas_bps", "gas"),
-                Curve("cost_bps", "total", colour="black"),
-            ),
+            COSTS,
         ),
         Panel(
             "Arbitrage profit before gas",
@@ -113,11 +101,7 @@ def figure(results: Results) -> Figure:
         Panel(
             "Activity",
             "per hour",
-            (
-                Curve("trades_per_h", "trades"),
-                Curve("quotes_per_h", "quotes"),
-                Curve("volume_usd_per_h", "volume, $1000", 1e-3),
-            ),
+            ACTIVITY,
             log=True,
         ),
         Panel(
