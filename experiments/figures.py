@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from blockspace.experiments.files import write_whole
 from blockspace.experiments.recorder import DEPTHS_BPS
-from blockspace.experiments.results import Results, write_whole
+from blockspace.experiments.results import Results
 
 STYLE = Path(__file__).with_name("blockspace.mplstyle")
 COLUMNS = 3

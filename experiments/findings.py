@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blockspace.experiments.results import Estimate, Results
+from blockspace.experiments.results import Results
+from blockspace.experiments.statistics import Estimate
+from blockspace.experiments.tables import format_number
 
 SETTLED_SHARE = 0.1
 """A curve has settled where it stays within this share of its whole change of its last value."""
@@ -124,24 +126,6 @@ def _verdict(evidence: Change, rising: bool) -> str:
     if evidence.is_small:
         return "hardly holds"
     return "holds" if (evidence.apart.mean > 0) == rising else "fails"
-
-
-def format_number(value: float) -> str:
-    """A number for people: three significant digits, no exponent where it can be avoided.
-
-    Examples
-    --------
-    >>> [format_number(value) for value in (12345.6, 0.12345, 2e-9, -3.0, float("nan"))]
-    ['12,346', '0.123', '2e-09', '−3', '–']
-    """
-    if np.isnan(value):
-        return "–"
-    size = abs(value) if abs(value) > 1e-12 else 0.0  # what is left of a rounding error is nothing
-    if size >= 1e7 or 0 < size < 1e-4:
-        text = f"{size:.2g}"
-    else:
-        text = f"{size:,.0f}" if size >= 1000 else f"{size:.3g}"
-    return f"−{text}" if value < 0 and size > 0 else text
 
 
 def format_interval(value: Estimate) -> str:

@@ -194,6 +194,50 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
         raise ScenarioError(_sentence(error)) from None
 
 
+def change_settings(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
+    """Scenario with other values at dotted paths, checked as :func:`load_scenario` does it.
+
+    Raises
+    ------
+    ScenarioError
+        If a setting is unknown or has a value that it may not have.
+    """
+    data = scenario.model_dump(mode="json")
+    for path, value in overrides.items():
+        _set(data, path, value)
+    return scenario_from(data)
+
+
+def differences(first: Scenario, second: Scenario) -> dict[str, tuple[Any, Any]]:
+    """Settings in which two scenarios differ: both values by dotted path."""
+    return dict(_differences(first.model_dump(mode="json"), second.model_dump(mode="json"), ""))
+
+
+def _differences(first: Any, second: Any, path: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    pairs: Iterable[tuple[Any, Any, Any]]
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        pairs = ((name, first[name], second[name]) for name in first)
+    elif (
+        isinstance(first, list)
+        and isinstance(second, list)
+        and len(first) == len(second)
+        and all(isinstance(item, dict) for item in (*first, *second))
+    ):
+        pairs = ((number, *both) for number, both in enumerate(zip(first, second, strict=True)))
+    else:
+        if first != second:
+            yield path, (first, second)
+        return
+    for name, here, there in pairs:
+        yield from _differences(here, there, f"{path}.{name}" if path else str(name))
+
+
+def is_whole_number(path: str) -> bool:
+    """Whether the setting at a dotted path is a whole number."""
+    field = _field_at(tuple(int(part) if part.isdigit() else part for part in path.split(".")))
+    return field is not None and field.annotation is int
+
+
 def _names_preset(source: str | Path) -> bool:
     return isinstance(source, str) and not source.endswith(".toml") and Path(source).name == source
 

@@ -1,42 +1,20 @@
-"""Sweeps: one scenario at several points, with the same seeds at each, on every core.
+"""Sweeps: one scenario at several points, with the same seeds at each.
 
-Each finished run is kept in a file of its own whose name holds a hash of all that the run depends on: the whole
-scenario, the seed, and the source of the simulator. The same command therefore continues where it was stopped, a
-larger sweep makes use of what a smaller one has done, and a result of other settings or of older code is never
-taken for a new one.
-
-The processes are joblib's: on one machine its own, on a cluster those of the backend that the caller has chosen with
-:func:`joblib.parallel_config`.
+A sweep is data: what is varied is a list of points, each a name, the swept values and the settings that they stand
+for. The points of a study are written out in its file; :func:`grid`, :func:`zipped` and :func:`sample` make them from
+values or ranges of settings, and :func:`against` from a second scenario.
 """
 
-import hashlib
-import json
-import re
-import subprocess
-import sys
-import traceback
-import warnings
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-import joblib
-import pandas as pd
-from joblib.externals.loky.process_executor import BrokenProcessPool
-from tqdm import tqdm
+import numpy as np
 
-from blockspace.experiments.market import Market
-from blockspace.experiments.results import scenario_toml, write_whole
-from blockspace.experiments.scenario import Scenario, load_scenario
-from blockspace.network.compilation import is_compiled, mark_compiled, source_hash
+from blockspace.experiments.scenario import Scenario, did_you_mean, differences, is_whole_number
 
-ATTEMPTS = 3
-"""How often a run is handed out before it is given up because the processes that try it die."""
-
-_HERE = Path(__file__).resolve().parent
-_WORLD = _HERE / "world.py"
-_MARKET = _HERE / "market.py"
+Method = Literal["latin hypercube", "sobol"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +32,7 @@ class Point:
     """
 
     name: str
-    values: Mapping[str, float]
+    values: Mapping[str, Any]
     overrides: Mapping[str, Any]
 
 
@@ -83,10 +61,17 @@ class Sweep:
         names = [point.name for point in self.points]
         if len(set(names)) < len(names):
             raise ValueError("two points of the sweep have the same name; each must have its own")
+        if len({tuple(point.values) for point in self.points}) > 1:
+            raise ValueError("the points of the sweep have values of different names; all must have the same")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds is {list(self.seeds)}; it must hold at least one seed, and none twice")
         if self.reference not in names:
             raise ValueError(f"reference is {self.reference!r}; it may be {', '.join(names)}")
+
+    @property
+    def swept(self) -> list[str]:
+        """Names of the columns of swept values."""
+        return list(self.points[0].values)
 
     def describe(self) -> dict[str, Any]:
         """Points, seeds and reference as plain data."""
@@ -98,166 +83,154 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One run to be made: a point's scenario with one seed, and the file that keeps its result."""
+class Range:
+    """Values of a setting between two ends.
 
-    point: Point
-    scenario: Scenario
-    seed: int
-    file: Path
+    Attributes
+    ----------
+    low, high
+        Ends, in the unit of the setting.
+    log
+        Whether equal ratios, rather than equal distances, are equally likely.
+    """
 
-    @property
-    def effort(self) -> float:
-        """Roughly how long it takes, for the order in which runs are handed out: blocks and users."""
-        scenario = self.scenario
-        return scenario.duration_s * (1 / scenario.chain.block_time_s + scenario.background_users.arrivals_per_s)
+    low: float
+    high: float
+    log: bool = False
 
-    def record(self, outcome: Mapping[str, Any]) -> None:
-        """Keep the outcome of the run."""
-        known = {"point": self.point.name, "seed": self.seed, **outcome}
-        write_whole(self.file, json.dumps(known, indent=1) + "\n")
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"a range is {self.low:g} to {self.high:g}; its lower end must be below its upper end")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range begins at {self.low:g}; it must begin above 0")
 
-    def row(self) -> dict[str, Any]:
-        """The run as a row of the table of runs."""
-        known = json.loads(self.file.read_text(encoding="utf-8"))
-        head = {"point": self.point.name, **self.point.values, "seed": self.seed}
-        return head | {"fingerprint": known["fingerprint"], "error": known["error"]} | known["summary"]
-
-    def is_done(self) -> bool:
-        """Whether it has been made already, and did not fail."""
-        try:
-            return json.loads(self.file.read_text(encoding="utf-8"))["error"] is None
-        except (OSError, ValueError, KeyError):
-            return False
+    def at(self, share: float) -> float:
+        """Value at a share of the way, 0 to 1."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return float(self.low + share * (self.high - self.low))
 
 
-def run_sweep(sweep: Sweep, folder: str | Path, jobs: int | None = None, progress: bool | None = None) -> pd.DataFrame:
-    """Make every run of a sweep that has not been made yet.
+def grid(settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
+    """Make a point of every combination of the values; the last setting varies fastest.
 
     Parameters
     ----------
-    sweep
-        What to run.
-    folder
-        Results folder. The base scenario goes to ``scenario.toml``, each finished run to ``runs/``.
-    jobs
-        Number of processes; by default one per core.
-    progress
-        Whether to show a progress bar on standard error; by default only if that is a terminal.
+    settings
+        Values by the dotted path of the setting.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run, in the order of points and seeds: ``point``, the swept values, ``seed``, ``fingerprint``,
-        ``error`` (the traceback of a run that failed, otherwise None) and every summary measure.
+    Examples
+    --------
+    >>> [point.name for point in grid({"chain.gas_limit": [15_000_000, 30_000_000], "chain.block_time_s": [6, 12]})]
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ['gas_limit=15000000, block_time_s=6', 'gas_limit=15000000, block_time_s=12',
+     'gas_limit=30000000, block_time_s=6', 'gas_limit=30000000, block_time_s=12']
+    """
+    _require_values(settings)
+    return tuple(_point(dict(zip(settings, row, strict=True))) for row in itertools.product(*settings.values()))
+
+
+def zipped(settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
+    """Make a point of the first values of all settings, one of the second ones, and so on.
 
     Raises
     ------
     ValueError
-        If a point's settings or the number of jobs may not be what they are; before anything runs.
+        If the settings do not all have the same number of values.
     """
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs is {jobs}; it must be at least 1")
-    folder = Path(folder)
-    write_whole(folder / "scenario.toml", scenario_toml(sweep.scenario))
-    runs = _runs(sweep, folder)
-    waiting = [run for run in runs if not run.is_done()]
-    if waiting:
-        compile_kernels(sweep.scenario)
-        # Longest first, so that no long run is left over at the end for one core alone.
-        waiting.sort(key=lambda run: -run.effort)
-        bar = tqdm(
-            total=len(runs),
-            initial=len(runs) - len(waiting),
-            unit="run",
-            disable=None if progress is None else not progress,
-            smoothing=0,
-        )
-        with bar, warnings.catch_warnings():
-            # A process whose memory has grown is replaced by joblib; there is nothing to be done about it.
-            warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-            _make(waiting, joblib.cpu_count() if jobs is None else jobs, bar)
-    return pd.DataFrame([run.row() for run in runs])
+    _require_values(settings)
+    counts = {path: len(values) for path, values in settings.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{path} {count}" for path, count in counts.items())
+        raise ValueError(f"settings that go together must have equally many values; there are of {told}")
+    return tuple(_point(dict(zip(settings, row, strict=True))) for row in zip(*settings.values(), strict=True))
 
 
-def run_files(sweep: Sweep, folder: str | Path) -> list[Path]:
-    """Files that keep the runs of a sweep, in the order of points and seeds."""
-    return [run.file for run in _runs(sweep, Path(folder))]
+def sample(
+    ranges: Mapping[str, Range], count: int, method: Method = "latin hypercube", seed: int = 0
+) -> tuple[Point, ...]:
+    """Spread points evenly over ranges of settings.
 
+    Parameters
+    ----------
+    ranges
+        By the dotted path of the setting. Values of settings that are whole numbers are rounded.
+    count
+        Number of points; of a Sobol sequence (Sobol', 1967) best a power of two.
+    method
+        ``"latin hypercube"`` (McKay, Beckman & Conover, 1979) or ``"sobol"``, scrambled (Owen, 1998).
+    seed
+        Of the sample; the runs have seeds of their own.
 
-def compile_kernels(scenario: Scenario) -> None:
-    """Compile the simulator, if that is still to be done, and say so on standard error.
-
-    Two processes do it: this one goes through the phases of a block from the front, another from the back, and each
-    loads what the other has finished. Processes that start afterwards load all of it.
+    Raises
+    ------
+    ValueError
+        If there is nothing to vary, too few points, or no such method.
     """
-    if is_compiled(_WORLD):
-        return
-    print("compiling the simulator: once, for about a quarter of a minute", file=sys.stderr, flush=True)
-    command = "from blockspace.experiments.sweep import compile_from_the_back; compile_from_the_back()"
-    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
-        market = Market(scenario, tapes="none")
-        market.run_for(20 * scenario.chain.block_time_s)
-        market.summary()
-    mark_compiled(_WORLD)
+    if method not in get_args(Method):
+        raise ValueError(f"method is {method!r}{did_you_mean(method, get_args(Method))}; it may be {_methods()}")
+    if not ranges or count < 1:
+        raise ValueError(f"a sample has {count} points over {len(ranges)} ranges; there must be at least one of each")
+    from scipy.stats import qmc  # takes half a second, which sweeps that draw nothing are spared
+
+    engine: Any
+    if method == "sobol":
+        engine = qmc.Sobol(len(ranges), rng=np.random.default_rng(seed))
+        # All of the next power of two: SciPy warns of any other number, and the first of them are what was asked for.
+        shares = engine.random_base2(max(count - 1, 0).bit_length())[:count]
+    else:
+        shares = qmc.LatinHypercube(len(ranges), rng=np.random.default_rng(seed)).random(count)
+    return points_at(ranges, shares)
 
 
-def compile_from_the_back() -> None:
-    """Call the phases of a block of a default scenario in reverse, for the sake of compiling what they call."""
-    for _, step in reversed(Market(Scenario(), tapes="none").world.phases):
-        step()
+def points_at(ranges: Mapping[str, Range], shares: Any) -> tuple[Point, ...]:
+    """Points at shares of the way through ranges.
 
-
-def _runs(sweep: Sweep, folder: Path) -> list[_Run]:
-    """All runs of a sweep; every scenario is checked here, before the first run."""
-    runs = []
-    for point in sweep.points:
-        scenario = load_scenario(folder / "scenario.toml", point.overrides)
-        stem = re.sub(r"[^\w.]+", "-", point.name).strip("-")
-        for seed in sweep.seeds:
-            name = f"{stem}-seed{seed}-{_identity(scenario, seed)}.json"
-            runs.append(_Run(point, scenario, seed, folder / "runs" / name))
-    return runs
-
-
-def _identity(scenario: Scenario, seed: int) -> str:
-    """Hash of all that a run depends on, 16 hexadecimal digits."""
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(f"{source_hash(_MARKET)} {seed} {scenario.model_dump_json()}".encode())
-    if scenario.price.source == "file":
-        digest.update(Path(scenario.price.file).read_bytes())
-    return digest.hexdigest()
-
-
-def _make(waiting: list[_Run], jobs: int, bar: "tqdm[Any]") -> None:
-    """Make the runs and record each as it comes back.
-
-    A process that dies, for want of memory say, takes the pool of processes with it: what is left is handed out
-    to a new one, and a run that is left over every time is recorded as failed.
+    Parameters
+    ----------
+    ranges
+        By the dotted path of the setting.
+    shares
+        Array of shape (points, ranges) with values from 0 to 1.
     """
-    for _ in range(ATTEMPTS):
-        left = list(waiting)
-        try:
-            parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-            tasks = (joblib.delayed(_simulate)(number, run.scenario, run.seed) for number, run in enumerate(left))
-            for number, outcome in parallel(tasks):
-                left[number].record(outcome)
-                waiting.remove(left[number])
-                bar.update()
-        except BrokenProcessPool:
-            continue
-        return
-    for run in waiting:
-        run.record({"fingerprint": None, "summary": {}, "error": "the process that made this run died"})
-        bar.update()
+    digits = len(str(len(shares)))
+    points = []
+    for number, row in enumerate(shares, start=1):
+        values = {}
+        for (path, reach), share in zip(ranges.items(), row, strict=True):
+            value = reach.at(float(share))
+            values[path] = round(value) if is_whole_number(path) else value
+        points.append(Point(f"sample {number:0{digits}d}", values, values))
+    return tuple(points)
 
 
-def _simulate(number: int, scenario: Scenario, seed: int) -> tuple[int, dict[str, Any]]:
-    """Make one run in whatever process this is; a failure is an outcome too."""
-    try:
-        market = Market(scenario, seed, tapes="none")
-        market.run_for(scenario.duration_s)
-        market.check()
-        return number, {"fingerprint": market.fingerprint(), "summary": market.summary(), "error": None}
-    except Exception:
-        return number, {"fingerprint": None, "summary": {}, "error": traceback.format_exc()}
+def against(first: Scenario, second: Scenario) -> tuple[Point, Point]:
+    """Make two points of two scenarios: the first as it is, and the first with all in which the second differs.
+
+    Raises
+    ------
+    ValueError
+        If the two do not differ.
+    """
+    apart = {path: there for path, (_, there) in differences(first, second).items()}
+    if not apart.keys() - {"name", "description"}:
+        raise ValueError(f"{first.name} and {second.name} do not differ in any setting; there is nothing to compare")
+    names = (first.name, second.name) if first.name != second.name else (first.name, f"{second.name} (second)")
+    return Point(names[0], {"scenario": names[0]}, {}), Point(names[1], {"scenario": names[1]}, apart)
+
+
+def _methods() -> str:
+    return " or ".join(repr(method) for method in get_args(Method))
+
+
+def _require_values(settings: Mapping[str, Sequence[Any]]) -> None:
+    empty = [path for path, values in settings.items() if not len(values)]
+    if empty or not settings:
+        raise ValueError(f"{empty[0] if empty else 'a sweep'} has no values; there must be at least one")
+
+
+def _point(values: dict[str, Any]) -> Point:
+    leaves = {path: path.rpartition(".")[2] for path in values}
+    if len(set(leaves.values())) < len(leaves):
+        leaves = {path: path for path in values}
+    return Point(", ".join(f"{leaves[path]}={value}" for path, value in values.items()), values, values)

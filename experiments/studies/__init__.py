@@ -10,10 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from blockspace.experiments.figures import save_figure
-from blockspace.experiments.findings import format_number
-from blockspace.experiments.results import Results, load_results, write_manifest, write_results, write_whole
+from blockspace.experiments.files import write_whole
+from blockspace.experiments.results import Results, load_results
+from blockspace.experiments.results_folder import write_manifest
+from blockspace.experiments.runner import run_sweep
 from blockspace.experiments.scenario import did_you_mean
-from blockspace.experiments.sweep import Sweep, run_files, run_sweep
+from blockspace.experiments.sweep import Sweep
+from blockspace.experiments.tables import format_number
 
 
 class Study(Protocol):
