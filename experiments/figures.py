@@ -22,16 +22,22 @@ STYLE = Path(__file__).with_name("blockspace.mplstyle")
 COLUMNS = 3
 PANEL_INCHES = (3.7, 2.9)
 LEGEND_LINE_POINTS = 10.5
+WIDE = 3.0
+"""Ratio of the largest to the smallest swept value above which their axis is logarithmic."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One measure in a panel, multiplied by ``factor`` to come to the panel's unit; by default in the next colour."""
+    """One measure in a panel, multiplied by ``factor`` to come to the panel's unit.
+
+    By default it has the next colour and goes through all points of its panel.
+    """
 
     measure: str
     label: str
     factor: float = 1.0
     colour: str | None = None
+    points: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def draw_page(
     marks: Mapping[str, float] | None = None,
     note: str = "",
 ) -> Figure:
-    """Draw panels over a shared logarithmic axis.
+    """Draw panels over a shared axis, logarithmic if the swept values span more than a factor of three.
 
     Parameters
     ----------
@@ -147,8 +153,9 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     extent = []
     for number, curve in enumerate(panel.curves):
         rows = results.curve(curve.measure)
-        if panel.points is not None:
-            rows = rows.loc[[point for point in rows.index if point in panel.points]]
+        for points in (panel.points, curve.points):
+            if points is not None:
+                rows = rows.loc[[point for point in rows.index if point in points]]
         colour = colours[number] if panel.ordered else curve.colour
         mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
         (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour)
@@ -156,10 +163,13 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
         axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
         extent.append(mean)
-    axis.set_xscale("log")
+    across = results.table[x].to_numpy(float)
+    log = bool(across.min() > 0 and across.max() > WIDE * across.min())
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set_xlim(_room(results.table[x].to_numpy(float), log=True, share=0.04))
+    axis.set_xlim(_room(across, log=log, share=0.04))
     if panel.log:
         axis.set_yscale("log")
         axis.yaxis.set_minor_formatter(NullFormatter())
