@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blockspace.experiments.compiling import compile_kernels
+from blockspace.experiments.errors import NothingFinished, UserError
 from blockspace.experiments.market import Market
 from blockspace.experiments.precision import FEWEST_SEEDS, read_precisions, seeds_wanted, shortfalls
 from blockspace.experiments.report import write_report
@@ -54,7 +55,7 @@ def conduct(
     ------
     ValueError
         If an option or a setting may not be what it is.
-    RuntimeError
+    NothingFinished
         If every run failed.
     """
     until = list(until)
@@ -62,12 +63,12 @@ def conduct(
     if precisions and len(sweep.seeds) < FEWEST_SEEDS:
         sweep = _with_seeds(sweep, FEWEST_SEEDS)
     if precisions and most_seeds < len(sweep.seeds):
-        raise ValueError(f"most_seeds is {most_seeds}; it must be at least {len(sweep.seeds)}, the seeds to begin with")
+        raise UserError(f"most_seeds is {most_seeds}; it must be at least {len(sweep.seeds)}, the seeds to begin with")
     while True:
         runs = run_sweep(sweep, folder, about={**about, "until": until}, fresh=fresh, **options)
         fresh = False
         if runs["error"].notna().all():
-            raise RuntimeError(f"every run failed; the first one said:\n{runs['error'].iloc[0]}")
+            raise NothingFinished(f"every run failed; the first one said:\n{runs['error'].iloc[0]}")
         if not precisions:
             break
         wanted = ["point", *sweep.swept, "seed", *{precision.measure for precision in precisions}]
@@ -113,11 +114,11 @@ def run_study(
     ------
     ValueError
         If there is no such study, or a setting may not be what it is.
-    RuntimeError
+    NothingFinished
         If every run failed.
     """
     if name not in STUDIES:
-        raise ValueError(
+        raise UserError(
             f"there is no study {name!r}{did_you_mean(name, list(STUDIES))}; there are {', '.join(STUDIES)}"
         )
     study = STUDIES[name]

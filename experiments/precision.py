@@ -1,7 +1,7 @@
 """A stopping rule: seeds are added until means are as precise as was asked for.
 
-The interval of a mean shrinks with the root of the number of seeds, so that what has been made so far tells how many are
-needed. Looking at intervals again and again until they are narrow enough makes them a little too narrow; with the
+The interval of a mean shrinks with the root of the number of seeds, so that what has been made so far tells how many
+are needed. Looking at intervals again and again until they are narrow enough makes them a little too narrow; with the
 fewest seeds below, the error of their coverage is small (Chow & Robbins, 1965; Glynn & Whitt, 1992).
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from blockspace.experiments.errors import UserError
 from blockspace.experiments.scenario import did_you_mean
 from blockspace.experiments.tables import format_number
 
@@ -50,12 +51,12 @@ class Shortfall:
     ratio: float
 
     def __str__(self) -> str:
-        wanted = self.precision.half_width
-        unit = " %" if self.precision.relative else ""
-        scale = 100 if self.precision.relative else 1
+        scale, unit = (100, " %") if self.precision.relative else (1, "")
+        wanted = scale * self.precision.half_width
+        known = format_number(wanted * self.ratio)
         return (
-            f"{self.precision.measure} is known to ±{format_number(scale * wanted * self.ratio)}{unit} at {self.point}, "
-            f"where ±{format_number(scale * wanted)}{unit} is asked for"
+            f"{self.precision.measure} is known to ±{known}{unit} at {self.point}, "
+            f"where ±{format_number(wanted)}{unit} is asked for"
         )
 
 
@@ -84,12 +85,12 @@ def read_precisions(texts: Iterable[str], measures: Sequence[str]) -> list[Preci
         except ValueError:
             half_width = math.nan
         if not (colon and name and 0 < half_width < math.inf):
-            raise ValueError(f"until is {text!r}; it must be MEASURE: NUMBER or MEASURE: NUMBER%, above 0")
+            raise UserError(f"until is {text!r}; it must be MEASURE: NUMBER or MEASURE: NUMBER%, above 0")
         meant = [measure for measure in measures if measure == name] or [
             measure for measure in measures if measure.endswith(f"_{name}")
         ]
         if not meant:
-            raise ValueError(f"until is {text!r}; there is no measure {name!r}{did_you_mean(name, measures)}")
+            raise UserError(f"until is {text!r}; there is no measure {name!r}{did_you_mean(name, measures)}")
         precisions += [Precision(measure, half_width, amount.endswith("%")) for measure in meant]
     return precisions
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from blockspace.experiments.errors import UserError
 from blockspace.experiments.results_folder import SERIES, require_schema
 from blockspace.experiments.run_files import read_index
 from blockspace.experiments.scenario import Scenario, load_scenario
@@ -78,10 +79,10 @@ class Results:
             If there is no such series, or it was not kept.
         """
         if name not in SERIES:
-            raise ValueError(f"series is {name!r}; it may be {', '.join(SERIES)}")
+            raise UserError(f"series is {name!r}; it may be {', '.join(SERIES)}")
         files = sorted((self.folder / name).glob("[!.]*.parquet"))
         if not files:
-            raise ValueError(f"{self.folder} holds no {name}; keep='tapes' (--keep tapes) keeps them")
+            raise UserError(f"{self.folder} holds no {name}; keep='tapes' (--keep tapes) keeps them")
         return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
 
     def value(self, point: str, name: str) -> float:

@@ -38,6 +38,7 @@ from typing import Any
 
 import filelock
 
+from blockspace.experiments.errors import UserError
 from blockspace.experiments.files import write_scenario, write_whole
 from blockspace.experiments.scenario import Scenario, differences, load_scenario
 from blockspace.experiments.sweep import Sweep
@@ -65,7 +66,7 @@ LOCK = ".lock"
 _SHOWN_DIFFERENCES = 4
 
 
-class StoreError(ValueError):
+class StoreError(UserError):
     """A results folder that cannot be used as it was asked for, said in one sentence."""
 
 
@@ -139,16 +140,29 @@ def begin(folder: Path, sweep: Sweep, about: Mapping[str, Any], fresh: bool) -> 
     StoreError
         If the folder holds another sweep, with what is different.
     """
-    if fresh:
+    if not (folder / "study.json").exists():
+        if any(path.name != LOCK for path in folder.iterdir()):
+            raise StoreError(f"{folder} is no results folder, but not empty; it must be a new or an empty one")
+    elif fresh:
         clear(folder)
-    if (folder / "study.json").exists():
+    else:
         _require_same(folder, sweep, require_schema(folder))
-    elif any(path.name != LOCK for path in folder.iterdir()):
-        raise StoreError(f"{folder} is no results folder, but not empty; it must be a new or an empty one")
+    remove_leftovers(folder)
     write_scenario(sweep.scenario, folder)
     study = {"schema": SCHEMA, "version": version(), **about, **sweep.describe()}
     write_whole(folder / "study.json", json.dumps(study, indent=2, ensure_ascii=False) + "\n")
     return load_scenario(folder / "scenario.toml")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left under temporary names."""
+    shutil.rmtree(folder / "unfinished", ignore_errors=True)
+    for name in _FOLDERS:
+        for file in (folder / name).glob(".*"):
+            file.unlink(missing_ok=True)
+    for name in _FILES:
+        for file in folder.glob(f".{name}.*"):
+            file.unlink(missing_ok=True)
 
 
 def clear(folder: Path) -> None:

@@ -5,18 +5,19 @@ summary of its run and this process writes it, so that the machines of a cluster
 of blocks and the tapes, which may be large, are written by the worker itself.
 """
 
-import errno
 import functools
 import hashlib
+import os
 import re
 import shutil
 import sys
+import threading
 import time
 import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ import pandas as pd
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from blockspace.experiments.compiling import compile_kernels
+from blockspace.experiments.errors import DISK_IS_FULL, UserError
 from blockspace.experiments.market import Market
 from blockspace.experiments.progress import Progress, log_file
-from blockspace.experiments.results_folder import SERIES, begin, locked, version
+from blockspace.experiments.results_folder import SERIES, begin, locked, remove_leftovers, version
 from blockspace.experiments.run_files import RunRecord, known_runs, label_series, run_file, write_index, write_run
 from blockspace.experiments.scenario import Scenario, change_settings
 from blockspace.experiments.sweep import Sweep
@@ -37,11 +39,13 @@ from blockspace.network.compilation import source_hash
 ATTEMPTS = 3
 """How often a run may be under way when a process dies before it is given up: the last times it runs alone."""
 
+CONNECT_WITHIN_S = 10
+"""Seconds in which a scheduler must answer."""
+
 KEEP = {"summary": (), "blocks": ("blocks",), "tapes": SERIES}
 """What is kept of each run besides its measures."""
 
 _MARKET = Path(__file__).resolve().parent / "market.py"
-_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class _Task:
     name: str
     labels: Mapping[str, Any]
     series: tuple[str, ...]
+    parent: int  # process that hands out the runs
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,9 @@ def run_sweep(
         runs.
     """
     if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs is {jobs}; it must be at least 1")
+        raise UserError(f"jobs is {jobs}; it must be at least 1")
     if keep not in KEEP:
-        raise ValueError(f"keep is {keep!r}; it may be {', '.join(KEEP)}")
+        raise UserError(f"keep is {keep!r}; it may be {', '.join(KEEP)}")
     folder = Path(folder).absolute()
     planned = _plan(sweep, folder, KEEP[keep])
     with locked(folder):
@@ -150,6 +155,7 @@ def run_sweep(
                     log.info("%s %s, seed %d, in %.2f s", how, run.point, run.seed, outcome.seconds)
             finally:
                 progress.close()
+            remove_leftovers(folder)
             frame = write_index(folder, [finished[one.run.name] for one in planned])
             log.info("finished: %d runs, of which %d failed", len(frame), frame["error"].notna().sum())
     return frame
@@ -168,7 +174,7 @@ def _plan(sweep: Sweep, folder: Path, series: tuple[str, ...]) -> list[_Planned]
         scenario = change_settings(sweep.scenario, point.overrides)
         stem = re.sub(r"[^\w.=]+", "-", point.name).strip("-")
         if stems.setdefault(stem.lower(), point.name) != point.name:
-            raise ValueError(
+            raise UserError(
                 f"points {stems[stem.lower()]!r} and {point.name!r} would share the file {stem}; names of points must "
                 "differ in letters or digits"
             )
@@ -182,7 +188,9 @@ def _plan(sweep: Sweep, folder: Path, series: tuple[str, ...]) -> list[_Planned]
             identity = hashlib.blake2b(f"{source} {described} {seed}".encode(), digest_size=8).hexdigest()
             run = RunRecord(f"{stem}-seed{seed}", point.name, point.values, seed, identity)
             labels = {"point": point.name, "seed": seed}
-            planned.append(_Planned(run, _Task(text, seed, source, folder, run.name, labels, series), effort))
+            planned.append(
+                _Planned(run, _Task(text, seed, source, folder, run.name, labels, series, os.getpid()), effort)
+            )
     return planned
 
 
@@ -265,16 +273,23 @@ def _hand_out(
         yield from joblib.Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)(calls())
 
 
-def _backend(scheduler: str | None) -> Any:
+@contextmanager
+def _backend(scheduler: str | None) -> Iterator[None]:
+    """Where joblib finds its processes: on this machine, or with the workers of a scheduler."""
     if scheduler is None:
-        return nullcontext()
+        yield
+        return
     try:
-        return joblib.parallel_config("dask", scheduler_host=scheduler)
+        from distributed import Client
     except ImportError:
-        raise ValueError("a scheduler needs Dask: pip install 'blockspace[cluster]'") from None
+        raise UserError("a scheduler needs Dask: pip install 'blockspace[cluster]'") from None
+    try:
+        client = Client(scheduler, timeout=CONNECT_WITHIN_S)
     except (OSError, ValueError) as error:
         told = str(error).splitlines()[0]
-        raise ValueError(f"scheduler is {scheduler!r}; no Dask scheduler answers there: {told}") from None
+        raise UserError(f"scheduler is {scheduler!r}; no Dask scheduler answers there: {told}") from None
+    with client, joblib.parallel_config("dask", client=client):
+        yield
 
 
 def _died(scheduler: str | None) -> tuple[type[BaseException], ...]:
@@ -290,11 +305,13 @@ def _simulate(task: _Task) -> tuple[str, _Outcome]:
     """Make one run in whatever process this is."""
     if source_hash(_MARKET) != task.source:
         raise RuntimeError("a worker has another version of blockspace than the process that hands out the runs")
+    if os.getppid() == task.parent:
+        _end_with(task.parent)
     began = time.perf_counter()
     scenario = Scenario.model_validate_json(task.scenario)
     compile_kernels(scenario)
     unfinished = task.folder / "unfinished" / task.name
-    outcome: tuple[str | None, Mapping[str, float], str | None]
+    fingerprint, measures, failure = None, {}, None
     try:
         market = Market(scenario, task.seed, unfinished if "trades" in task.series else "none")
         market.run_for(scenario.duration_s)
@@ -302,14 +319,26 @@ def _simulate(task: _Task) -> tuple[str, _Outcome]:
         market.close()
         if task.series:
             _keep_series(market, task, unfinished)
-        outcome = market.fingerprint(), market.summary(), None
+        fingerprint, measures = market.fingerprint(), market.summary()
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+        if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise  # it says nothing about the run, and every other one would fail likewise
-        outcome = None, {}, traceback.format_exc()
+        failure = traceback.format_exc()
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return task.name, _Outcome(*outcome, time.perf_counter() - began)
+    return task.name, _Outcome(fingerprint, measures, failure, time.perf_counter() - began)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """Let this process end when the one that started it is gone: nobody would take what it makes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _keep_series(market: Market, task: _Task, unfinished: Path) -> None:

@@ -20,6 +20,7 @@ from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.market_makers import MarketMakerSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
+from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.settings import GasSettings, InstrumentSettings, PriceSettings, VenueSettings
 from blockspace.network.presets import preset_names
@@ -40,7 +41,7 @@ MOST_ETHER = 4e9
 """What all agents together may own: half of what 64 bits of micro-dollars or gwei hold."""
 
 
-class ScenarioError(ValueError):
+class ScenarioError(UserError):
     """A scenario that cannot be run, said in one sentence."""
 
 

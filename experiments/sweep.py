@@ -6,12 +6,14 @@ values or ranges of settings, and :func:`against` from a second scenario.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from blockspace.experiments.errors import UserError
 from blockspace.experiments.scenario import Scenario, did_you_mean, differences, is_whole_number
 
 Method = Literal["latin hypercube", "sobol"]
@@ -60,13 +62,13 @@ class Sweep:
     def __post_init__(self) -> None:
         names = [point.name for point in self.points]
         if len(set(names)) < len(names):
-            raise ValueError("two points of the sweep have the same name; each must have its own")
+            raise UserError("two points of the sweep have the same name; each must have its own")
         if len({tuple(point.values) for point in self.points}) > 1:
-            raise ValueError("the points of the sweep have values of different names; all must have the same")
+            raise UserError("the points of the sweep have values of different names; all must have the same")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds is {list(self.seeds)}; it must hold at least one seed, and none twice")
+            raise UserError(f"seeds is {list(self.seeds)}; it must hold at least one seed, and none twice")
         if self.reference not in names:
-            raise ValueError(f"reference is {self.reference!r}; it may be {', '.join(names)}")
+            raise UserError(f"reference is {self.reference!r}; it may be {', '.join(names)}")
 
     @property
     def swept(self) -> list[str]:
@@ -100,15 +102,21 @@ class Range:
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise ValueError(f"a range is {self.low:g} to {self.high:g}; its lower end must be below its upper end")
+            raise UserError(f"a range is {self.low:g} to {self.high:g}; its lower end must be below its upper end")
         if self.log and self.low <= 0:
-            raise ValueError(f"a logarithmic range begins at {self.low:g}; it must begin above 0")
+            raise UserError(f"a logarithmic range begins at {self.low:g}; it must begin above 0")
 
     def at(self, share: float) -> float:
         """Value at a share of the way, 0 to 1."""
         if self.log:
             return float(self.low * (self.high / self.low) ** share)
         return float(self.low + share * (self.high - self.low))
+
+    def share_of(self, value: float) -> float:
+        """Share of the way at which a value lies: the inverse of :meth:`at`."""
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
 
 def grid(settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
@@ -142,7 +150,7 @@ def zipped(settings: Mapping[str, Sequence[Any]]) -> tuple[Point, ...]:
     counts = {path: len(values) for path, values in settings.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{path} {count}" for path, count in counts.items())
-        raise ValueError(f"settings that go together must have equally many values; there are of {told}")
+        raise UserError(f"settings that go together must have equally many values; there are of {told}")
     return tuple(_point(dict(zip(settings, row, strict=True))) for row in zip(*settings.values(), strict=True))
 
 
@@ -168,9 +176,9 @@ def sample(
         If there is nothing to vary, too few points, or no such method.
     """
     if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}{did_you_mean(method, get_args(Method))}; it may be {_methods()}")
+        raise UserError(f"method is {method!r}{did_you_mean(method, get_args(Method))}; it may be {_methods()}")
     if not ranges or count < 1:
-        raise ValueError(f"a sample has {count} points over {len(ranges)} ranges; there must be at least one of each")
+        raise UserError(f"a sample has {count} points over {len(ranges)} ranges; there must be at least one of each")
     from scipy.stats import qmc  # takes half a second, which sweeps that draw nothing are spared
 
     engine: Any
@@ -214,7 +222,7 @@ def against(first: Scenario, second: Scenario) -> tuple[Point, Point]:
     """
     apart = {path: there for path, (_, there) in differences(first, second).items()}
     if not apart.keys() - {"name", "description"}:
-        raise ValueError(f"{first.name} and {second.name} do not differ in any setting; there is nothing to compare")
+        raise UserError(f"{first.name} and {second.name} do not differ in any setting; there is nothing to compare")
     names = (first.name, second.name) if first.name != second.name else (first.name, f"{second.name} (second)")
     return Point(names[0], {"scenario": names[0]}, {}), Point(names[1], {"scenario": names[1]}, apart)
 
@@ -226,7 +234,7 @@ def _methods() -> str:
 def _require_values(settings: Mapping[str, Sequence[Any]]) -> None:
     empty = [path for path, values in settings.items() if not len(values)]
     if empty or not settings:
-        raise ValueError(f"{empty[0] if empty else 'a sweep'} has no values; there must be at least one")
+        raise UserError(f"{empty[0] if empty else 'a sweep'} has no values; there must be at least one")
 
 
 def _point(values: dict[str, Any]) -> Point:

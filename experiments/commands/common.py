@@ -13,10 +13,12 @@ from typing import Any
 
 import typer
 
+from blockspace.experiments.errors import DISK_IS_FULL, NothingFinished, UserError
 from blockspace.network.presets import preset_names
 
 INTERRUPTED = 130
 USER_ERROR = 2
+FAILURE = 1
 
 
 def complain(sentence: str) -> None:
@@ -25,24 +27,28 @@ def complain(sentence: str) -> None:
 
 
 @contextmanager
-def one_sentence(if_interrupted: str = "nothing was written") -> Iterator[None]:
+def one_sentence(if_stopped: str = "nothing was written") -> Iterator[None]:
     """Turn what the user can put right, and an interruption, into one sentence and an exit code."""
     try:
-        from blockspace.experiments.scenario import ScenarioError
-
-        try:
-            yield
-        except ScenarioError as error:
-            complain(str(error))
-            raise typer.Exit(USER_ERROR) from None
-        except BrokenPipeError:
-            # Whoever read the output has seen enough.
-            raise
-        except OSError as error:
-            complain(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
-            raise typer.Exit(USER_ERROR) from None
+        yield
+    except UserError as error:
+        complain(str(error))
+        raise typer.Exit(USER_ERROR) from None
+    except NothingFinished as error:
+        typer.echo(f"blockspace: {error}", err=True)
+        raise typer.Exit(FAILURE) from None
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        raise
+    except OSError as error:
+        where = error.filename or "a file"
+        if error.errno in DISK_IS_FULL:
+            complain(f"the disk is full: {where} could not be written; {if_stopped}")
+        else:
+            complain(f"{where} cannot be used: {error.strerror or error}")
+        raise typer.Exit(USER_ERROR) from None
     except KeyboardInterrupt:
-        complain(f"interrupted; {if_interrupted}")
+        complain(f"interrupted; {if_stopped}")
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -1,0 +1,61 @@
+"""Sweeps that take a second, and one of a few seconds in a process of its own, to be disturbed."""
+
+import subprocess
+import sys
+import time
+
+from blockspace.experiments.runner import run_sweep
+from blockspace.experiments.scenario import load_scenario
+from blockspace.experiments.sweep import Point, Sweep, grid
+
+
+def small_sweep(seeds=(3, 4), **overrides):
+    """Two capacities, two seeds, five minutes."""
+    scenario = load_scenario("ethereum-30m", {"duration_s": 300, "warm_up_s": 60, **overrides})
+    points = tuple(
+        Point(f"{gas_limit / 1e6:g} M", {"gas_limit": float(gas_limit)}, {"chain.gas_limit": gas_limit})
+        for gas_limit in (5_000_000, 60_000_000)
+    )
+    return Sweep(scenario, points, seeds=seeds, reference="5 M")
+
+
+def content(folder):
+    """Every file that a sweep leaves, but for its log, by name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("log.txt", ".lock")
+    }
+
+
+def modified(folder):
+    """When each run was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("runs/[!.]*.parquet")}
+
+
+def make_many(folder, scheduler=None):
+    """Make twelve runs of four hours each on two processes, with their tapes."""
+    scenario = load_scenario("ethereum-30m", {"duration_s": 14_400, "warm_up_s": 60})
+    points = grid({"chain.gas_limit": [5_000_000, 15_000_000, 30_000_000, 60_000_000]})
+    sweep = Sweep(scenario, points, (1, 2, 3), points[0].name)
+    jobs = 2 if scheduler is None else None
+    run_sweep(sweep, folder, jobs=jobs, scheduler=scheduler, keep="tapes", quiet=True)
+
+
+def begin_many(folder, *scheduler):
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "tests.experiments.small", str(folder), *scheduler]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_runs(folder, process, count):
+    """Wait until some runs have been finished."""
+    deadline = time.monotonic() + 120
+    while len(modified(folder)) < count:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    make_many(*sys.argv[1:])
