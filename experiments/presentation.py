@@ -6,8 +6,9 @@ makes results says how to present them. A study does so in its own file, any oth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from blockspace.experiments.results import Results
@@ -35,6 +36,8 @@ class Presentation:
         By the stem of their files.
     findings
         What came out, a sentence or two each.
+    data
+        Further tables, by the stem of their CSV files.
     """
 
     question: str
@@ -44,6 +47,7 @@ class Presentation:
     note: str
     figures: Mapping[str, Figure]
     findings: Sequence[str]
+    data: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def table_of_points(
@@ -76,7 +80,7 @@ def table_of_points(
     return [*labels, *columns.values()], rows, emphasised, note
 
 
-def mean_and_half_width(curve: "Mapping[str, Mapping[str, float]]", point: str) -> str:
+def mean_and_half_width(curve: pd.DataFrame, point: str) -> str:
     """A mean with half the width of its interval, such as ``5.2 ±0.3``."""
     mean, low, high = (float(curve[name][point]) for name in ("mean", "low", "high"))
     half = f" ±{format_number(float(f'{(high - low) / 2:.1g}'))}" if high > low else ""
