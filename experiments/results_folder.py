@@ -210,18 +210,61 @@ def version() -> str:
 # The manifest.
 
 
-def write_manifest(folder: Path, files: Iterable[Path], seeds: Iterable[int]) -> None:
-    """Write what someone else needs to reproduce a study and to see that they did."""
+def write_manifest(
+    folder: Path, files: Iterable[Path], seeds: Iterable[int], made: Mapping[str, Any] | None = None
+) -> None:
+    """Write what someone else needs to reproduce a study and to see that they did.
+
+    Parameters
+    ----------
+    folder
+        Where it is written.
+    files
+        What is listed with its hash.
+    seeds
+        Of the runs.
+    made
+        By which command, on which platform, with which versions and at which commit the runs were made; by default by
+        this process.
+    """
+    made = made if made is not None else _made_here()
     manifest = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": made["command"],
         "seeds": list(seeds),
+        **{name: made[name] for name in ("python", "platform", "versions", "commit")},
+        "sha256": {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)},
+    }
+    write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def _made_here() -> dict[str, Any]:
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: metadata.version(name) for name in LIBRARIES},
         "commit": _commit(),
-        "sha256": {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)},
     }
-    write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What the manifest of a folder says; None if there is none.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    file = folder / "manifest.json"
+    if not file.is_file():
+        return None
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict) or "sha256" not in manifest:
+        raise StoreError(f"{file} cannot be read: it is damaged or cut short")
+    return manifest
 
 
 def changed_files(folder: str | Path) -> list[str]:
@@ -234,7 +277,8 @@ def changed_files(folder: str | Path) -> list[str]:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _commit() -> str | None:

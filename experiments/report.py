@@ -1,0 +1,169 @@
+"""The report of a study or a sweep: a table, figures and findings in its folder, and all of it on one page."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as TerminalTable
+
+from blockspace.experiments.figures import save_figure
+from blockspace.experiments.files import write_whole
+from blockspace.experiments.page import Page, render
+from blockspace.experiments.presentation import Presentation
+from blockspace.experiments.results import Results, load_results
+from blockspace.experiments.results_folder import LOCK, StoreError, read_manifest, write_manifest
+from blockspace.experiments.studies import STUDIES
+from blockspace.experiments.sweep_page import sweep_page
+
+PRESENTERS = {
+    "study": ("studies", "present_study"),
+    "sweep": ("overview", "present_sweep"),
+    "sensitivity": ("sensitivity", "present_sensitivity"),
+}
+"""Who presents results of a kind: module and function."""
+
+NOT_LISTED = ("manifest.json", "report.html", "log.txt", LOCK)
+"""Files of a results folder that its manifest does not list."""
+
+UNNAMED = {"kind": "sweep", "name": "sweep", "question": "What do the settings that were varied do?", "until": []}
+"""What a sweep is called that nobody gave a name or a question."""
+
+
+def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
+    """Write table, figures, findings, manifest and page of a results folder; the same results give the same bytes.
+
+    Parameters
+    ----------
+    folder
+        Results folder of a study, a sweep or a sensitivity analysis, finished or not.
+    made_here
+        Whether it was this process that made the runs. If not, the manifest keeps what it says of how they were made.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds none of these, or no finished run.
+    """
+    results = load_results(folder)
+    folder = results.folder
+    presentation = present(results)
+    write_whole(folder / "table.csv", results_with_runs(results).table.to_csv(index=False, lineterminator="\n"))
+    for name, frame in presentation.data.items():
+        write_whole(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    for name, figure in presentation.figures.items():
+        save_figure(figure, folder, name)
+    bullets = "".join(f"- {finding}\n" for finding in presentation.findings)
+    write_whole(folder / "findings.md", f"# {presentation.question}\n\n{bullets}")
+    made = None if made_here else read_manifest(folder) or _unknown(results)
+    write_manifest(folder, listed_files(folder), results.study["seeds"], made)
+    page = folder / "report.html"
+    write_whole(page, render(_page(results, presentation)))
+    return page
+
+
+def print_report(folder: str | Path) -> None:
+    """Print what a results folder holds: its table, its findings, and where its figures and its page are."""
+    results = load_results(folder)
+    presentation = present(results)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(f"\n[bold]{escape(presentation.question)}[/bold]")
+    if presentation.rows:
+        console.print(_terminal_table(presentation))
+        console.print(presentation.note, markup=False)
+    console.print()
+    for finding in presentation.findings:
+        console.print(f"• {finding}", markup=False)
+    files = [*(path for path in results.figures if path.suffix == ".png"), results.folder / "report.html"]
+    for path in files:
+        if path.exists():
+            # Never broken into lines: a path is there to be copied.
+            console.print(str(path), soft_wrap=True, markup=False)
+
+
+def present(results: Results) -> Presentation:
+    """Results as their kind presents them, with what is missing told among the findings."""
+    shown = results_with_runs(results)
+    presenter = _presenter(shown)
+    nothing = Presentation(shown.study["question"], [], [], [], "", {}, [])
+    presentation = presenter(shown) if shown.measures else nothing
+    return replace(presentation, findings=[*presentation.findings, *_missing(results)])
+
+
+def _presenter(results: Results) -> Callable[[Results], Presentation]:
+    kind = results.study["kind"]
+    if kind not in PRESENTERS:
+        raise StoreError(f"{results.folder} holds a {kind}, which this version cannot show")
+    if kind == "study" and results.study["name"] not in STUDIES:
+        kind = "sweep"  # a study of somebody else's: what every sweep shows, it shows too
+    module, function = PRESENTERS[kind]
+    presenter: Callable[[Results], Presentation] = getattr(
+        importlib.import_module(f"blockspace.experiments.{module}"), function
+    )
+    return presenter
+
+
+def results_with_runs(results: Results) -> Results:
+    """Results without the points of which no run is there yet; where that is the reference point, another one is."""
+    study = {**UNNAMED, **results.study}
+    there = set(results.runs["point"])
+    points = [point for point in study["points"] if point["name"] in there]
+    reference = study["reference"] if study["reference"] in there else points[0]["name"]
+    return replace(results, study={**study, "points": points, "reference": reference})
+
+
+def _missing(results: Results) -> list[str]:
+    """Sentences on runs that failed or have not been made."""
+    told = []
+    count, failed = len(results.runs), len(results.failed)
+    wanted = len(results.points) * len(results.study["seeds"])
+    if failed:
+        where = "index.parquet" if (results.folder / "index.parquet").exists() else "runs/"
+        told.append(f"{failed} of {count} runs failed; {where} and failures/ hold what they said.")
+    if not results.is_complete:
+        told.append(f"{count} of {wanted} runs are there; the command that began it continues.")
+    if results.study["reference"] not in set(results.runs["point"]):
+        other = results_with_runs(results).study["reference"]
+        told.append(f"Of {results.study['reference']}, the reference point, there is none yet; {other} stands for it.")
+    return told
+
+
+def _unknown(results: Results) -> dict[str, Any]:
+    """What is known of how runs were made that have no manifest yet."""
+    versions = {"blockspace": results.study["version"]}
+    return {"command": None, "python": None, "platform": None, "versions": versions, "commit": None}
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """Files that the manifest of a folder lists: all but itself, the page, the log, and what is being written."""
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in NOT_LISTED and not path.name.startswith(".")
+    ]
+
+
+def _page(results: Results, presentation: Presentation) -> Page:
+    manifest = read_manifest(results.folder)
+    assert manifest is not None
+    return sweep_page(replace(results, study={**UNNAMED, **results.study}), presentation, manifest)
+
+
+def _terminal_table(presentation: Presentation) -> TerminalTable:
+    headings = [escape(heading) for heading in presentation.headings]
+    table = TerminalTable(*headings, box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for column in table.columns:
+        column.justify = "right"
+    for number, row in enumerate(presentation.rows):
+        table.add_row(*map(escape, row), style="bold" if number in presentation.emphasised else "")
+    return table
