@@ -168,7 +168,7 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     if log:
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_major_formatter(FuncFormatter(tick_label))
     axis.set_xlim(_room(across, log=log, share=0.04))
     if panel.log:
         axis.set_yscale("log")
@@ -179,11 +179,24 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     if len(means):
         axis.set_ylim(_room(means, log=panel.log, share=0.12))
         if not panel.log and (means >= 0).all():
-            axis.set_ylim(bottom=0.0)
+            axis.set_ylim(0.0, 1.12 * max(means.max(), np.finfo(float).tiny))
+    if not panel.log:
+        axis.yaxis.set_major_formatter(FuncFormatter(tick_label))
     axis.set_ylabel(panel.unit)
     # Above the axes, where it cannot hide anything.
     columns = _legend_columns(panel)
     axis.legend(ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 0.99), borderaxespad=0.0).set_in_layout(False)
+
+
+def tick_label(value: float, _: int = 0) -> str:
+    """Label of a tick, without exponents for what people meet.
+
+    Examples
+    --------
+    >>> [tick_label(value) for value in (0.25, 12_000.0, 30e6)]
+    ['0.25', '12,000', '30M']
+    """
+    return f"{value / 1e6:g}M" if abs(value) >= 1e6 else f"{value:,.6g}"
 
 
 def _legend_columns(panel: Panel) -> int:

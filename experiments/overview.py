@@ -8,8 +8,9 @@ import matplotlib
 import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
-from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE, Curve, Panel, draw_page
+from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE, Curve, Panel, draw_page, tick_label
 from blockspace.experiments.findings import change, format_interval
 from blockspace.experiments.presentation import Presentation, table_of_points
 from blockspace.experiments.results import Results
@@ -66,11 +67,20 @@ def present_sweep(results: Results) -> Presentation:
         figure, findings = _draw_scatter(results, measures, numeric), _correlations(results, measures, numeric)
     else:
         figure = _draw_curves(results, measures, numeric)
-        findings = [str(change(results, one.name, one.title, one.unit)) for one in measures]
+        along = _along_first(results, numeric)
+        findings = [str(change(results, one.name, one.title, one.unit, along)) for one in measures]
     labels = [name.replace("_", "\n", 1) if "." not in name else name.replace(".", "\n", 1) for name in results.swept]
     columns = {measure.name: measure.heading for measure in measures}
     table = table_of_points(results, columns, labels)
     return Presentation(results.study["question"], *table, {results.study["name"]: figure}, findings)
+
+
+def _along_first(results: Results, numeric: list[str]) -> list[str]:
+    """Points in which all settings but the first are those of the reference; all points if settings go together."""
+    values = {point["name"]: point["values"] for point in results.study["points"]}
+    reference = values[results.study["reference"]]
+    along = [name for name, here in values.items() if all(here[path] == reference[path] for path in numeric[1:])]
+    return along if len(along) > 1 else results.points
 
 
 def _draw_curves(results: Results, measures: list[Measure], numeric: list[str]) -> Figure:
@@ -126,7 +136,7 @@ def _draw_scatter(results: Results, measures: list[Measure], numeric: list[str])
     """Every main measure against every setting, a dot for each point."""
     shown = numeric[: COLUMNS + 1]
     with matplotlib.style.context(STYLE):
-        size = (len(shown) * PANEL_INCHES[0] * 0.8, len(measures) * PANEL_INCHES[1] * 0.6 + 0.6)
+        size = (COLUMNS * PANEL_INCHES[0], len(measures) * PANEL_INCHES[1] / 2 + 0.8)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(len(measures), len(shown), sharex="col", sharey="row", squeeze=False)
         for row, measure in enumerate(measures):
@@ -138,6 +148,8 @@ def _draw_scatter(results: Results, measures: list[Measure], numeric: list[str])
                     axis.set_ylabel(f"{measure.heading}")
                 if row == len(measures) - 1:
                     axis.set_xlabel(setting)
+                axis.xaxis.set_major_formatter(FuncFormatter(tick_label))
+                axis.yaxis.set_major_formatter(FuncFormatter(tick_label))
                 values = curve[setting].to_numpy(float)
                 if values.min() > 0 and values.max() > 10 * values.min():
                     axis.set_xscale("log")

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from blockspace.experiments.errors import UserError
-from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE
+from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE, tick_label
 from blockspace.experiments.overview import Measure, main_measures
 from blockspace.experiments.presentation import Presentation
 from blockspace.experiments.results import Results
@@ -38,6 +39,7 @@ INDICES: Mapping[str, Mapping[str, str]] = {
 """What each method says of a setting: SALib's name, and what it is called."""
 
 LEVELS = 4  # of Morris's grid
+SHARES_SHOWN = (-0.05, 1.2)  # of few points, indices and their intervals can lie outside 0 to 1
 SAMPLE_SEED = 1
 
 
@@ -216,7 +218,9 @@ def _draw(results: Results, known: Mapping[Measure, pd.DataFrame]) -> Figure:
             axis.set_title(measure.title)
             axis.set_yticks(range(len(settings)), settings)
             axis.set_xlabel("share of the variance" if method == "sobol" else measure.unit)
-            axis.set_xlim(left=0)
+            if method == "sobol":
+                axis.set_xlim(*SHARES_SHOWN)
+            axis.xaxis.set_major_formatter(FuncFormatter(tick_label))
         axes[0].invert_yaxis()
         for axis in axes[len(known) :]:
             axis.set_visible(False)

@@ -237,7 +237,12 @@ def _require_values(settings: Mapping[str, Sequence[Any]]) -> None:
         raise UserError(f"{empty[0] if empty else 'a sweep'} has no values; there must be at least one")
 
 
-def _point(values: dict[str, Any]) -> Point:
+def _point(given: dict[str, Any]) -> Point:
+    # 30e6 is a whole number where a setting must be one.
+    values = {
+        path: round(v) if isinstance(v, float) and v == round(v) and is_whole_number(path) else v
+        for path, v in given.items()
+    }
     leaves = {path: path.rpartition(".")[2] for path in values}
     if len(set(leaves.values())) < len(leaves):
         leaves = {path: path for path in values}

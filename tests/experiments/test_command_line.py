@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from blockspace.experiments import Market, command_line, load_scenario
+from blockspace.experiments import Market, command_line, conduct, load_scenario, report
 from blockspace.experiments.command_line import app
-from blockspace.experiments.results import changed_files
+from blockspace.experiments.commands import common
+from blockspace.experiments.commands import run as run_command
+from blockspace.experiments.results import load_results
+from blockspace.experiments.results_folder import changed_files
 from blockspace.experiments.validation import Row
 from blockspace.network.presets import preset_names
 
@@ -59,7 +63,7 @@ def test_json_is_one_object_and_nothing_else():
 
 def test_later_assignments_win_and_options_win_over_them():
     arguments = ["--set", "chain.gas_limit=40_000_000", "--set", "chain.gas_limit=50e6", "--set", "duration_s=9e5"]
-    overrides = command_line._overrides(arguments[1::2])
+    overrides = common.read_assignments(arguments[1::2])
     assert overrides == {"chain.gas_limit": 50e6, "duration_s": 9e5}
     result = invoke(*SHORT, *arguments, "--json")
     assert json.loads(result.stdout)["hours"] < 1
@@ -81,7 +85,7 @@ def test_later_assignments_win_and_options_win_over_them():
     ],
 )
 def test_value_of_an_assignment(text, value):
-    assert command_line._value(text) == value
+    assert common.read_value(text) == value
 
 
 def test_out_leaves_a_folder_that_can_be_run_again(tmp_path):
@@ -154,7 +158,7 @@ def test_slices_of_the_progress_bar_change_nothing():
     scenario = load_scenario("arbitrum-one", {"warm_up_s": 5, "duration_s": 30})
     whole = Market(scenario, seed=2, tapes="none")
     whole.run_for(30)
-    assert command_line._simulate(scenario, 2, "none", shows_progress=False).fingerprint() == whole.fingerprint()
+    assert run_command._simulate(scenario, 2, "none", shows_progress=False).fingerprint() == whole.fingerprint()
 
 
 def test_help_needs_none_of_the_heavy_libraries():
@@ -198,19 +202,96 @@ def test_shell_completion(words, completed):
 
 
 def test_study_is_run_with_its_options(monkeypatch, tmp_path):
-    from blockspace.experiments import studies
-
-    asked = {}
+    asked, shown = {}, []
 
     def run_study(name, **options):
         asked.update(options, name=name)
-        return tmp_path
+        return types.SimpleNamespace(folder=tmp_path)
 
-    monkeypatch.setattr(studies, "run_study", run_study)
-    result = invoke("study", "capacity", "--quick", "--seeds", 3, "--out", tmp_path)
+    monkeypatch.setattr(conduct, "run_study", run_study)
+    monkeypatch.setattr(report, "print_report", shown.append)
+    until = ["--until", "base_fee_gwei: 2%", "--until", "cost_bps: 1", "--most-seeds", 9]
+    result = invoke("study", "capacity", "--quick", "--seeds", 3, "--out", tmp_path, "--fresh", "--quiet", *until)
     assert result.exit_code == 0, result.output
-    assert asked == {"name": "capacity", "quick": True, "seeds": 3, "jobs": None, "out": tmp_path}
-    assert result.stdout.strip() == f"results are in {tmp_path}"
+    assert shown == [tmp_path]
+    assert asked == {
+        "name": "capacity",
+        "quick": True,
+        "seeds": 3,
+        "jobs": None,
+        "scheduler": None,
+        "out": tmp_path,
+        "until": ["base_fee_gwei: 2%", "cost_bps: 1"],
+        "most_seeds": 9,
+        "keep": "summary",
+        "fresh": True,
+        "retry_failed": False,
+        "quiet": True,
+    }
+
+
+BRIEF = ["--set", "duration_s=300", "--set", "warm_up_s=60", "--seeds", 2, "--jobs", 1, "--quiet"]
+
+
+@pytest.mark.parametrize(
+    ("varied", "points"),
+    [
+        (["--grid", "chain.gas_limit=15e6,60e6", "--grid", "market_makers.count=[2, 4]"], 4),
+        (["--zip", "chain.gas_limit=15e6,60e6", "--zip", "chain.block_time_s=6,12"], 2),
+        (
+            ["--sample", "chain.gas_limit=1e7:1e8:log", "--sample", "price.volatility_per_day=0.02:0.1", "--points", 3],
+            3,
+        ),
+        (["--against", "base"], 2),
+    ],
+)
+def test_sweep_takes_grids_lists_ranges_and_other_scenarios(varied, points, tmp_path):
+    result = invoke("sweep", "ethereum-30m", *varied, *BRIEF, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    results = load_results(tmp_path)
+    assert len(results.points) == points
+    assert len(results.runs) == 2 * points
+    assert "base fee" in result.stdout
+    assert (tmp_path / "report.html").exists()
+    # The same command does nothing again, another one is refused.
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    assert invoke("sweep", "ethereum-30m", *varied, *BRIEF, "--out", tmp_path).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == before
+    other = invoke("sweep", "base", *varied[:2], *BRIEF, "--out", tmp_path)
+    assert other.exit_code == 2
+    assert len(other.stderr.splitlines()) == 1
+
+
+def test_sensitivity_says_how_many_runs_it_takes(tmp_path):
+    varied = ["--vary", "chain.gas_limit=1e7:1e8:log", "--vary", "price.volatility_per_day=0.02:0.1"]
+    arguments = [*varied, "--method", "morris", "--points", 2, *BRIEF[:-1]]
+    result = invoke("sensitivity", "ethereum-30m", *arguments, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "6 points with 2 seeds: 12 runs" in result.stderr
+    assert "chain.gas_limit, mean absolute effect" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "nothing is given that varies; a sweep takes one of --grid, --zip, --sample, --against"),
+        (["--grid", "a=1", "--against", "base"], "--grid and --against are given together"),
+        (["--grid", "chain.gas_limit"], "--grid is 'chain.gas_limit'; it must be PATH=V1,V2,…"),
+        (["--grid", "chain.gas_limt=1"], "there is no setting 'chain.gas_limt' (did you mean 'gas_limit'?)"),
+        (["--sample", "chain.gas_limit=5"], "--sample is 'chain.gas_limit=5'; it must be PATH=LOW:HIGH"),
+        (["--sample", "chain.gas_limit=5:4"], "a range is 5 to 4"),
+        (["--sample", "chain.gas_limit=1e7:5e7", "--method", "sobbol"], "method is 'sobbol' (did you mean 'sobol'?)"),
+        (["--grid", "chain.gas_limit=5e7", "--keep", "all"], "keep is 'all'; it may be summary, blocks, tapes"),
+        (["--grid", "chain.gas_limit=5e7", "--until", "nothing: 2%"], "there is no measure 'nothing'"),
+        (["--against", "ethereum-30m"], "ethereum-30m and ethereum-30m do not differ in any setting"),
+    ],
+)
+def test_sweeps_that_are_none_are_refused_in_a_sentence(arguments, sentence, tmp_path):
+    result = invoke("sweep", "ethereum-30m", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out" / "runs").exists()
 
 
 def rows(passed):

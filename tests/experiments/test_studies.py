@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.experiments import studies
-from blockspace.experiments.findings import change, format_number, weigh
-from blockspace.experiments.results import Results, changed_files, load_results, scenario_toml, tabulate
-from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.studies import STUDIES, capacity, run_study
-from blockspace.experiments.sweep import run_files
+from blockspace.experiments import conduct as conduct_module
+from blockspace.experiments import report, studies
+from blockspace.experiments.conduct import run_study
+from blockspace.experiments.figures import save_figure
+from blockspace.experiments.findings import change, weigh
+from blockspace.experiments.results import Results, load_results
+from blockspace.experiments.results_folder import changed_files
+from blockspace.experiments.scenario import change_settings, load_scenario
+from blockspace.experiments.studies import STUDIES, capacity
+from blockspace.experiments.tables import format_number
 
 
 def results_of(values, tmp_path):
@@ -31,7 +35,7 @@ def results_of(values, tmp_path):
     runs["m"] += generator.normal(0, 0.01, len(runs))
     points = [{"name": f"p{k}", "values": {"x": float(k)}} for k in range(1, len(values) + 1)]
     study = {"points": points, "seeds": [1, 2, 3], "reference": "p1"}
-    return Results(tmp_path, study, load_scenario("ethereum-30m"), runs, tabulate(runs, ["x"], "p1"))
+    return Results(tmp_path, study, load_scenario("ethereum-30m"), runs)
 
 
 # Findings.
@@ -105,10 +109,10 @@ def test_unknown_study_is_one_sentence_with_the_nearest_name(tmp_path):
 
 @pytest.mark.parametrize("name", list(STUDIES))
 @pytest.mark.parametrize("quick", [True, False])
-def test_every_point_of_every_study_can_be_run(name, quick, tmp_path):
+def test_every_point_of_every_study_can_be_run(name, quick):
     sweep = STUDIES[name].sweep(quick, (1,))
-    (tmp_path / "scenario.toml").write_text(scenario_toml(sweep.scenario), encoding="utf-8")
-    assert len(run_files(sweep, tmp_path)) == len(sweep.points)
+    scenarios = {change_settings(sweep.scenario, point.overrides) for point in sweep.points}
+    assert len(scenarios) == len(sweep.points)
     assert next(iter(STUDIES[name].TABLE)) == STUDIES[name].X
 
 
@@ -150,8 +154,9 @@ def finished(request, tmp_path_factory):
     miniature = types.SimpleNamespace(**{**vars(real), "sweep": sweep})
     folder = tmp_path_factory.mktemp(name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(studies, "STUDIES", {name: miniature})
-        assert run_study(name, quick=True, seeds=2, jobs=1, out=folder) == folder
+        for module in (studies, conduct_module, report):
+            patch.setattr(module, "STUDIES", {name: miniature})
+        assert run_study(name, quick=True, seeds=2, jobs=1, out=folder, quiet=True).folder == folder
     return name, folder
 
 
@@ -159,8 +164,8 @@ def test_folder_has_all_its_files_and_the_manifest_is_right(finished):
     name, folder = finished
     manifest = json.loads((folder / "manifest.json").read_text())
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert present == {*manifest["sha256"], "manifest.json"}
-    assert {f"{name}.png", f"{name}.svg", "findings.md", "runs.parquet", "table.csv"} <= present
+    assert present - set(manifest["sha256"]) == {"manifest.json", "report.html", "log.txt", ".lock"}
+    assert {f"{name}.png", f"{name}.svg", "findings.md", "index.parquet", "table.csv"} <= present
     for file, digest in manifest["sha256"].items():
         assert hashlib.sha256((folder / file).read_bytes()).hexdigest() == digest
     assert changed_files(folder) == []
@@ -187,14 +192,5 @@ def test_figure_says_what_it_shows_and_is_the_same_each_time(finished, tmp_path)
         assert axis.get_title("left")
         assert axis.get_ylabel()
         assert axis.get_xscale() == "log"
-    for path in studies.save_figure(figure, tmp_path, name):
+    for path in save_figure(figure, tmp_path, name):
         assert path.read_bytes() == (folder / path.name).read_bytes()
-
-
-def test_all_runs_failed_is_an_error(tmp_path, monkeypatch):
-    def nothing(sweep, folder, jobs):
-        return pd.DataFrame({"point": ["a"], "seed": [1], "error": ["Traceback: why"]})
-
-    monkeypatch.setattr(studies, "run_sweep", nothing)
-    with pytest.raises(RuntimeError, match="every run of the study failed"):
-        run_study("capacity", quick=True, seeds=1, out=tmp_path)
