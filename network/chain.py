@@ -5,6 +5,7 @@ state machine executes them, :meth:`Chain.close` prices the next block and forge
 """
 
 import math
+from functools import lru_cache
 
 import networkx as nx
 import numpy as np
@@ -16,7 +17,7 @@ from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES, fill_by_priority_fee, rank_by_priority_fee
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
-from blockspace.network.topology import build_topology, path_tables, pick_proposer, stake_shares
+from blockspace.network.topology import PathTables, build_topology, path_tables, pick_proposer, stake_shares
 from blockspace.network.transaction import ACCESS_POINTS
 
 NS = 1_000_000_000
@@ -51,6 +52,21 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
         block.hops[access] = producer.hops[access]
 
 
+@lru_cache(maxsize=64)
+def _build(topology: TopologySettings, seed: int) -> tuple[nx.Graph, PathTables]:
+    """Topology and paths of a seed; the runs of a sweep that share them in one process share the work."""
+    graph = build_topology(
+        topology.validators,
+        topology.regions,
+        topology.stake_concentration,
+        topology.validator_bandwidth_mbps,
+        topology.home_validator_share,
+        seed,
+        home_bandwidth_mbps=topology.home_bandwidth_mbps,
+    )
+    return nx.freeze(graph), path_tables(graph)
+
+
 class Chain:
     """One chain with its topology, mempool, fee market and clock.
 
@@ -64,7 +80,7 @@ class Chain:
     Attributes
     ----------
     graph : networkx.Graph
-        The topology.
+        The topology; it is frozen.
     access_points : tuple of str
         Names of the places where agents sit; the last is next to the first validator.
     blocks, pools : numpy.ndarray
@@ -84,16 +100,7 @@ class Chain:
         self.settings = chain
         self.fee_rule = fee_market.fee_rule()
         self.rank = ORDERING_POLICIES[chain.ordering]
-        self.graph: nx.Graph = build_topology(
-            topology.validators,
-            topology.regions,
-            topology.stake_concentration,
-            topology.validator_bandwidth_mbps,
-            topology.home_validator_share,
-            seed,
-            home_bandwidth_mbps=topology.home_bandwidth_mbps,
-        )
-        tables = path_tables(self.graph)
+        self.graph, tables = _build(topology, seed)
         self.access_points = tables.access
         if len(self.access_points) > ACCESS_POINTS:
             raise ValueError(f"there are {len(self.access_points)} access points; there may be {ACCESS_POINTS}")
