@@ -119,8 +119,8 @@ def lagged_correlation(first: Floats, second: Floats, edges: npt.NDArray[np.int6
     Examples
     --------
     >>> noise = np.random.default_rng(1).normal(size=10_000)
-    >>> lagged_correlation(noise, noise, np.array([0, 1, 2]), seed=1)[0].round(1).tolist()
-    [1.0, 0.0]
+    >>> bool(abs(lagged_correlation(noise, noise, np.array([1, 11]), seed=1)[0, 0]) < 0.01)
+    True
     """
     rows = len(first) - int(edges[-1] - 1)
     if rows < FEWEST_TO_ESTIMATE or min(known_count(first), known_count(second)) < FEWEST_TO_ESTIMATE:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pyarrow.parquet import read_schema
 
 from blockspace.experiments.facts.estimators import Floats
 from blockspace.experiments.facts.metaorders import impact_of, metaorders_of, orders_of
@@ -16,6 +17,9 @@ from blockspace.experiments.scenario import Scenario, load_scenario
 DAY_S = 86_400.0
 
 QUOTE = "best_bid_usd"
+OF_BLOCKS = ("time_s", "block", "base_fee_gwei", QUOTE, "best_ask_usd", "volume_usd")
+OF_TRADES = ["time_s", "block", "instrument", "size", "side", "taker"]
+"""Columns that are read; those of blocks may carry an instrument's name."""
 
 PAUSE_S = 600.0
 """Seconds without an order after which a metaorder is over."""
@@ -151,7 +155,7 @@ def _changes(log_base_fee: Floats, number: npt.NDArray[np.int64]) -> Floats:
 
 
 def load_run(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, Scenario]:
-    """Load blocks, trades and scenario from a folder left by ``blockspace run --out``.
+    """Load what facts need of blocks and trades, and the scenario, from a folder left by ``blockspace run --out``.
 
     Raises
     ------
@@ -167,5 +171,7 @@ def load_run(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, Scenario]:
             f"{folder} holds no tapes of a run with trades: {' and '.join(missing)} cannot be found; "
             "`blockspace run PRESET --out DIR` makes a folder that does"
         )
-    trades = pd.concat([pd.read_parquet(tape) for tape in tapes], ignore_index=True)
-    return pd.read_parquet(folder / "blocks.parquet"), trades, load_scenario(folder / "scenario.toml")
+    every = read_schema(folder / "blocks.parquet").names
+    blocks = pd.read_parquet(folder / "blocks.parquet", columns=[name for name in every if name.endswith(OF_BLOCKS)])
+    trades = pd.concat([pd.read_parquet(tape, columns=OF_TRADES) for tape in tapes], ignore_index=True)
+    return blocks, trades, load_scenario(folder / "scenario.toml")

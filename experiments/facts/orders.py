@@ -10,6 +10,9 @@ from blockspace.experiments.facts.observations import Observations
 SIGNS = "Lillo, Mike and Farmer (2005)"
 IMPACT = "Tóth et al. (2011); Sato and Kanazawa (2024)"
 
+NEGLIGIBLE = 0.001
+"""Autocorrelation of order signs that counts as none, however clear; in markets it is ten and more times that."""
+
 SQUARE_ROOT = Accepted(0.4, 0.65, FEWEST)
 FACTOR = Accepted(0.3, 1.5, FEWEST)
 
@@ -18,13 +21,15 @@ def facts_of_order_signs(seen: Observations, seed: int) -> list[Fact]:
     """Where large orders are split, buys follow buys for long."""
     signs = seen.orders["sign"].to_numpy(dtype=float)
     decay = decay_of(signs, seed)
+    memory = decay.memory.mean(axis=1)
     return [
         judge(
             "memory of order signs",
             f"mean autocorrelation of order signs, lags {FIRST_FITTED_LAG} to {last_lag(signs):,} in orders",
-            decay.memory.mean(axis=1),
+            memory,
             len(signs),
             Accepted(0.0, fewest=FEWEST_FOR_MEMORY),
+            unless=f"below {NEGLIGIBLE:g} is small, however clear" if memory[0] < NEGLIGIBLE else "",
             note="one sign per taker, side and block",
             source=SIGNS,
         ),
@@ -76,10 +81,11 @@ def facts_of_impact(seen: Observations, seed: int) -> list[Fact]:
         ),
         judge(
             "factor of impact",
-            "impact of a day's volume, in daily volatilities",
+            "what that law gives for the volume of a day",
             factor,
             curve.count,
             FACTOR,
+            unit="σ a day",
             unless=curve.unless or presumed,
             source=IMPACT,
         ),

@@ -15,14 +15,19 @@ from rich.table import Table
 from blockspace.experiments.facts import Fact, Observations, facts_of_observations, load_run, observe
 from blockspace.experiments.facts.estimators import (
     FEWEST_TO_ESTIMATE,
+    LAG_BINS,
     Floats,
+    centres,
     decay_of,
     interval,
     known_count,
+    lag_edges,
+    lagged_correlation,
+    last_lag,
     tail_index,
 )
 from blockspace.experiments.facts.orders import curve_of_impact
-from blockspace.experiments.facts.returns import TAIL, linear_memory
+from blockspace.experiments.facts.returns import LAST_LINEAR_LAG, TAIL, linear_memory
 from blockspace.experiments.figures import LEGEND_LINE_POINTS, PANEL_INCHES, STYLE, save_figure
 from blockspace.experiments.findings import format_number
 from blockspace.experiments.results import write_whole
@@ -124,8 +129,9 @@ def _draw_memory(axis: Axes, returns: Floats, seed: int) -> None:
     size = np.abs(returns)
     linear = linear_memory(returns, seed)
     _draw_band(axis, np.arange(1.0, linear.shape[1] + 1.0), linear, "returns")
+    edges = lag_edges(1, max(last_lag(size), LAST_LINEAR_LAG), 2 * LAG_BINS)
+    _draw_band(axis, centres(edges), lagged_correlation(size, size, edges, seed), "absolute returns")
     decay = decay_of(size, seed)
-    _draw_band(axis, decay.lag, decay.memory, "absolute returns")
     if decay.fit is not None and decay.is_clear:
         axis.plot(decay.lag, decay.fit.fitted, label=f"power {decay.fit.parameter[0]:.2f}", **FITTED)
     axis.axhline(0.0, color="0.45", linewidth=0.9, marker="", zorder=1)
@@ -155,9 +161,8 @@ def _draw_impact(axis: Axes, seen: Observations, seed: int) -> None:
         return
     size, mean = curve.size[positive], curve.impact[0][positive]
     low, high = np.array([interval(column) for column in curve.impact.T[positive]]).T
-    axis.errorbar(
-        size, mean, [mean - np.maximum(low, 1e-3 * mean), high - mean], linestyle="", marker="o", label="mean"
-    )
+    bars = [mean - np.maximum(low, 1e-3 * mean), high - mean]  # what reaches zero reaches the bottom
+    axis.errorbar(size, mean, bars, linestyle="", marker="o", label="mean, where positive")
     if curve.fit is not None:
         axis.plot(curve.size, curve.fit.fitted, label=f"power {curve.fit.parameter[0]:.2f}", **FITTED)
     axis.plot(size, mean[-1] * np.sqrt(size / size[-1]), ":", color="0.45", marker="", label="square root", zorder=1)
