@@ -162,7 +162,7 @@ def _draw_impact(axis: Axes, seen: Observations, seed: int) -> None:
     size, mean = curve.size[positive], curve.impact[0][positive]
     low, high = np.array([interval(column) for column in curve.impact.T[positive]]).T
     bars = [mean - np.maximum(low, 1e-3 * mean), high - mean]  # what reaches zero reaches the bottom
-    axis.errorbar(size, mean, bars, linestyle="", marker="o", label="mean, where positive")
+    axis.errorbar(size, mean, bars, linestyle="", marker="o", label="mean, if positive")
     if curve.fit is not None:
         axis.plot(curve.size, curve.fit.fitted, label=f"power {curve.fit.parameter[0]:.2f}", **FITTED)
     axis.plot(size, mean[-1] * np.sqrt(size / size[-1]), ":", color="0.45", marker="", label="square root", zorder=1)
