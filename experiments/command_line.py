@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from blockspace.experiments.commands.catalogue import presets, settings
 from blockspace.experiments.commands.common import USER_ERROR, complain
+from blockspace.experiments.commands.facts import facts
 from blockspace.experiments.commands.run import run
 from blockspace.experiments.commands.study import study
 from blockspace.experiments.commands.sweep import sensitivity, sweep
@@ -38,7 +39,7 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (run, study, sweep, sensitivity, presets, settings, validate):
+for command in (run, study, sweep, sensitivity, facts, presets, settings, validate):
     app.command()(command)
 
 

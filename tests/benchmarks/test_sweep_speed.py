@@ -119,8 +119,8 @@ from blockspace.experiments.scenario import load_scenario
 from blockspace.experiments.sweep import Sweep, grid
 
 if __name__ == "__main__":
-    light = {"duration_s": 12_000, "warm_up_s": 600, "background_users.arrivals_per_s": 0.5, "chain.gas_limit": 6_000_000}
-    scenario = load_scenario("ethereum-30m", light)
+    light = {"background_users.arrivals_per_s": 0.5, "chain.gas_limit": 6_000_000}
+    scenario = load_scenario("ethereum-30m", {"duration_s": 12_000, "warm_up_s": 600, **light})
     points = grid({"price.volatility_per_day": [0.001 * k for k in range(1, 101)]})
     largest = [0]
 
