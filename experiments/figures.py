@@ -212,12 +212,16 @@ def _draw_marks(axis: Axes, marks: Mapping[str, float], *, named: bool) -> None:
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and SVG, without dates, so that the same results give the same bytes."""
-    paths = []
-    with matplotlib.style.context(STYLE):
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            write_whole(folder / f"{name}.{kind}", buffer.getvalue())
-            paths.append(folder / f"{name}.{kind}")
+    """Write a figure as PNG and SVG."""
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    for path in paths:
+        write_whole(path, figure_bytes(figure, path.suffix[1:]))
     return paths
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """A figure as PNG or SVG, without dates, so that the same results give the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(STYLE):
+        figure.savefig(buffer, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
+    return buffer.getvalue()

@@ -15,7 +15,8 @@ from blockspace.experiments.files import write_whole
 from blockspace.experiments.page import Page, render
 from blockspace.experiments.presentation import Presentation
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.results_folder import LOCK, StoreError, read_manifest, write_manifest
+from blockspace.experiments.results_folder import StoreError, listed_files, read_manifest, write_manifest
+from blockspace.experiments.run_report import FILES, is_run_folder
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.sweep_page import sweep_page
 
@@ -26,11 +27,25 @@ PRESENTERS = {
 }
 """Who presents results of a kind: module and function."""
 
-NOT_LISTED = ("manifest.json", "report.html", "log.txt", LOCK)
-"""Files of a results folder that its manifest does not list."""
-
 UNNAMED = {"kind": "sweep", "name": "sweep", "question": "What do the settings that were varied do?", "until": []}
 """What a sweep is called that nobody gave a name or a question."""
+
+
+def require_folder(folder: Path) -> None:
+    """Refuse what is no results folder of any kind.
+
+    Raises
+    ------
+    StoreError
+        With what is wrong with it.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"there is no folder {folder}")
+    if not (folder / "study.json").exists() and not is_run_folder(folder):
+        raise StoreError(
+            f"{folder} holds neither a sweep (study.json, runs) nor a run ({', '.join(FILES)}); it must be the folder "
+            "of one"
+        )
 
 
 def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
@@ -142,15 +157,6 @@ def _unknown(results: Results) -> dict[str, Any]:
     """What is known of how runs were made that have no manifest yet."""
     versions = {"blockspace": results.study["version"]}
     return {"command": None, "python": None, "platform": None, "versions": versions, "commit": None}
-
-
-def listed_files(folder: Path) -> list[Path]:
-    """Files that the manifest of a folder lists: all but itself, the page, the log, and what is being written."""
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in NOT_LISTED and not path.name.startswith(".")
-    ]
 
 
 def _page(results: Results, presentation: Presentation) -> Page:

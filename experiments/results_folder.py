@@ -14,7 +14,7 @@
 ``findings.md``               what the study says in words
 ``report.html``               all of it on one page, which needs no network
 ``log.txt``                   what was done when
-``manifest.json``             versions, commit, command, and the SHA-256 of every file above but the log
+``manifest.json``             versions, commit, command, and the SHA-256 of every file above but page and log
 ============================  =========================================================================================
 
 NAME is that of the point and the seed. Every file is written under a temporary name and moved into place. A run's file
@@ -49,6 +49,9 @@ SERIES = ("blocks", "trades", "transactions")
 """Folders of what can be kept of a run besides its measures."""
 
 LIBRARIES = ("blockspace", "numpy", "numba", "mesa", "networkx", "pandas", "scipy", "pydantic", "joblib")
+
+NOT_LISTED = ("manifest.json", "report.html", "log.txt")
+"""Files of a folder that its manifest does not list."""
 
 _FOLDERS = ("runs", "failures", "unfinished", *SERIES)
 _FILES = (
@@ -251,6 +254,15 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not isinstance(manifest, dict) or "sha256" not in manifest:
         raise StoreError(f"{file} cannot be read: it is damaged or cut short")
     return manifest
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """Files that the manifest of a folder lists: all but itself, the page, the log, and what is being written."""
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in NOT_LISTED and not path.name.startswith(".")
+    ]
 
 
 def changed_files(folder: str | Path) -> list[str]:

@@ -1,6 +1,6 @@
 """The page of a study or a sweep: question, findings, figures, table, what was varied, and how to do it again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ from blockspace.experiments.page import Block, Bullets, Code, Folded, Page, Pict
 from blockspace.experiments.precision import read_precisions, shortfalls
 from blockspace.experiments.presentation import Presentation
 from blockspace.experiments.report_sections import (
+    count_of,
+    in_words,
     plain,
     reproduction_section,
     settings_section,
@@ -54,7 +56,7 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
         _data(results, presentation),
     ]
     points, seeds = len(study["points"]), len(study["seeds"])
-    facts = [_count(points, "point"), _count(seeds, "seed"), _count(len(results.runs), "run")]
+    facts = [count_of(points, "point"), count_of(seeds, "seed"), count_of(len(results.runs), "run")]
     above = [KINDS[study["kind"]], study["name"] if study["kind"] != study["name"] else ""]
     above += ["quick"] if study.get("quick") else []
     return Page(
@@ -63,10 +65,6 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
         [*facts, *version_facts(manifest)],
         sections,
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _pictures(folder: Path, presentation: Presentation) -> list[Section]:
@@ -148,7 +146,7 @@ def _seeds(results: Results) -> Section:
     seeds, until = results.study["seeds"], results.study.get("until", [])
     blocks: list[Block] = [
         Text(
-            f"{_count(len(seeds), 'seed')}, {in_words(seeds)}, the same at every point: users, prices and arrivals of "
+            f"{count_of(len(seeds), 'seed')}, {in_words(seeds)}, the same at every point: users, prices and arrivals of "
             "one seed are the same everywhere, so that points are compared seed by seed."
         )
     ]
@@ -158,25 +156,8 @@ def _seeds(results: Results) -> Section:
         outcome = f"Not reached: {lacking[0]}." if lacking else "It was reached at every point."
         blocks.append(Text(f"The precision that was asked for is {', '.join(map(str, precisions))}. {outcome}"))
     elif not until:
-        blocks.append(Text("No precision was asked for; seeds were not added until one was reached."))
+        blocks.append(Text("No precision was asked for: the number of seeds was fixed."))
     return Section("Seeds and precision", blocks)
-
-
-def in_words(numbers: Iterable[int]) -> str:
-    """Whole numbers in order, with those that follow one another as a range.
-
-    Examples
-    --------
-    >>> in_words([3, 1, 2, 9])
-    '1 to 3, 9'
-    """
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][1] + 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in parts)
 
 
 def _failures(results: Results) -> list[Section]:
