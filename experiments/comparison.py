@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 
 from blockspace.experiments.forest import draw_differences
 from blockspace.experiments.overview import main_measures
+from blockspace.experiments.presentation import MOST_ROWS
 from blockspace.experiments.report import results_with_runs
 from blockspace.experiments.results import Results, load_results
 from blockspace.experiments.results_folder import StoreError, read_manifest
 from blockspace.experiments.run_report import Run, is_run_folder, load_run
-from blockspace.experiments.scenario import differences
+from blockspace.experiments.scenario import Scenario, differences
 from blockspace.experiments.statistics import Estimate, estimate, estimate_apart, relative
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.tables import summary_groups
@@ -27,6 +28,9 @@ from blockspace.experiments.timelines import draw_timelines
 
 FEW_POINTS = 3
 """Points up to which each has a panel of the figure; of more points, each measure has one."""
+
+NAMES = ("name", "description")
+"""Settings that only say what a scenario is called."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Comparison:
         Points whose settings differ although their names do not, with both.
     made
         In what the making differs (version, commit, platform), both values by what it is.
+    unknown
+        Names of those of which it is not known how they were made.
     seeds
         Seeds of both.
     figure
@@ -84,6 +90,7 @@ class Comparison:
     settings: Mapping[str, tuple[Any, Any]]
     points: Mapping[str, tuple[Any, Any]]
     made: Mapping[str, tuple[Any, Any]]
+    unknown: Sequence[str]
     seeds: tuple[Sequence[int], Sequence[int]]
     figure: Figure
 
@@ -126,8 +133,12 @@ def _compare_sweeps(first: Results, second: Results) -> Comparison:
     measures = {name: label for name, label in _measures(first).items() if name in _measures(second)}
     if not measures:
         raise StoreError(f"{first.folder} and {second.folder} have no main measure in common")
-    rows = [_row(first, second, point, name, label) for point in common for name, label in measures.items()]
+    pairs = [(point, name) for name in measures for point in common]
+    if len(common) <= FEW_POINTS:
+        pairs = [(point, name) for point in common for name in measures]
+    rows = [_row(first, second, point, name, measures[name]) for point, name in pairs]
     names = names_of(first.folder, second.folder)
+    manifests = read_manifest(first.folder), read_manifest(second.folder)
     overrides = [
         {point["name"]: point["overrides"] for point in results.study["points"]} for results in (first, second)
     ]
@@ -138,13 +149,14 @@ def _compare_sweeps(first: Results, second: Results) -> Comparison:
             [point for point in first.points if point not in common],
             [point for point in second.points if point not in common],
         ),
-        differences(first.scenario, second.scenario),
+        _settings_apart(first.scenario, second.scenario),
         {
             point: (overrides[0][point], overrides[1][point])
             for point in common
             if overrides[0][point] != overrides[1][point]
         },
-        _made_apart(read_manifest(first.folder), read_manifest(second.folder)),
+        _made_apart(*manifests),
+        _unknown(names, *manifests),
         (first.study["seeds"], second.study["seeds"]),
         _draw(names, rows),
     )
@@ -190,13 +202,15 @@ def _row(first: Results, second: Results, point: str, measure: str, label: str) 
 def _draw(names: tuple[str, str], rows: Sequence[Row]) -> Figure:
     """Draw differences in per cent: a panel for each point if they are few, otherwise one for each measure."""
     points = list(dict.fromkeys(row.point for row in rows))
-    by_point = len(points) <= FEW_POINTS
+    by_point, shown = len(points) <= FEW_POINTS, points[:MOST_ROWS]
     panels: dict[str, dict[str, Estimate]] = {}
-    for row in rows:
+    for row in (row for row in rows if row.point in shown):
         panel, line = (row.point, row.label) if by_point else (row.label, row.point)
         panels.setdefault(panel, {})[line] = relative(row.apart, row.first)
     how = "over paired seeds" if all(row.paired for row in rows) else "(Welch)"
     label = f"{names[1]} less {names[0]}, per cent of {names[0]}, with 95 % intervals {how}"
+    if len(points) > len(shown):
+        label += f", at the first {len(shown)} of {len(points)} points"
     return draw_differences(f"{names[0]} against {names[1]}", label, panels)
 
 
@@ -220,12 +234,23 @@ def _compare_runs(first: Run, second: Run) -> Comparison:
         names,
         rows,
         ([], []),
-        differences(first.scenario, second.scenario),
+        _settings_apart(first.scenario, second.scenario),
         {},
         _made_apart(first.manifest, second.manifest),
+        [],
         ([first.seed], [second.seed]),
         draw_timelines(f"{names[0]} against {names[1]}", {names[0]: first.blocks, names[1]: second.blocks}),
     )
+
+
+def _settings_apart(first: Scenario, second: Scenario) -> dict[str, tuple[Any, Any]]:
+    return {path: values for path, values in differences(first, second).items() if path not in NAMES}
+
+
+def _unknown(names: tuple[str, str], *manifests: Mapping[str, Any] | None) -> list[str]:
+    return [
+        name for name, manifest in zip(names, manifests, strict=True) if manifest is None or manifest["python"] is None
+    ]
 
 
 def _made_apart(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:

@@ -16,6 +16,9 @@ from blockspace.experiments.report_sections import count_of, in_words, plain, se
 from blockspace.experiments.statistics import relative
 from blockspace.experiments.tables import format_number
 
+MOST_PRINTED = 200
+"""Rows that the terminal shows; of more, those that are clear."""
+
 MOST_NAMES = 8
 MOST_POINTS = 3
 """Names that are listed in a sentence: of settings and the like, and of points for each measure."""
@@ -35,7 +38,7 @@ def write_comparison(comparison: Comparison, page: Path, command: str) -> None:
     """
     svg = figure_bytes(comparison.figure, "svg").decode()
     headings, rows, clear = _table(comparison)
-    caption = " ".join(_notes(comparison))
+    caption = "" if comparison.of_runs else " ".join(_notes(comparison))
     sections = [
         Section("What came out", [Bullets(findings(comparison))]),
         Section("Figure", [Picture(svg, describe(comparison.figure))]),
@@ -56,14 +59,18 @@ def print_comparison(comparison: Comparison) -> None:
         console = Console(highlight=False, width=160)
     headings, rows, clear = _table(comparison)
     console.print(f"\n[bold]A: {escape(comparison.names[0])}, B: {escape(comparison.names[1])}[/bold]")
+    if len(rows) > MOST_PRINTED:
+        console.print(f"Of {len(rows)} differences, those that are clear; the page has them all.")
+        rows, clear = [rows[number] for number in clear], []
     table = TerminalTable(*map(escape, headings), box=None, padding=(0, 1, 0, 0), header_style="bold")
     for column, is_number in zip(table.columns, Table(headings, rows).numeric, strict=True):
         column.justify = "right" if is_number else "left"
     for number, row in enumerate(rows):
         table.add_row(*map(escape, row), style="bold" if number in clear else "")
     console.print(table)
-    for note in _notes(comparison):
-        console.print(note, markup=False)
+    if not comparison.of_runs:
+        for note in _notes(comparison):
+            console.print(note, markup=False)
     console.print()
     for finding in findings(comparison):
         console.print(f"• {finding}", markup=False)
@@ -118,14 +125,14 @@ def _notes(comparison: Comparison) -> list[str]:
 
 def findings(comparison: Comparison) -> list[str]:
     """What a comparison says in words."""
-    told = []
+    told = _notes(comparison) if comparison.of_runs else []
     clear = [row for row in comparison.rows if row.apart.is_clear]
     if not comparison.of_runs:
         count = sum(row.apart.count > 1 for row in comparison.rows)
         told.append(f"{len(clear)} of {count_of(count, 'difference')} {'is' if count == 1 else 'are'} clear.")
         told += _by_measure(comparison, clear)
     told += _only(comparison)
-    changed = [path for path in comparison.settings if path not in ("name", "description")]
+    changed = list(comparison.settings)
     told.append(
         f"The base scenarios differ in {count_of(len(changed), 'setting')}: {_few(changed)}."
         if changed
@@ -180,7 +187,7 @@ def _settings(comparison: Comparison) -> Section:
     if comparison.settings:
         blocks.append(settings_table(comparison.settings, ("setting", "A", "B", "what it is")))
     else:
-        blocks.append(Text("The base scenarios are the same."))
+        blocks.append(Text("The base scenarios have the same settings."))
     if comparison.points:
         rows = [(point, _overrides(first), _overrides(second)) for point, (first, second) in comparison.points.items()]
         blocks.append(Table(("point", "A", "B"), rows, caption="Points of the same name with other settings."))
@@ -194,7 +201,8 @@ def _overrides(overrides: Mapping[str, Any]) -> str:
 def _making(comparison: Comparison) -> Section:
     seeds = [in_words(seeds) for seeds in comparison.seeds]
     rows = [(name, first or "unknown", second or "unknown") for name, (first, second) in comparison.made.items()]
-    same = "" if rows else " Versions, commit and platform are the same."
+    unknown = [f" How {name} was made is not known: it was never finished." for name in comparison.unknown]
+    same = "".join(unknown) if rows or unknown else " Versions, commit and platform are the same."
     told = f"Seeds of both: {seeds[0]}." if seeds[0] == seeds[1] else f"Seeds of A: {seeds[0]}; of B: {seeds[1]}."
     blocks: list[Block] = [Text(told + same)]
     if rows:

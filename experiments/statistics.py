@@ -94,7 +94,7 @@ def estimate_apart(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
 
 def relative(apart: Estimate, base: float) -> Estimate:
     """Return a difference in per cent of the size of what it is taken to; NaN where that is nothing."""
-    scale = 100.0 / abs(base) if base else np.nan
+    scale = 100.0 / abs(base) if abs(base) > 1e-12 else np.nan  # what is left of a rounding error is nothing
     return Estimate(apart.mean * scale, apart.low * scale, apart.high * scale, apart.count)
 
 

@@ -146,8 +146,8 @@ def _seeds(results: Results) -> Section:
     seeds, until = results.study["seeds"], results.study.get("until", [])
     blocks: list[Block] = [
         Text(
-            f"{count_of(len(seeds), 'seed')}, {in_words(seeds)}, the same at every point: users, prices and arrivals of "
-            "one seed are the same everywhere, so that points are compared seed by seed."
+            f"{count_of(len(seeds), 'seed')}, {in_words(seeds)}, the same at every point: users, prices and arrivals "
+            "of one seed are the same everywhere, so that points are compared seed by seed."
         )
     ]
     if until and results.measures:
