@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 from blockspace.experiments.forest import draw_differences
 from blockspace.experiments.overview import main_measures
 from blockspace.experiments.presentation import MOST_ROWS
-from blockspace.experiments.report import results_with_runs
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.results_folder import StoreError, read_manifest
+from blockspace.experiments.results_folder import StoreError, read_manifest, settings_apart
 from blockspace.experiments.run_report import Run, is_run_folder, load_run
-from blockspace.experiments.scenario import Scenario, differences
+from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.statistics import Estimate, estimate, estimate_apart, relative
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.tables import summary_groups
 from blockspace.experiments.timelines import draw_timelines
+from blockspace.experiments.unfinished import what_is_there
 
 FEW_POINTS = 3
 """Points up to which each has a panel of the figure; of more points, each measure has one."""
@@ -120,7 +120,7 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
     if any(runs):
         run, sweep = folders if runs[0] else folders[::-1]
         raise StoreError(f"{run} holds one run and {sweep} a sweep; two of a kind can be compared")
-    return _compare_sweeps(*(results_with_runs(load_results(folder)) for folder in folders))
+    return _compare_sweeps(*(what_is_there(load_results(folder)) for folder in folders))
 
 
 def _compare_sweeps(first: Results, second: Results) -> Comparison:
@@ -244,7 +244,7 @@ def _compare_runs(first: Run, second: Run) -> Comparison:
 
 
 def _settings_apart(first: Scenario, second: Scenario) -> dict[str, tuple[Any, Any]]:
-    return {path: values for path, values in differences(first, second).items() if path not in NAMES}
+    return {path: values for path, values in settings_apart(first, second).items() if path not in NAMES}
 
 
 def _unknown(names: tuple[str, str], *manifests: Mapping[str, Any] | None) -> list[str]:

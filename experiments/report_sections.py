@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from blockspace.experiments.files import scenario_toml
@@ -13,6 +14,10 @@ SHORT_COMMIT = 10
 
 def settings_section(scenario: Scenario, heading: str = "Settings") -> Section:
     """What a scenario sets otherwise than by default, and every setting as TOML."""
+    if scenario.price.source == "file":
+        # By its name alone: where the folder lies is no part of what was done.
+        price = scenario.price.model_copy(update={"file": Path(scenario.price.file).name})
+        scenario = scenario.model_copy(update={"price": price})
     apart = {
         path: (value, default)
         for path, (default, value) in differences(Scenario(), scenario).items()

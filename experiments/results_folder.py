@@ -168,7 +168,10 @@ def clear(folder: Path) -> None:
 def _require_same(folder: Path, sweep: Sweep, study: Mapping[str, Any]) -> None:
     """Refuse a sweep of another scenario, or of points that only have the same names."""
     there = load_scenario(folder / "scenario.toml")
-    apart = {f"{path} is {was!r} there and {now!r} here" for path, (was, now) in _apart(there, sweep.scenario).items()}
+    apart = {
+        f"{path} is {was!r} there and {now!r} here"
+        for path, (was, now) in settings_apart(there, sweep.scenario).items()
+    }
     points = {point["name"]: point for point in study["points"]}
     for point in sweep.points:
         known = points.get(point.name)
@@ -184,7 +187,8 @@ def _require_same(folder: Path, sweep: Sweep, study: Mapping[str, Any]) -> None:
     )
 
 
-def _apart(there: Scenario, here: Scenario) -> dict[str, tuple[Any, Any]]:
+def settings_apart(there: Scenario, here: Scenario) -> dict[str, tuple[Any, Any]]:
+    """Settings in which two scenarios differ; files of prices differ if their contents do."""
     apart = differences(there, here)
     if "price.file" in apart and Path(there.price.file).read_bytes() == Path(here.price.file).read_bytes():
         del apart["price.file"]
@@ -201,8 +205,8 @@ def version() -> str:
 
 def write_manifest(
     folder: Path, files: Iterable[Path], seeds: Iterable[int], made: Mapping[str, Any] | None = None
-) -> None:
-    """Write what someone else needs to reproduce a study and to see that they did.
+) -> dict[str, Any]:
+    """Write what someone else needs to reproduce a study and to see that they did, and return it.
 
     Parameters
     ----------
@@ -224,6 +228,7 @@ def write_manifest(
         "sha256": {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)},
     }
     write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return manifest
 
 
 def _made_here() -> dict[str, Any]:

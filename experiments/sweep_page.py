@@ -19,6 +19,7 @@ from blockspace.experiments.report_sections import (
 from blockspace.experiments.results import Results
 from blockspace.experiments.results_folder import SERIES
 from blockspace.experiments.scenario import Scenario, describe_settings
+from blockspace.experiments.unfinished import what_is_there
 
 KINDS = {"study": "study", "sweep": "sweep", "sensitivity": "sensitivity analysis"}
 MOST_POINTS = 12
@@ -46,7 +47,7 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
     sections = [
         Section("What came out", [Bullets(presentation.findings)]),
         *_pictures(results.folder, presentation),
-        *_table(presentation, study["reference"]),
+        *_table(presentation, None if study["kind"] == "sensitivity" else study["reference"]),
         _varied(study["points"], results.scenario),
         settings_section(results.scenario),
         _seeds(results),
@@ -79,11 +80,11 @@ def _pictures(folder: Path, presentation: Presentation) -> list[Section]:
     return [Section("Figures" if len(pictures) > 1 else "Figure", pictures)] if pictures else []
 
 
-def _table(presentation: Presentation, reference: str) -> list[Section]:
+def _table(presentation: Presentation, reference: str | None) -> list[Section]:
     if not presentation.rows:
         return []
     note = presentation.note
-    if presentation.emphasised:
+    if presentation.emphasised and reference is not None:
         note = f"{note} In bold {reference}, the point that others are compared with.".strip()
     table = Table(presentation.headings, presentation.rows, presentation.emphasised, note)
     return [Section("Table", [table])]
@@ -152,7 +153,7 @@ def _seeds(results: Results) -> Section:
     ]
     if until and results.measures:
         precisions = read_precisions(until, results.measures)
-        lacking = shortfalls(results.table, precisions, len(seeds))
+        lacking = shortfalls(what_is_there(results).table, precisions, len(seeds))
         outcome = f"Not reached: {lacking[0]}." if lacking else "It was reached at every point."
         blocks.append(Text(f"The precision that was asked for is {', '.join(map(str, precisions))}. {outcome}"))
     elif not until:
