@@ -67,8 +67,26 @@ def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
         If the folder holds none of these, or no finished run.
     """
     results = load_results(folder)
+    return _write(results, present(results), made_here)
+
+
+def print_report(folder: str | Path) -> None:
+    """Print what a results folder holds: its table, its findings, and where its figures and its page are."""
+    results = load_results(folder)
+    _print(results, present(results))
+
+
+def show_report(folder: str | Path) -> Path:
+    """Write the report of runs that were made before, print it, and return its page."""
+    results = load_results(folder)
+    presentation = present(results)  # once for both: figures take their time
+    page = _write(results, presentation, made_here=False)
+    _print(results, presentation)
+    return page
+
+
+def _write(results: Results, presentation: Presentation, made_here: bool) -> Path:
     folder = results.folder
-    presentation = present(results)
     write_whole(folder / "table.csv", what_is_there(results).table.to_csv(index=False, lineterminator="\n"))
     for name, frame in presentation.data.items():
         write_whole(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
@@ -84,10 +102,7 @@ def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
     return page
 
 
-def print_report(folder: str | Path) -> None:
-    """Print what a results folder holds: its table, its findings, and where its figures and its page are."""
-    results = load_results(folder)
-    presentation = present(results)
+def _print(results: Results, presentation: Presentation) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)

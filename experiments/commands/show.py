@@ -33,16 +33,14 @@ def show(
 
 def _show(folder: Path) -> Path:
     """Write the page of a folder and print its table, whatever the folder holds."""
-    from blockspace.experiments.report import print_report, require_folder, write_report
+    from blockspace.experiments.report import require_folder, show_report
     from blockspace.experiments.run_report import is_run_folder, print_run_report, write_run_report
 
     require_folder(folder)
-    if is_run_folder(folder):
-        page = write_run_report(folder)
-        print_run_report(folder)
-    else:
-        page = write_report(folder, made_here=False)
-        print_report(folder)
+    if not is_run_folder(folder):
+        return show_report(folder)
+    page = write_run_report(folder)
+    print_run_report(folder)
     return page
 
 

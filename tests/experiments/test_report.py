@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from blockspace.experiments.command_line import app
 from blockspace.experiments.comparison import compare
+from blockspace.experiments.comparison_page import findings
 from blockspace.experiments.page import Bullets, Code, Folded, Page, Section, Table, render
-from blockspace.experiments.report import present, print_report, write_report
+from blockspace.experiments.report import present, show_report, write_report
 from blockspace.experiments.results import load_results
 from blockspace.experiments.results_folder import changed_files
 from blockspace.experiments.runner import run_sweep
@@ -197,27 +198,23 @@ def test_same_results_give_the_same_bytes(swept, tmp_path):
     assert digests(other) == digests(swept)
 
 
-def test_showing_keeps_what_is_known_of_the_making(swept, tmp_path):
-    folder = copied(swept, tmp_path)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["versions"]["numpy"] = "0.0.1"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert invoke("show", folder).exit_code == 0
-    after = json.loads((folder / "manifest.json").read_text())
-    assert after["command"].startswith("blockspace sweep x")
-    assert after["versions"]["numpy"] == "0.0.1"
-
-
-def test_show_prints_the_table_and_never_breaks_a_path(swept, tmp_path):
+def test_show_prints_the_table_and_keeps_what_is_known_of_the_making(swept, tmp_path):
     deep = tmp_path / ("a-rather-long-name-of-a-folder" * 7)
     deep.mkdir()
     folder = copied(swept, deep)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["versions"]["numpy"] = "0.0.1"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     result = invoke("show", folder)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert any(re.match(r" *5,000,000 +\d+ ±", line) for line in lines)
+    # A path is there to be copied: it is never broken into lines.
     assert str(folder / "report.html") in lines
     assert str(folder / "sweep.png") in lines
+    after = json.loads((folder / "manifest.json").read_text())
+    assert after["command"].startswith("blockspace sweep x")
+    assert after["versions"]["numpy"] == "0.0.1"
 
 
 def test_code_on_the_page_runs_in_the_folder(swept, tmp_path):
@@ -283,15 +280,14 @@ def failing(tmp_path_factory):
 
 def test_failed_runs_are_told_with_their_tracebacks(failing, capsys):
     some, _ = failing
-    text = text_of(write_report(some))
+    text = text_of(show_report(some))
+    assert "2 of 4 runs failed" in capsys.readouterr().out
     assert "2 of 4 runs failed; index.parquet and failures/ hold what they said." in text
     assert "Traceback (most recent call last)" in text
     assert "ZeroDivisionError: on <purpose>" in text
     assert "blockspace run failures/bad-seed1.toml --seed 1" in text
     assert (some / "failures" / "bad-seed1.toml").exists()
     assert "failures/bad-seed1.toml" in json.loads((some / "manifest.json").read_text())["sha256"]
-    print_report(some)
-    assert "2 of 4 runs failed" in capsys.readouterr().out
 
 
 def test_a_folder_in_which_every_run_failed_can_be_shown(failing):
@@ -310,21 +306,23 @@ def test_a_study_in_its_own_words_even_when_it_has_hardly_begun(tmp_path):
     folder = tmp_path / "study"
     begun = Sweep(scenario, ends, (1, 2), ends[0].name)
     run_sweep(begun, folder, jobs=1, quiet=True, about=about)
-    text = text_of(write_report(folder))
-    assert capacity.QUESTION in text
-    assert "That more capacity lowers fees" in text
-    assert "Blockspace · study · capacity · quick" in text
+    assert any(
+        finding.startswith("That more capacity lowers fees") for finding in present(load_results(folder)).findings
+    )
     (folder / "index.parquet").unlink()
     for file in sorted((folder / "runs").iterdir())[1:]:
         file.unlink()
-    assert "1 of 4 runs are there" in text_of(write_report(folder))
+    text = text_of(write_report(folder))
+    assert capacity.QUESTION in text
+    assert "Blockspace · study · capacity · quick" in text
+    assert "1 of 4 runs are there" in text
 
 
 def test_a_sweep_without_name_and_one_of_an_unknown_study_are_shown(swept, tmp_path):
     folder = copied(swept, tmp_path)
     study = json.loads((folder / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps({**study, "kind": "study", "name": "of somebody else"}))
-    assert "What does the gas limit do?" in text_of(write_report(folder))
+    assert present(load_results(folder)).question == "What does the gas limit do?"
     for name in ("kind", "name", "question", "until"):
         del study[name]
     (folder / "study.json").write_text(json.dumps(study))
@@ -473,6 +471,29 @@ def test_two_runs_are_compared_without_intervals(ran, tmp_path):
     fees = [json.loads((folder / "summary.json").read_text())["base_fee_gwei"] for folder in (ran, other)]
     row = next(row for row in compare(ran, other).rows if row.measure == "base_fee_gwei")
     assert [row.first, row.second, row.apart.mean] == [*fees, fees[1] - fees[0]]
+
+
+def test_many_points_are_compared_measure_by_measure(tmp_path):
+    capacities = range(5_000_000, 9_000_000, 1_000_000)
+    folders = [
+        make(small_sweep(seeds=(1, 2), capacities=capacities, **{"price.volatility_per_day": 0.1}), tmp_path / "one"),
+        make(small_sweep(seeds=(1, 2), capacities=capacities, **{"price.volatility_per_day": 0.2}), tmp_path / "two"),
+    ]
+    comparison = compare(*folders)
+    assert [row.point for row in comparison.rows[:5]] == ["5 M", "6 M", "7 M", "8 M", "5 M"]
+    told = findings(comparison)
+    clear = [row for row in comparison.rows if row.apart.is_clear]
+    intervals = [row for row in comparison.rows if row.apart.count > 1]
+    assert told[0] == f"{len(clear)} of {len(intervals)} differences are clear."
+    assert [axis.get_title("left") for axis in comparison.figure.axes if axis.get_visible()] == list(
+        dict.fromkeys(row.label for row in comparison.rows)
+    )
+    # Of a figure of differences each row has its mean, and a full mark where zero is excluded.
+    first = comparison.figure.axes[0]
+    marks = [line for line in first.get_lines() if line.get_marker() == "o"]
+    rows = comparison.rows[:4]
+    assert [mark.get_xdata()[0] for mark in marks] == [relative(row.apart, row.first).mean for row in rows]
+    assert [mark.get_markerfacecolor() != "white" for mark in marks] == [row.apart.is_clear for row in rows]
 
 
 # What is refused.
