@@ -100,19 +100,21 @@ def _draw_curves(results: Results, measures: list[Measure], numeric: list[str]) 
     return draw_page(results, results.study["question"], x, x, panels, note=note)
 
 
-def _draw_differences(results: Results, measures: list[Measure]) -> Figure:
+def _draw_differences(results: Results, measures: list[Measure]) -> Figure | None:
     """Relative differences to the reference point, a panel for each other point and a row for each measure."""
     reference = results.study["reference"]
     panels: dict[str, dict[str, Estimate]] = {}
     for point in results.points:
-        if point == reference:
-            continue
-        panels[point] = {
+        rows = {
             measure.title: relative(
                 results.difference(measure.name, reference, point), results.curve(measure.name)["mean"][reference]
             )
             for measure in measures
         }
+        if point != reference and any(apart.count for apart in rows.values()):
+            panels[point] = rows
+    if not panels:
+        return None
     label = f"difference to {reference}, per cent of its mean, with 95 % intervals over paired seeds"
     return draw_differences(results.study["question"], label, panels)
 
@@ -142,13 +144,16 @@ def _draw_scatter(results: Results, measures: list[Measure], numeric: list[str])
 
 def _differences(results: Results, measures: list[Measure]) -> list[str]:
     reference = results.study["reference"]
-    sentences = []
+    sentences: list[str] = []
     for point in results.points:
         if point == reference:
             continue
+        told_before = len(sentences)
         for measure in measures:
             row = results.curve(measure.name).loc[point]
             apart = results.difference(measure.name, reference, point)
+            if not apart.count:
+                continue
             before = results.curve(measure.name)["mean"][reference]
             told = "differs" if apart.is_clear else "does not clearly differ"
             sentences.append(
@@ -156,6 +161,8 @@ def _differences(results: Results, measures: list[Measure]) -> list[str]:
                 f"{format_number(row['mean'])} with {point} (difference {format_number(apart.mean)}, 95 % interval "
                 f"{format_interval(apart)}, {apart.count} pairs)."
             )
+        if len(sentences) == told_before:
+            sentences.append(f"{point} cannot be compared with {reference}: nothing was measured at both.")
     return sentences
 
 

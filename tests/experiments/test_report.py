@@ -21,6 +21,7 @@ from blockspace.experiments.comparison import compare
 from blockspace.experiments.comparison_page import findings
 from blockspace.experiments.page import Bullets, Code, Folded, Page, Section, Table, render
 from blockspace.experiments.report import present, show_report, write_report
+from blockspace.experiments.report_sections import settings_section
 from blockspace.experiments.results import load_results
 from blockspace.experiments.results_folder import changed_files
 from blockspace.experiments.runner import run_sweep
@@ -563,3 +564,12 @@ def test_page_escapes_everything_it_is_given():
 def test_numbers_are_flush_right_and_words_are_not():
     rows = [["a", "1.5 ±0.2", "−3", "41 %"], ["2", "1e-08 ±8e-10", "–", "9e+14 %"], ["b", "", "1_000", "0"]]
     assert Table(["w", "x", "y", "z"], rows).numeric == [False, True, True, True]
+
+
+def test_settings_name_a_file_of_prices_but_not_where_it_lies(tmp_path):
+    prices = tmp_path / "mine.csv"
+    prices.write_text("time_s,price_usd\n0,3000\n600,3001\n")
+    scenario = load_scenario("ethereum-30m", {"price.source": "file", "price.file": str(prices)})
+    text = render(Page("q", "a", [], [settings_section(scenario)]))
+    assert "mine.csv" in text
+    assert str(tmp_path) not in text
