@@ -4,7 +4,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
 
-.PHONY: setup develop study lint test test-slow validate benchmark constraints clean
+.PHONY: setup develop study lint test test-slow validate benchmark screenshots constraints clean
 
 setup: .venv/ready
 
@@ -44,6 +44,9 @@ validate: setup
 
 benchmark: develop
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+screenshots: develop
+	$(BIN)/python docs/screenshots.py
 
 constraints:
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

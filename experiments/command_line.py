@@ -14,6 +14,7 @@ from blockspace.experiments.commands.catalogue import presets, settings
 from blockspace.experiments.commands.common import USER_ERROR, complain
 from blockspace.experiments.commands.facts import facts
 from blockspace.experiments.commands.run import run
+from blockspace.experiments.commands.show import compare, show
 from blockspace.experiments.commands.study import study
 from blockspace.experiments.commands.sweep import sensitivity, sweep
 from blockspace.experiments.commands.validate import validate
@@ -39,7 +40,7 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (run, study, sweep, sensitivity, facts, presets, settings, validate):
+for command in (run, study, sweep, sensitivity, show, compare, facts, presets, settings, validate):
     app.command()(command)
 
 

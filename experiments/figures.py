@@ -3,7 +3,7 @@
 import io
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib
@@ -163,6 +163,8 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
         axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
         extent.append(mean)
+    if not any((means > 0).any() for means in extent):
+        panel = replace(panel, log=False)  # of nothing, there is no logarithm
     across = results.table[x].to_numpy(float)
     log = bool(across.min() > 0 and across.max() > WIDE * across.min())
     if log:
@@ -220,17 +222,21 @@ def _draw_marks(axis: Axes, marks: Mapping[str, float], *, named: bool) -> None:
         if named:
             axis.annotate(
                 name, (value, 0.02), xycoords=("data", "axes fraction"), xytext=(-2, 0), textcoords="offset points",
-                rotation=90, ha="right", va="bottom", fontsize="small", color="0.3",
+                rotation=90, ha="right", va="bottom", fontsize="small", color="0.3", annotation_clip=True,
             )  # fmt: skip
 
 
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and SVG, without dates, so that the same results give the same bytes."""
-    paths = []
-    with matplotlib.style.context(STYLE):
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
-            write_whole(folder / f"{name}.{kind}", buffer.getvalue())
-            paths.append(folder / f"{name}.{kind}")
+    """Write a figure as PNG and SVG."""
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
+    for path in paths:
+        write_whole(path, figure_bytes(figure, path.suffix[1:]))
     return paths
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """A figure as PNG or SVG, without dates, so that the same results give the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(STYLE):
+        figure.savefig(buffer, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
+    return buffer.getvalue()

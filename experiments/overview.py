@@ -12,8 +12,10 @@ from matplotlib.ticker import FuncFormatter
 
 from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE, Curve, Panel, draw_page, tick_label
 from blockspace.experiments.findings import change, format_interval
+from blockspace.experiments.forest import draw_differences
 from blockspace.experiments.presentation import Presentation, table_of_points
 from blockspace.experiments.results import Results
+from blockspace.experiments.statistics import Estimate, relative
 from blockspace.experiments.tables import format_number
 
 FEWEST_CLEAR_POINTS = 8
@@ -60,8 +62,11 @@ def main_measures(results: Results) -> list[Measure]:
 def present_sweep(results: Results) -> Presentation:
     """Results of a sweep as a table, one figure and a sentence on each main measure."""
     measures = main_measures(results)
+    figure: Figure | None
     numeric = [name for name in results.swept if pd.api.types.is_numeric_dtype(results.runs[name])]
-    if not numeric:
+    if len(results.points) < 2:
+        figure, findings = None, ["There is one point alone, and nothing to compare it with."]
+    elif not numeric:
         figure, findings = _draw_differences(results, measures), _differences(results, measures)
     elif len(numeric) > 1 and all(results.runs.drop_duplicates("point")[name].is_unique for name in numeric):
         figure, findings = _draw_scatter(results, measures, numeric), _correlations(results, measures, numeric)
@@ -72,7 +77,8 @@ def present_sweep(results: Results) -> Presentation:
     labels = [name.replace("_", "\n", 1) if "." not in name else name.replace(".", "\n", 1) for name in results.swept]
     columns = {measure.name: measure.heading for measure in measures}
     table = table_of_points(results, columns, labels)
-    return Presentation(results.study["question"], *table, {results.study["name"]: figure}, findings)
+    figures = {} if figure is None else {results.study["name"]: figure}
+    return Presentation(results.study["question"], *table, figures, findings)
 
 
 def _along_first(results: Results, numeric: list[str]) -> list[str]:
@@ -104,32 +110,23 @@ def _draw_curves(results: Results, measures: list[Measure], numeric: list[str]) 
     return draw_page(results, results.study["question"], x, x, panels, note=note)
 
 
-def _draw_differences(results: Results, measures: list[Measure]) -> Figure:
-    """Relative differences to the reference point, with intervals, a row for each measure."""
+def _draw_differences(results: Results, measures: list[Measure]) -> Figure | None:
+    """Relative differences to the reference point, a panel for each other point and a row for each measure."""
     reference = results.study["reference"]
-    others = [point for point in results.points if point != reference]
-    with matplotlib.style.context(STYLE):
-        figure = Figure(figsize=(7.5, 1.6 + 0.42 * len(measures)), layout="constrained")
-        axis = figure.subplots()
-        for number, point in enumerate(others):
-            for row, measure in enumerate(measures):
-                curve = results.curve(measure.name)
-                scale = 100.0 / abs(curve["mean"][reference]) if curve["mean"][reference] else math.nan
-                low, mean, high = (
-                    scale * curve[name][point] for name in ("difference_low", "difference", "difference_high")
-                )
-                place = row + 0.6 * (number + 0.5) / len(others) - 0.3
-                label = point if row == 0 else None
-                axis.errorbar(
-                    mean, place, xerr=[[mean - low], [high - mean]], color=f"C{number}", label=label, capsize=2
-                )
-        axis.axvline(0.0, color="0.45", linewidth=0.9, marker="")
-        axis.set_yticks(range(len(measures)), [measure.title for measure in measures])
-        axis.invert_yaxis()
-        axis.set_xlabel(f"difference to {reference}, per cent of its mean, with 95 % intervals over paired seeds")
-        axis.legend(loc="best")
-        figure.suptitle(results.study["question"])
-    return figure
+    panels: dict[str, dict[str, Estimate]] = {}
+    for point in results.points:
+        rows = {
+            measure.title: relative(
+                results.difference(measure.name, reference, point), results.curve(measure.name)["mean"][reference]
+            )
+            for measure in measures
+        }
+        if point != reference and any(apart.count for apart in rows.values()):
+            panels[point] = rows
+    if not panels:
+        return None
+    label = f"difference to {reference}, per cent of its mean, with 95 % intervals over paired seeds"
+    return draw_differences(results.study["question"], label, panels)
 
 
 def _draw_scatter(results: Results, measures: list[Measure], numeric: list[str]) -> Figure:
@@ -159,13 +156,16 @@ def _draw_scatter(results: Results, measures: list[Measure], numeric: list[str])
 
 def _differences(results: Results, measures: list[Measure]) -> list[str]:
     reference = results.study["reference"]
-    sentences = []
+    sentences: list[str] = []
     for point in results.points:
         if point == reference:
             continue
+        told_before = len(sentences)
         for measure in measures:
             row = results.curve(measure.name).loc[point]
             apart = results.difference(measure.name, reference, point)
+            if not apart.count:
+                continue
             before = results.curve(measure.name)["mean"][reference]
             told = "differs" if apart.is_clear else "does not clearly differ"
             sentences.append(
@@ -173,6 +173,8 @@ def _differences(results: Results, measures: list[Measure]) -> list[str]:
                 f"{format_number(row['mean'])} with {point} (difference {format_number(apart.mean)}, 95 % interval "
                 f"{format_interval(apart)}, {apart.count} pairs)."
             )
+        if len(sentences) == told_before:
+            sentences.append(f"{point} cannot be compared with {reference}: nothing was measured at both.")
     return sentences
 
 

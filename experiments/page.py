@@ -16,6 +16,9 @@ from matplotlib.figure import Figure
 
 _NUMBER = re.compile(r"[-−]?[\d.,_]+(e[-+−]?\d+)?( ?%)?( ±[\d.,]+(e[-+−]?\d+)?( ?%)?)?|–|")
 
+_SENTENCE = re.compile(r"(.{10,140}?[^.]\.) ([A-Z].*)", re.DOTALL)
+"""A short sentence with others after it."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -135,8 +138,15 @@ def render(page: Page) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
+    environment.filters["lead"] = _lead
     text = resources.files("blockspace.experiments").joinpath("page.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(text).render(page=page)
+
+
+def _lead(item: str) -> tuple[str, str]:
+    """The first sentence of a list's item, and the rest."""
+    found = _SENTENCE.match(item)
+    return (found[1], found[2]) if found else (item, "")
 
 
 def describe(figure: Figure) -> str:

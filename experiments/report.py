@@ -12,12 +12,14 @@ from rich.table import Table as TerminalTable
 
 from blockspace.experiments.figures import save_figure
 from blockspace.experiments.files import write_whole
-from blockspace.experiments.page import Page, render
+from blockspace.experiments.page import render
 from blockspace.experiments.presentation import Presentation
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.results_folder import LOCK, StoreError, read_manifest, write_manifest
+from blockspace.experiments.results_folder import StoreError, listed_files, read_manifest, write_manifest
+from blockspace.experiments.run_report import FILES, is_run_folder
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.sweep_page import sweep_page
+from blockspace.experiments.unfinished import UNNAMED, what_is_missing, what_is_there
 
 PRESENTERS = {
     "study": ("studies", "present_study"),
@@ -26,11 +28,22 @@ PRESENTERS = {
 }
 """Who presents results of a kind: module and function."""
 
-NOT_LISTED = ("manifest.json", "report.html", "log.txt", LOCK)
-"""Files of a results folder that its manifest does not list."""
 
-UNNAMED = {"kind": "sweep", "name": "sweep", "question": "What do the settings that were varied do?", "until": []}
-"""What a sweep is called that nobody gave a name or a question."""
+def require_folder(folder: Path) -> None:
+    """Refuse what is no results folder of any kind.
+
+    Raises
+    ------
+    StoreError
+        With what is wrong with it.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"there is no folder {folder}")
+    if not (folder / "study.json").exists() and not is_run_folder(folder):
+        raise StoreError(
+            f"{folder} holds neither a sweep (study.json, runs) nor a run ({', '.join(FILES)}); it must be the folder "
+            "of one"
+        )
 
 
 def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
@@ -54,9 +67,27 @@ def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
         If the folder holds none of these, or no finished run.
     """
     results = load_results(folder)
+    return _write(results, present(results), made_here)
+
+
+def print_report(folder: str | Path) -> None:
+    """Print what a results folder holds: its table, its findings, and where its figures and its page are."""
+    results = load_results(folder)
+    _print(results, present(results))
+
+
+def show_report(folder: str | Path) -> Path:
+    """Write the report of runs that were made before, print it, and return its page."""
+    results = load_results(folder)
+    presentation = present(results)  # once for both: figures take their time
+    page = _write(results, presentation, made_here=False)
+    _print(results, presentation)
+    return page
+
+
+def _write(results: Results, presentation: Presentation, made_here: bool) -> Path:
     folder = results.folder
-    presentation = present(results)
-    write_whole(folder / "table.csv", results_with_runs(results).table.to_csv(index=False, lineterminator="\n"))
+    write_whole(folder / "table.csv", what_is_there(results).table.to_csv(index=False, lineterminator="\n"))
     for name, frame in presentation.data.items():
         write_whole(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     for name, figure in presentation.figures.items():
@@ -64,16 +95,14 @@ def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
     bullets = "".join(f"- {finding}\n" for finding in presentation.findings)
     write_whole(folder / "findings.md", f"# {presentation.question}\n\n{bullets}")
     made = None if made_here else read_manifest(folder) or _unknown(results)
-    write_manifest(folder, listed_files(folder), results.study["seeds"], made)
+    manifest = write_manifest(folder, listed_files(folder), results.study["seeds"], made)
+    named = replace(results, study={**UNNAMED, **results.study})
     page = folder / "report.html"
-    write_whole(page, render(_page(results, presentation)))
+    write_whole(page, render(sweep_page(named, presentation, manifest)))
     return page
 
 
-def print_report(folder: str | Path) -> None:
-    """Print what a results folder holds: its table, its findings, and where its figures and its page are."""
-    results = load_results(folder)
-    presentation = present(results)
+def _print(results: Results, presentation: Presentation) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
@@ -93,11 +122,11 @@ def print_report(folder: str | Path) -> None:
 
 def present(results: Results) -> Presentation:
     """Results as their kind presents them, with what is missing told among the findings."""
-    shown = results_with_runs(results)
+    shown = what_is_there(results)
     presenter = _presenter(shown)
     nothing = Presentation(shown.study["question"], [], [], [], "", {}, [])
     presentation = presenter(shown) if shown.measures else nothing
-    return replace(presentation, findings=[*presentation.findings, *_missing(results)])
+    return replace(presentation, findings=[*presentation.findings, *what_is_missing(results)])
 
 
 def _presenter(results: Results) -> Callable[[Results], Presentation]:
@@ -113,50 +142,10 @@ def _presenter(results: Results) -> Callable[[Results], Presentation]:
     return presenter
 
 
-def results_with_runs(results: Results) -> Results:
-    """Results without the points of which no run is there yet; where that is the reference point, another one is."""
-    study = {**UNNAMED, **results.study}
-    there = set(results.runs["point"])
-    points = [point for point in study["points"] if point["name"] in there]
-    reference = study["reference"] if study["reference"] in there else points[0]["name"]
-    return replace(results, study={**study, "points": points, "reference": reference})
-
-
-def _missing(results: Results) -> list[str]:
-    """Sentences on runs that failed or have not been made."""
-    told = []
-    count, failed = len(results.runs), len(results.failed)
-    wanted = len(results.points) * len(results.study["seeds"])
-    if failed:
-        where = "index.parquet" if (results.folder / "index.parquet").exists() else "runs/"
-        told.append(f"{failed} of {count} runs failed; {where} and failures/ hold what they said.")
-    if not results.is_complete:
-        told.append(f"{count} of {wanted} runs are there; the command that began it continues.")
-    if results.study["reference"] not in set(results.runs["point"]):
-        other = results_with_runs(results).study["reference"]
-        told.append(f"Of {results.study['reference']}, the reference point, there is none yet; {other} stands for it.")
-    return told
-
-
 def _unknown(results: Results) -> dict[str, Any]:
     """What is known of how runs were made that have no manifest yet."""
     versions = {"blockspace": results.study["version"]}
     return {"command": None, "python": None, "platform": None, "versions": versions, "commit": None}
-
-
-def listed_files(folder: Path) -> list[Path]:
-    """Files that the manifest of a folder lists: all but itself, the page, the log, and what is being written."""
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in NOT_LISTED and not path.name.startswith(".")
-    ]
-
-
-def _page(results: Results, presentation: Presentation) -> Page:
-    manifest = read_manifest(results.folder)
-    assert manifest is not None
-    return sweep_page(replace(results, study={**UNNAMED, **results.study}), presentation, manifest)
 
 
 def _terminal_table(presentation: Presentation) -> TerminalTable:

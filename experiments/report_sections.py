@@ -1,7 +1,8 @@
 """Sections that every page has: settings, versions, and how to do it again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from blockspace.experiments.files import scenario_toml
@@ -13,22 +14,33 @@ SHORT_COMMIT = 10
 
 def settings_section(scenario: Scenario, heading: str = "Settings") -> Section:
     """What a scenario sets otherwise than by default, and every setting as TOML."""
-    described = {path: description for path, _, description in describe_settings()}
-    apart = differences(Scenario(), scenario)
-    rows = [
-        (path, plain(value), plain(default), described.get(path, ""))
-        for path, (default, value) in apart.items()
+    if scenario.price.source == "file":
+        # By its name alone: where the folder lies is no part of what was done.
+        price = scenario.price.model_copy(update={"file": Path(scenario.price.file).name})
+        scenario = scenario.model_copy(update={"price": price})
+    apart = {
+        path: (value, default)
+        for path, (default, value) in differences(Scenario(), scenario).items()
         if path not in ("name", "description")
-    ]
+    }
     about = scenario.name + (f": {scenario.description}" if scenario.description else "")
     blocks: list[Block] = [Text(f"Base scenario {about}.")]
-    if rows:
+    if apart:
         caption = "Every setting that is not at its default."
-        blocks.append(Table(("setting", "value", "default", "what it is"), rows, caption=caption))
+        blocks.append(settings_table(apart, ("setting", "value", "default", "what it is"), caption))
     else:
         blocks.append(Text("Every setting is at its default."))
     blocks.append(Folded("Every setting, as scenario.toml has it", [Code(scenario_toml(scenario).rstrip())]))
     return Section(heading, blocks)
+
+
+def settings_table(
+    settings: Mapping[str, tuple[Any, Any]], headings: tuple[str, str, str, str], caption: str = ""
+) -> Table:
+    """Two values of each setting, by dotted path, with what it is."""
+    described = {path: description for path, _, description in describe_settings()}
+    rows = [(path, plain(one), plain(other), described.get(path, "")) for path, (one, other) in settings.items()]
+    return Table(headings, rows, caption=caption)
 
 
 def plain(value: Any) -> str:
@@ -36,12 +48,34 @@ def plain(value: Any) -> str:
 
     Examples
     --------
-    >>> [plain(value) for value in (30_000_000, 0.5, True, "slots", [1, 2])]
-    ['30_000_000', '0.5', 'true', '"slots"', '[1, 2]']
+    >>> [plain(value) for value in (30_000_000, 3600.0, 0.5, True, "slots", [1, 2])]
+    ['30_000_000', '3_600', '0.5', 'true', '"slots"', '[1, 2]']
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:_}"
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+        return f"{int(value):_}"
     return json.dumps(value, ensure_ascii=False)
+
+
+def count_of(number: int, what: str) -> str:
+    """A number of things, such as ``1 seed`` or ``8 seeds``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def in_words(numbers: Iterable[int]) -> str:
+    """Whole numbers in order, with those that follow one another as a range.
+
+    Examples
+    --------
+    >>> in_words([3, 1, 2, 9])
+    '1 to 3, 9'
+    """
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in parts)
 
 
 def versions_section(manifest: Mapping[str, Any]) -> Section:

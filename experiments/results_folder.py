@@ -14,7 +14,7 @@
 ``findings.md``               what the study says in words
 ``report.html``               all of it on one page, which needs no network
 ``log.txt``                   what was done when
-``manifest.json``             versions, commit, command, and the SHA-256 of every file above but the log
+``manifest.json``             versions, commit, command, and the SHA-256 of every file above but page and log
 ============================  =========================================================================================
 
 NAME is that of the point and the seed. Every file is written under a temporary name and moved into place. A run's file
@@ -50,6 +50,9 @@ SERIES = ("blocks", "trades", "transactions")
 """Folders of what can be kept of a run besides its measures."""
 
 LIBRARIES = ("blockspace", "numpy", "numba", "mesa", "networkx", "pandas", "scipy", "pydantic", "joblib")
+
+NOT_LISTED = ("manifest.json", "report.html", "log.txt")
+"""Files of a folder that its manifest does not list."""
 
 _FOLDERS = ("runs", "failures", "unfinished", *SERIES)
 _FILES = (
@@ -179,7 +182,10 @@ def clear(folder: Path) -> None:
 def _require_same(folder: Path, sweep: Sweep, study: Mapping[str, Any]) -> None:
     """Refuse a sweep of another scenario, or of points that only have the same names."""
     there = load_scenario(folder / "scenario.toml")
-    apart = {f"{path} is {was!r} there and {now!r} here" for path, (was, now) in _apart(there, sweep.scenario).items()}
+    apart = {
+        f"{path} is {was!r} there and {now!r} here"
+        for path, (was, now) in settings_apart(there, sweep.scenario).items()
+    }
     points = {point["name"]: point for point in study["points"]}
     for point in sweep.points:
         known = points.get(point.name)
@@ -195,7 +201,8 @@ def _require_same(folder: Path, sweep: Sweep, study: Mapping[str, Any]) -> None:
     )
 
 
-def _apart(there: Scenario, here: Scenario) -> dict[str, tuple[Any, Any]]:
+def settings_apart(there: Scenario, here: Scenario) -> dict[str, tuple[Any, Any]]:
+    """Settings in which two scenarios differ; files of prices differ if their contents do."""
     apart = differences(there, here)
     if "price.file" in apart and Path(there.price.file).read_bytes() == Path(here.price.file).read_bytes():
         del apart["price.file"]
@@ -212,8 +219,8 @@ def version() -> str:
 
 def write_manifest(
     folder: Path, files: Iterable[Path], seeds: Iterable[int], made: Mapping[str, Any] | None = None
-) -> None:
-    """Write what someone else needs to reproduce a study and to see that they did.
+) -> dict[str, Any]:
+    """Write what someone else needs to reproduce a study and to see that they did, and return it.
 
     Parameters
     ----------
@@ -235,6 +242,7 @@ def write_manifest(
         "sha256": {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)},
     }
     write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    return manifest
 
 
 def _made_here() -> dict[str, Any]:
@@ -265,6 +273,15 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not isinstance(manifest, dict) or "sha256" not in manifest:
         raise StoreError(f"{file} cannot be read: it is damaged or cut short")
     return manifest
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """Files that the manifest of a folder lists: all but itself, the page, the log, and what is being written."""
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in NOT_LISTED and not path.name.startswith(".")
+    ]
 
 
 def changed_files(folder: str | Path) -> list[str]:

@@ -1,6 +1,6 @@
 """The page of a study or a sweep: question, findings, figures, table, what was varied, and how to do it again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ from blockspace.experiments.page import Block, Bullets, Code, Folded, Page, Pict
 from blockspace.experiments.precision import read_precisions, shortfalls
 from blockspace.experiments.presentation import Presentation
 from blockspace.experiments.report_sections import (
+    count_of,
+    in_words,
     plain,
     reproduction_section,
     settings_section,
@@ -17,6 +19,7 @@ from blockspace.experiments.report_sections import (
 from blockspace.experiments.results import Results
 from blockspace.experiments.results_folder import SERIES
 from blockspace.experiments.scenario import Scenario, describe_settings
+from blockspace.experiments.unfinished import what_is_there
 
 KINDS = {"study": "study", "sweep": "sweep", "sensitivity": "sensitivity analysis"}
 MOST_POINTS = 12
@@ -44,7 +47,7 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
     sections = [
         Section("What came out", [Bullets(presentation.findings)]),
         *_pictures(results.folder, presentation),
-        *_table(presentation, study["reference"]),
+        *_table(presentation, None if study["kind"] == "sensitivity" else study["reference"]),
         _varied(study["points"], results.scenario),
         settings_section(results.scenario),
         _seeds(results),
@@ -54,7 +57,7 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
         _data(results, presentation),
     ]
     points, seeds = len(study["points"]), len(study["seeds"])
-    facts = [_count(points, "point"), _count(seeds, "seed"), _count(len(results.runs), "run")]
+    facts = [count_of(points, "point"), count_of(seeds, "seed"), count_of(len(results.runs), "run")]
     above = [KINDS[study["kind"]], study["name"] if study["kind"] != study["name"] else ""]
     above += ["quick"] if study.get("quick") else []
     return Page(
@@ -63,10 +66,6 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
         [*facts, *version_facts(manifest)],
         sections,
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _pictures(folder: Path, presentation: Presentation) -> list[Section]:
@@ -81,11 +80,11 @@ def _pictures(folder: Path, presentation: Presentation) -> list[Section]:
     return [Section("Figures" if len(pictures) > 1 else "Figure", pictures)] if pictures else []
 
 
-def _table(presentation: Presentation, reference: str) -> list[Section]:
+def _table(presentation: Presentation, reference: str | None) -> list[Section]:
     if not presentation.rows:
         return []
     note = presentation.note
-    if presentation.emphasised:
+    if presentation.emphasised and reference is not None:
         note = f"{note} In bold {reference}, the point that others are compared with.".strip()
     table = Table(presentation.headings, presentation.rows, presentation.emphasised, note)
     return [Section("Table", [table])]
@@ -148,35 +147,18 @@ def _seeds(results: Results) -> Section:
     seeds, until = results.study["seeds"], results.study.get("until", [])
     blocks: list[Block] = [
         Text(
-            f"{_count(len(seeds), 'seed')}, {in_words(seeds)}, the same at every point: users, prices and arrivals of "
-            "one seed are the same everywhere, so that points are compared seed by seed."
+            f"{count_of(len(seeds), 'seed')}, {in_words(seeds)}, the same at every point: users, prices and arrivals "
+            "of one seed are the same everywhere, so that points are compared seed by seed."
         )
     ]
     if until and results.measures:
         precisions = read_precisions(until, results.measures)
-        lacking = shortfalls(results.table, precisions, len(seeds))
+        lacking = shortfalls(what_is_there(results).table, precisions, len(seeds))
         outcome = f"Not reached: {lacking[0]}." if lacking else "It was reached at every point."
         blocks.append(Text(f"The precision that was asked for is {', '.join(map(str, precisions))}. {outcome}"))
     elif not until:
-        blocks.append(Text("No precision was asked for; seeds were not added until one was reached."))
+        blocks.append(Text("No precision was asked for: the number of seeds was fixed."))
     return Section("Seeds and precision", blocks)
-
-
-def in_words(numbers: Iterable[int]) -> str:
-    """Whole numbers in order, with those that follow one another as a range.
-
-    Examples
-    --------
-    >>> in_words([3, 1, 2, 9])
-    '1 to 3, 9'
-    """
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][1] + 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    return ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in parts)
 
 
 def _failures(results: Results) -> list[Section]:

@@ -82,20 +82,32 @@ MONEY = (
 )
 
 
-def summary_table(summary: Mapping[str, Any], scenario: "Scenario", seed: int) -> Table:
-    """Lay out the summary of a run: what came of the network, of each market, of the costs of orders and of money."""
-    hours = (scenario.duration_s - scenario.warm_up_s) / 3600
-    table = Table("", "", "", title=f"{scenario.name}, seed {seed}, {hours:.3g} h after the warm-up", show_header=False)
-    table.columns[1].justify = "right"
+def summary_groups(scenario: "Scenario") -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Main measures of a run of a scenario: label, name and unit of each, in groups with a title."""
     several = len(scenario.instruments) > 1
     groups: list[tuple[str, tuple[tuple[str, str, str], ...], str]] = [("Network", NETWORK, "")]
     for instrument in scenario.instruments:
         groups.append((instrument.name, MARKET, f"{instrument.name}." if several else ""))
     groups += [("Cost of an order", COSTS, ""), ("Money", MONEY, "")]
-    for title, measures, prefix in groups:
+    return [
+        (title, [(label, prefix + measure, unit) for label, measure, unit in measures])
+        for title, measures, prefix in groups
+    ]
+
+
+def summary_title(scenario: "Scenario", seed: int) -> str:
+    """What a summary is one of."""
+    hours = (scenario.duration_s - scenario.warm_up_s) / 3600
+    return f"{scenario.name}, seed {seed}, {hours:.3g} h after the warm-up"
+
+
+def summary_table(summary: Mapping[str, Any], scenario: "Scenario", seed: int) -> Table:
+    """Lay out the summary of a run: what came of the network, of each market, of the costs of orders and of money."""
+    table = Table("", "", "", title=summary_title(scenario, seed), show_header=False)
+    table.columns[1].justify = "right"
+    for title, measures in summary_groups(scenario):
         table.add_section()
         table.add_row(f"[bold]{title}[/bold]")
         for label, measure, unit in measures:
-            value = summary.get(prefix + measure, summary.get(measure))
-            table.add_row(f"  {label}", format_number(value, 4), unit)
+            table.add_row(f"  {label}", format_number(summary.get(measure), 4), unit)
     return table

@@ -52,7 +52,7 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
         block.hops[access] = producer.hops[access]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _build(topology: TopologySettings, seed: int) -> tuple[nx.Graph, PathTables]:
     """Topology and paths of a seed; the runs of a sweep that share them in one process share the work."""
     graph = build_topology(
