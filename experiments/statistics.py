@@ -52,7 +52,7 @@ def estimate(values: npt.ArrayLike) -> Estimate:
     Examples
     --------
     >>> estimate([1.0, 2.0, 3.0, float("nan")])
-    Estimate(mean=2.0, low=-0.4841377117503..., high=4.4841377117503..., count=3)
+    Estimate(mean=2.0, low=-0.484..., high=4.484..., count=3)
     """
     samples = np.asarray(values, dtype=float).reshape(-1, 1)
     if not len(samples):
