@@ -107,7 +107,7 @@ def _print(results: Results, presentation: Presentation) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     console.print(f"\n[bold]{escape(presentation.question)}[/bold]")
-    if presentation.rows:
+    if len(presentation.headings) > 1:
         console.print(_terminal_table(presentation))
         console.print(presentation.note, markup=False)
     console.print()

@@ -48,7 +48,7 @@ def sweep_page(results: Results, presentation: Presentation, manifest: Mapping[s
         Section("What came out", [Bullets(presentation.findings)]),
         *_pictures(results.folder, presentation),
         *_table(presentation, None if study["kind"] == "sensitivity" else study["reference"]),
-        _varied(study["points"], results.scenario),
+        _varied(study, results.scenario),
         settings_section(results.scenario),
         _seeds(results),
         *_failures(results),
@@ -81,8 +81,8 @@ def _pictures(folder: Path, presentation: Presentation) -> list[Section]:
 
 
 def _table(presentation: Presentation, reference: str | None) -> list[Section]:
-    if not presentation.rows:
-        return []
+    if len(presentation.headings) < 2:
+        return []  # nothing was measured
     note = presentation.note
     if presentation.emphasised and reference is not None:
         note = f"{note} In bold {reference}, the point that others are compared with.".strip()
@@ -93,12 +93,15 @@ def _table(presentation: Presentation, reference: str | None) -> list[Section]:
 # What was done.
 
 
-def _varied(points: Sequence[Mapping[str, Any]], scenario: Scenario) -> Section:
+def _varied(study: Mapping[str, Any], scenario: Scenario) -> Section:
     """Which settings were varied, over which values, and every point with its settings."""
+    points: Sequence[Mapping[str, Any]] = study["points"]
     paths = list(dict.fromkeys(path for point in points for path in point["overrides"]))
     described = {path: description for path, _, description in describe_settings()}
     settings = scenario.model_dump(mode="json")
     blocks: list[Block] = []
+    if "method" in study:
+        blocks.append(Text(f"By the method {study['method']}, with a sample of {study['count']}."))
     rows = []
     for path in paths:
         values = [point["overrides"][path] for point in points if path in point["overrides"]]
@@ -130,7 +133,8 @@ def _spread(values: Sequence[Any]) -> str:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if len(distinct) <= MOST_COLUMNS or not numbers:
         return ", ".join(distinct)
-    return f"{plain(min(values))} to {plain(max(values))}, {len(distinct)} values"
+    low, high = (value if value == int(value) else float(f"{value:.4g}") for value in (min(values), max(values)))
+    return f"{plain(low)} to {plain(high)}, {len(distinct)} values"
 
 
 def _value_at(settings: Any, path: str) -> Any:

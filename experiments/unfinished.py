@@ -33,6 +33,6 @@ def what_is_missing(results: Results) -> list[str]:
         wanted = len(results.points) * len(results.study["seeds"])
         told.append(f"{count} of {wanted} runs are there; the command that began it continues.")
     reference, stands_for_it = results.study["reference"], what_is_there(results).study["reference"]
-    if reference != stands_for_it:
+    if reference != stands_for_it and results.study.get("kind") != "sensitivity":
         told.append(f"Of {reference}, the reference point, there is no run yet; {stands_for_it} stands for it.")
     return told
