@@ -24,7 +24,7 @@ from blockspace.experiments.statistics import Estimate, estimate, estimate_apart
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.tables import summary_groups
 from blockspace.experiments.timelines import draw_timelines
-from blockspace.experiments.unfinished import what_is_there
+from blockspace.experiments.incomplete import what_is_there
 
 FEW_POINTS = 3
 """Points up to which each has a panel of the figure; of more points, each measure has one."""

@@ -30,6 +30,7 @@ def conduct(
     until: Iterable[str] = (),
     most_seeds: int = MOST_SEEDS,
     fresh: bool = False,
+    printed: bool = False,
     **options: Any,
 ) -> Results:
     """Make the runs of a sweep, with more seeds until it is precise enough if asked, and leave a report.
@@ -48,6 +49,8 @@ def conduct(
         :func:`~blockspace.experiments.precision.read_precisions`.
     most_seeds
         Seeds after which to stop all the same.
+    printed
+        Whether to print the table and the findings.
     fresh, options
         See :func:`~blockspace.experiments.runner.run_sweep`.
 
@@ -82,7 +85,7 @@ def conduct(
         sweep = _with_seeds(sweep, seeds_wanted(lacking, len(sweep.seeds), most_seeds))
         if not options.get("quiet"):
             print(f"{told}: going on with {len(sweep.seeds)} seeds", file=sys.stderr, flush=True)
-    write_report(folder)
+    write_report(folder, printed=printed)
     return load_results(folder)
 
 

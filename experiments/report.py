@@ -19,7 +19,7 @@ from blockspace.experiments.results_folder import StoreError, listed_files, read
 from blockspace.experiments.run_report import FILES, is_run_folder
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.sweep_page import sweep_page
-from blockspace.experiments.unfinished import UNNAMED, what_is_missing, what_is_there
+from blockspace.experiments.incomplete import UNNAMED, what_is_missing, what_is_there
 
 PRESENTERS = {
     "study": ("studies", "present_study"),
@@ -46,7 +46,7 @@ def require_folder(folder: Path) -> None:
         )
 
 
-def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
+def write_report(folder: str | Path, *, made_here: bool = True, printed: bool = False) -> Path:
     """Write table, figures, findings, manifest and page of a results folder; the same results give the same bytes.
 
     Parameters
@@ -55,6 +55,8 @@ def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
         Results folder of a study, a sweep or a sensitivity analysis, finished or not.
     made_here
         Whether it was this process that made the runs. If not, the manifest keeps what it says of how they were made.
+    printed
+        Whether to print the table, the findings, and where figures and page are, as well.
 
     Returns
     -------
@@ -67,21 +69,10 @@ def write_report(folder: str | Path, *, made_here: bool = True) -> Path:
         If the folder holds none of these, or no finished run.
     """
     results = load_results(folder)
-    return _write(results, present(results), made_here)
-
-
-def print_report(folder: str | Path) -> None:
-    """Print what a results folder holds: its table, its findings, and where its figures and its page are."""
-    results = load_results(folder)
-    _print(results, present(results))
-
-
-def show_report(folder: str | Path) -> Path:
-    """Write the report of runs that were made before, print it, and return its page."""
-    results = load_results(folder)
-    presentation = present(results)  # once for both: figures take their time
-    page = _write(results, presentation, made_here=False)
-    _print(results, presentation)
+    presentation = present(results)
+    page = _write(results, presentation, made_here)
+    if printed:
+        _print(results, presentation)
     return page
 
 

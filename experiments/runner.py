@@ -30,7 +30,7 @@ from blockspace.experiments.compiling import compile_kernels
 from blockspace.experiments.errors import DISK_IS_FULL, UserError
 from blockspace.experiments.market import Market
 from blockspace.experiments.progress import Progress, log_file
-from blockspace.experiments.results_folder import SERIES, begin, locked, remove_leftovers, version
+from blockspace.experiments.results_folder import SERIES, begin, locked, remove_leftovers, version, write_manifest
 from blockspace.experiments.run_files import RunRecord, known_runs, label_series, run_file, write_index, write_run
 from blockspace.experiments.scenario import Scenario, change_settings
 from blockspace.experiments.sweep import Sweep
@@ -137,6 +137,7 @@ def run_sweep(
     planned = _plan(sweep, folder, KEEP[keep])
     with locked(folder):
         begin(folder, sweep, about or {}, fresh)
+        write_manifest(folder, (), sweep.seeds)  # so that a page knows how they were made, even if they are interrupted
         with log_file(folder / "log.txt") as log:
             finished, waiting, complaints = _sort(planned, folder, retry_failed)
             for complaint in complaints:

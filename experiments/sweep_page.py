@@ -19,7 +19,7 @@ from blockspace.experiments.report_sections import (
 from blockspace.experiments.results import Results
 from blockspace.experiments.results_folder import SERIES
 from blockspace.experiments.scenario import Scenario, describe_settings
-from blockspace.experiments.unfinished import what_is_there
+from blockspace.experiments.incomplete import what_is_there
 
 KINDS = {"study": "study", "sweep": "sweep", "sensitivity": "sensitivity analysis"}
 MOST_POINTS = 12

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from blockspace.experiments.commands.common import USER_ERROR, complain, one_sentence
+from blockspace.experiments.commands.common import one_sentence
 
 Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 
@@ -20,25 +20,19 @@ def show(
 ) -> None:
     """Print the table of a results folder, finished or not, and write its page, report.html."""
     with one_sentence():
-        from blockspace.experiments.results_folder import StoreError
-
-        try:
-            page = _show(folder)
-        except StoreError as error:
-            complain(str(error))
-            raise typer.Exit(USER_ERROR) from None
+        page = _show(folder)
     if in_browser:
         webbrowser.open(page.resolve().as_uri())
 
 
 def _show(folder: Path) -> Path:
     """Write the page of a folder and print its table, whatever the folder holds."""
-    from blockspace.experiments.report import require_folder, show_report
+    from blockspace.experiments.report import require_folder, write_report
     from blockspace.experiments.run_report import is_run_folder, print_run_report, write_run_report
 
     require_folder(folder)
     if not is_run_folder(folder):
-        return show_report(folder)
+        return write_report(folder, made_here=False, printed=True)
     page = write_run_report(folder)
     print_run_report(folder)
     return page
@@ -54,13 +48,7 @@ def compare(
 ) -> None:
     """Compare two results folders point by point, with intervals: print the table and write one page."""
     with one_sentence():
-        from blockspace.experiments.results_folder import StoreError
-
-        try:
-            page = _compare(first, second, out)
-        except StoreError as error:
-            complain(str(error))
-            raise typer.Exit(USER_ERROR) from None
+        page = _compare(first, second, out)
     if in_browser:
         webbrowser.open(page.resolve().as_uri())
 

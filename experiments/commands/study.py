@@ -45,9 +45,8 @@ def study(
         if name not in names:
             raise ScenarioError(f"there is no study {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
         from blockspace.experiments.conduct import MOST_SEEDS, run_study
-        from blockspace.experiments.report import print_report
 
-        results = run_study(
+        run_study(
             name,
             quick=quick,
             seeds=seeds,
@@ -60,5 +59,5 @@ def study(
             fresh=fresh,
             retry_failed=retry_failed,
             quiet=quiet,
+            printed=True,
         )
-        print_report(results.folder)

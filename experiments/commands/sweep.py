@@ -161,9 +161,8 @@ def sensitivity(
 
 def _conduct(what: Any, folder: Path, about: Mapping[str, Any], most_seeds: int | None = None, **options: Any) -> None:
     from blockspace.experiments.conduct import MOST_SEEDS, conduct
-    from blockspace.experiments.report import print_report
 
-    print_report(conduct(what, folder, about, most_seeds=most_seeds or MOST_SEEDS, **options).folder)
+    conduct(what, folder, about, most_seeds=most_seeds or MOST_SEEDS, printed=True, **options)
 
 
 def _values(texts: Iterable[str], option: str) -> dict[str, list[Any]]:

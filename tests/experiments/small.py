@@ -20,11 +20,11 @@ def small_sweep(seeds=(3, 4), **overrides):
 
 
 def content(folder):
-    """Every file that a sweep leaves, but for its log, by name."""
+    """Every file that a sweep leaves, by name, but for its log and for the manifest with the command that made it."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("log.txt", ".lock")
+        if path.is_file() and path.name not in ("log.txt", "manifest.json", ".lock")
     }
 
 
