@@ -5,6 +5,7 @@ state machine executes them, :meth:`Chain.close` prices the next block and forge
 """
 
 import math
+from typing import ClassVar
 
 import networkx as nx
 import numpy as np
@@ -16,6 +17,7 @@ from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES, fill_by_priority_fee, rank_by_priority_fee
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
+from blockspace.network.state import Stateful
 from blockspace.network.topology import build_topology, path_tables, pick_proposer, stake_shares
 from blockspace.network.transaction import ACCESS_POINTS
 
@@ -51,7 +53,7 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
         block.hops[access] = producer.hops[access]
 
 
-class Chain:
+class Chain(Stateful):
     """One chain with its topology, mempool, fee market and clock.
 
     Parameters
@@ -72,6 +74,8 @@ class Chain:
     next_time_ns : int
         When the next block comes.
     """
+
+    CONSTANTS: ClassVar = ("settings", "rank", "graph")
 
     def __init__(
         self,

@@ -26,7 +26,10 @@ def complain(sentence: str) -> None:
 
 @contextmanager
 def one_sentence(if_interrupted: str = "nothing was written") -> Iterator[None]:
-    """Turn what the user can put right, and an interruption, into one sentence and an exit code."""
+    """Turn what the user can put right, and an interruption, into one sentence and an exit code.
+
+    What an interruption leaves is said by ``if_interrupted``, or by the interruption itself.
+    """
     try:
         from blockspace.experiments.scenario import ScenarioError
 
@@ -41,8 +44,8 @@ def one_sentence(if_interrupted: str = "nothing was written") -> Iterator[None]:
         except OSError as error:
             complain(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}")
             raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        complain(f"interrupted; {if_interrupted}")
+    except KeyboardInterrupt as interruption:
+        complain(f"interrupted; {str(interruption) or if_interrupted}")
         raise typer.Exit(INTERRUPTED) from None
 
 
