@@ -75,33 +75,34 @@ def save_checkpoint(market: Market, folder: str | Path) -> None:
     CheckpointError
         If something of the user's own has state that is not known, with what it is.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     scenarios = [world.scenario for world in market.worlds]
     try:
-        about = {
-            "simulator": _simulator(),
-            "seed": market.seed,
-            "time_s": market.time,
-            "tapes": market.tapes if market.tapes in ("memory", "none") else str(Path(market.tapes).absolute()),
-            "scenarios": [scenario_toml(_portable(scenario)) for scenario in scenarios],
-        }
-        prices = _copy_prices(scenarios, folder)
-        rows = write_state(folder / _STATE, about, market.state())
+        state = market.state()
     except StateError as error:
         raise CheckpointError(str(error)) from None
+    about = {
+        "simulator": _simulator(),
+        "seed": market.seed,
+        "time_s": market.time,
+        "tapes": market.tapes if market.tapes in ("memory", "none") else str(Path(market.tapes).absolute()),
+        "scenarios": [scenario_toml(_portable(scenario)) for scenario in scenarios],
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    prices = _copy_prices(scenarios, folder)
+    rows = write_state(folder / _STATE, about, state)
     _tidy(folder, {*prices, *rows})
 
 
 def load_checkpoint(folder: str | Path, tapes: str | Path | None = None) -> Market:
-    """Make the market that a checkpoint was taken of, ready to run on.
+    """Make the market that a checkpoint was taken of, ready to run on; its tapes on disk are cut to where they were.
 
     Parameters
     ----------
     folder
         Where the checkpoint is.
     tapes
-        Where tapes on disk are now, if the folder has been moved.
+        Folder of the tapes on disk, if it has been moved since.
 
     Raises
     ------

@@ -178,14 +178,17 @@ def _simulate(market: "Market", shows_progress: bool, every_s: float = 0.0, chec
 @contextmanager
 def _unfinished(out: Path, resume: bool, fresh: bool) -> Iterator[Path]:
     """The folder in which a run is made; whoever stops the run is told how it continues."""
+    from blockspace.experiments.scenario import ScenarioError
     from blockspace.experiments.unfinished import is_resumable, unfinished_run
 
     with unfinished_run(out, resume, fresh) as folder:
         try:
             yield folder
+        except ScenarioError:
+            raise  # nothing was lost that the sentence does not speak of
         except BaseException as error:
             if is_resumable(folder):
-                kept = f"the run is kept up to its last checkpoint, blockspace run --out {out} --resume continues it"
+                kept = f"the run is kept up to its last checkpoint: blockspace run --out {out} --resume continues it"
                 if isinstance(error, KeyboardInterrupt):
                     raise KeyboardInterrupt(kept) from None
                 complain(kept)
@@ -197,6 +200,8 @@ def _write(market: "Market", summary: Mapping[str, Any], folder: Path) -> None:
     from blockspace.experiments.files import write_scenario
     from blockspace.experiments.results_folder import write_manifest
 
+    for stray in folder.glob(".*"):
+        stray.unlink()  # what a killed process was writing
     scenario = market.world.scenario
     write_scenario(scenario, folder)
     (folder / "summary.json").write_text(json_text(summary) + "\n", encoding="utf-8")

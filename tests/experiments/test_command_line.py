@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from blockspace.experiments import Market, command_line, load_scenario
 from blockspace.experiments.command_line import app
-from blockspace.experiments.results import changed_files
+from blockspace.experiments.commands.common import read_assignments, read_value
+from blockspace.experiments.commands.run import _simulate
+from blockspace.experiments.results_folder import changed_files
 from blockspace.experiments.validation import Row
 from blockspace.network.presets import preset_names
 
@@ -59,7 +61,7 @@ def test_json_is_one_object_and_nothing_else():
 
 def test_later_assignments_win_and_options_win_over_them():
     arguments = ["--set", "chain.gas_limit=40_000_000", "--set", "chain.gas_limit=50e6", "--set", "duration_s=9e5"]
-    overrides = command_line._overrides(arguments[1::2])
+    overrides = read_assignments(arguments[1::2])
     assert overrides == {"chain.gas_limit": 50e6, "duration_s": 9e5}
     result = invoke(*SHORT, *arguments, "--json")
     assert json.loads(result.stdout)["hours"] < 1
@@ -81,7 +83,7 @@ def test_later_assignments_win_and_options_win_over_them():
     ],
 )
 def test_value_of_an_assignment(text, value):
-    assert command_line._value(text) == value
+    assert read_value(text) == value
 
 
 def test_out_leaves_a_folder_that_can_be_run_again(tmp_path):
@@ -154,7 +156,9 @@ def test_slices_of_the_progress_bar_change_nothing():
     scenario = load_scenario("arbitrum-one", {"warm_up_s": 5, "duration_s": 30})
     whole = Market(scenario, seed=2, tapes="none")
     whole.run_for(30)
-    assert command_line._simulate(scenario, 2, "none", shows_progress=False).fingerprint() == whole.fingerprint()
+    sliced = Market(scenario, seed=2, tapes="none")
+    _simulate(sliced, shows_progress=False)
+    assert sliced.fingerprint() == whole.fingerprint()
 
 
 def test_help_needs_none_of_the_heavy_libraries():
