@@ -101,7 +101,7 @@ def leaves(state, path=""):
 
 
 def require_same(one, other):
-    assert one.fingerprint() == other.fingerprint()
+    assert (one.fingerprint(), one.time, one.steps) == (other.fingerprint(), other.time, other.steps)
     there, here = dict(leaves(one.state())), dict(leaves(other.state()))
     assert there.keys() == here.keys()
     assert [path for path in there if there[path] != here[path]] == []
@@ -130,6 +130,28 @@ def test_stopped_and_continued_is_never_stopped(name, tmp_path):
     assert (continued.time, continued.seed) == (stop_s, 3)
     continued.run_until(end_s)
     require_same(market, continued)
+
+
+def test_of_two_blocks_at_the_same_moment_the_same_one_comes_first(tmp_path):
+    def market():
+        made = Market([scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})], seed=3)
+        for world in made.worlds:
+            world.insert_phase("note", lambda world=world: seen.append((made.time, world.scenario.name)), arrays=[])
+        return made
+
+    seen = []
+    whole = market()
+    whole.run_until(4.5)
+    save_checkpoint(whole, tmp_path)
+    continued = market()
+    restore_checkpoint(continued, tmp_path)
+    orders = []
+    for each in (whole, continued):
+        seen.clear()
+        each.run_until(12.5)
+        orders.append(list(seen))
+    assert orders[0] == orders[1]
+    assert orders[0][:2] == [(6.0, "b"), (6.0, "a")]  # b's was scheduled at 3 s and a's at 4 s
 
 
 def prices(file, last=400):

@@ -124,6 +124,7 @@ def test_parts_are_put_back_on_parts_of_the_same_class_only():
     other.inner = Special()
     with pytest.raises(StateError, match=r"Thing.inner is a Thing in the checkpoint and a Special here"):
         other.restore(one.state())
+    other.inner = Thing()
     with pytest.raises(StateError, match=r"Thing.late is a Thing in the checkpoint and not there here"):
         other.restore({**one.state(), "late": Part("Thing", {})})
 
