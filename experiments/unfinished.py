@@ -92,7 +92,7 @@ def _require_free(out: Path) -> None:
 
 def _folder_of(out: Path) -> Path:
     """Folder in which a run is made: on the disk of its place, without making folders above it before there is need."""
-    above = [folder for folder in out.parents if folder.is_dir()]
+    above = [folder for folder in out.parents if folder.exists()]
     places = [folder / f".{'-'.join(out.relative_to(folder).parts)}-unfinished" for folder in above]
     return next((place for place in places if place.is_dir()), places[0])
 

@@ -30,7 +30,8 @@ def test_examples_in_docstrings(name):
     assert failed == 0
 
 
-def test_python_in_readme():
+def test_python_in_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     scope = {}

@@ -62,7 +62,7 @@ def run(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="With --out: seconds of waiting after which the state is saved, again and again; 0 for never.",
+            help="Seconds on the clock between two checkpoints of a run with --out; 0 for none.",
             show_default=f"{CHECKPOINT_S:g}",
         ),
     ] = None,

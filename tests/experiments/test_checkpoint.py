@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,10 +11,11 @@ import mesa
 import networkx as nx
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from blockspace.agents.population import Member, Trader
-from blockspace.experiments import checkpoint, state_files
+from blockspace.experiments import checkpoint, records, state_files
 from blockspace.experiments.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -225,6 +227,25 @@ def test_another_process_continues(tmp_path):
     command = [sys.executable, "-c", CONTINUE, str(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert process.stdout.strip() == market.fingerprint()
+
+
+def test_tapes_on_disk_are_cut_and_go_on_wherever_they_are_now(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "DRAIN_AT", 200)
+    chains = scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})
+    market = market_until(60.0, *chains, tapes=tmp_path / "tapes")
+    save_checkpoint(market, tmp_path / "there")
+    market.run_until(90.0)
+    shutil.copytree(tmp_path / "tapes", tmp_path / "moved")
+    continued = load_checkpoint(tmp_path / "there", tapes=tmp_path / "moved")
+    for each in (market, continued):
+        each.run_until(150.0)
+        each.close()
+    for tape in ("trades.parquet", "transactions.parquet"):
+        for chain in ("a", "b"):
+            whole = tmp_path / "tapes" / chain / tape
+            assert whole.read_bytes() == (tmp_path / "moved" / chain / tape).read_bytes()
+    assert pq.ParquetFile(whole).num_row_groups > 5
+    assert pd.read_parquet(whole).equals(continued.transactions(1))
 
 
 # What is written.

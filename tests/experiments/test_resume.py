@@ -142,6 +142,22 @@ def test_killed_while_the_results_are_written_it_is_continued(tmp_path, monkeypa
     require_same_results(undisturbed, out)
 
 
+def test_results_whose_place_was_taken_meanwhile_are_not_lost(tmp_path, monkeypatch, undisturbed):
+    out = tmp_path / "out"
+    write = run._write
+
+    def take_the_place(market, summary, folder):
+        write(market, summary, folder)
+        out.mkdir()
+        (out / "mine").touch()
+
+    monkeypatch.setattr(run, "_write", take_the_place)
+    result = invoke(*BUSY, "--out", out)
+    assert result.exit_code == 2
+    assert f"the results are in {hidden(out) / 'results'}; they cannot be moved to {out}" in result.stderr
+    require_same_results(undisturbed, hidden(out) / "results")
+
+
 def test_fresh_starts_over(tmp_path, monkeypatch, undisturbed):
     out = tmp_path / "out"
     interrupted(out, monkeypatch, "arbitrum-one", slices=2)
