@@ -14,6 +14,7 @@ import numpy.typing as npt
 from blockspace.markets.feed import VIEWS
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
 from blockspace.markets.venue import HANDLES, TAKER_HANDLE
+from blockspace.network.state import Stateful
 from blockspace.network.transaction import CANCEL, PLACE, REPLACE
 
 STYLES = {"limit": LIMIT, "post_only": POST_ONLY, "immediate_or_cancel": IMMEDIATE_OR_CANCEL, "market": MARKET}
@@ -110,11 +111,15 @@ class Sight:
         return self._prices[instrument, side]
 
 
-class Trader(mesa.Agent):
+class Trader(mesa.Agent, Stateful):
     """Base of agents written in plain Python.
 
     Subclasses override :meth:`act`, which is called once a block, at the last moment at which a decision of theirs can
     still make that block. What they see is what could have reached them by then.
+
+    A checkpoint holds their attributes, as long as these are plain data: numbers, text, arrays, random generators, and
+    lists, tuples and dictionaries of them. Other attributes that the constructor sets and nothing changes are named in
+    ``CONSTANTS``; for anything else, override ``state`` and ``restore``.
 
     Parameters
     ----------
@@ -127,6 +132,7 @@ class Trader(mesa.Agent):
     """
 
     kind: ClassVar[str] = "own"
+    CONSTANTS: ClassVar = ("model", "unique_id", "world", "_sight")  # what is in sight is seen anew before each act
 
     def __init__(
         self, model: Any, access: str | None = None, cash_usd: float | None = None, ether: float | None = None

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from blockspace.experiments.forest import draw_differences
+from blockspace.experiments.incomplete import what_is_there
 from blockspace.experiments.overview import main_measures
 from blockspace.experiments.presentation import MOST_ROWS
 from blockspace.experiments.results import Results, load_results
@@ -24,7 +25,6 @@ from blockspace.experiments.statistics import Estimate, estimate, estimate_apart
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.tables import summary_groups
 from blockspace.experiments.timelines import draw_timelines
-from blockspace.experiments.incomplete import what_is_there
 
 FEW_POINTS = 3
 """Points up to which each has a panel of the figure; of more points, each measure has one."""

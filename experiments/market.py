@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import mesa
 import numpy as np
@@ -17,6 +17,10 @@ from blockspace.experiments.summary import summarise
 from blockspace.experiments.world import World
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
 from blockspace.network.chain import NS
+from blockspace.network.state import StateError, Stateful
+
+_OF_MESA = frozenset(vars(mesa.Model(rng=0))) - {"steps", "random", "rng"}
+"""What Mesa keeps for itself and the constructor gives back; the time is asked for by its public name."""
 
 
 class _Clock:
@@ -25,19 +29,21 @@ class _Clock:
     def __init__(self, model: "Market", world: World) -> None:
         self.model = model
         self.world = world
-        self._schedule()
+        self.schedule()
 
-    def _schedule(self) -> None:
-        self.model.schedule_event(self.tick, at=max(self.world.chain.next_time_ns / NS, self.model.time))
+    def schedule(self) -> None:
+        """Put the world's next block on the event list."""
+        at = max(self.world.chain.next_time_ns / NS, self.model.time)
+        self.event = self.model.schedule_event(self.tick, at=at)
 
     def tick(self) -> None:
         """Make the world's next block and schedule the one after it."""
         self.world.make_block()
         self.model.steps += 1
-        self._schedule()
+        self.schedule()
 
 
-class Market(mesa.Model):
+class Market(mesa.Model, Stateful):
     """A derivatives market on a chain with finite block space.
 
     Parameters
@@ -61,12 +67,15 @@ class Market(mesa.Model):
     5
     """
 
+    CONSTANTS: ClassVar = (*_OF_MESA, "notes", "tapes", "_clocks")
+
     def __init__(self, scenario: Scenario | Sequence[Scenario], seed: int = 0, tapes: str | Path = "memory") -> None:
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it may be 0 to 2^63 - 1")
         super().__init__(rng=int(seed))
         scenarios = [scenario] if isinstance(scenario, Scenario) else list(scenario)
         self.seed = int(seed)
+        self.tapes = tapes
         self.path, self.notes = price_path(scenarios, seed)
         self.worlds = [
             World(
@@ -154,6 +163,42 @@ class Market(mesa.Model):
         """Hash of the whole tape of trades and fees so far, 32 hexadecimal digits for each chain."""
         prints: list[npt.NDArray[Any]] = [world.records.meters[0] for world in self.worlds]
         return "".join(f"{int(meter['print_high']):016x}{int(meter['print_low']):016x}" for meter in prints)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the run's future and its records depend on, as plain data and arrays.
+
+        Raises
+        ------
+        StateError
+            If a block is being made, or something of the user's own has state that is not known.
+        """
+        events = [event for event in self._event_list._events if not event.CANCELED]
+        blocks = [clock.event for clock in self._clocks]
+        if not all(event in events for event in blocks):
+            raise StateError("a block is being made; the market can be saved before it or after it")
+        for event in events:
+            if event not in blocks:
+                raise StateError(
+                    f"an event of the user's own is due at {event.time:g} s, which cannot be saved: "
+                    "save before it is scheduled or after it has happened"
+                )
+        # Of two blocks at the same moment, the one that was scheduled first comes first.
+        order = sorted(range(len(blocks)), key=blocks.__getitem__)
+        return {**super().state(), "time": self.time, "order": order}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where the market was that :meth:`state` was taken from.
+
+        Raises
+        ------
+        StateError
+            If that market was made of something else, or had agents in Python that this one has not.
+        """
+        super().restore({name: value for name, value in state.items() if name not in ("time", "order")})
+        self.time = state["time"]
+        for number in state["order"]:
+            self._clocks[number].event.cancel()
+            self._clocks[number].schedule()
 
     def close(self) -> None:
         """Finish the files of the tapes, if there are any."""

@@ -5,17 +5,17 @@ Parquet file that grows as the run goes on.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from blockspace.experiments.recorder import BLOCK_ROW, MARKET_ROW, METER, TAPE, TAPE_ROW, record
 from blockspace.experiments.scenario import Scenario
+from blockspace.experiments.tape import Tape
 from blockspace.markets.trade_log import TRADE, TRADES, trades_since
+from blockspace.network.state import Pieces, Stateful
 from blockspace.network.transaction import KINDS, STATUSES
 
 CHUNK = 4096
@@ -34,53 +34,7 @@ def _difference(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[
     return result
 
 
-class Tape:
-    """Chunks of a stream of records, in memory or in a Parquet file.
-
-    A Parquet file cannot be added to once it has been read: what comes after that goes to a file of its own beside it,
-    ``trades-2.parquet`` after ``trades.parquet`` and so on.
-    """
-
-    def __init__(self, columns: Any, empty: npt.NDArray[Any], file: Path | None) -> None:
-        self._columns = columns
-        self._chunks = [empty]
-        self._file = file
-        self._parts: list[Path] = []
-        self._writer: pq.ParquetWriter | None = None
-
-    def append(self, rows: npt.NDArray[Any]) -> None:
-        """Add rows to the end."""
-        if self._file is None:
-            self._chunks.append(rows)
-            return
-        if not len(rows):
-            return
-        table = pa.Table.from_pandas(self._columns(rows), preserve_index=False)
-        if self._writer is None:
-            part = self._file
-            if self._parts:
-                part = part.with_stem(f"{part.stem}-{len(self._parts) + 1}")
-            part.parent.mkdir(parents=True, exist_ok=True)
-            self._parts.append(part)
-            self._writer = pq.ParquetWriter(part, table.schema)
-        self._writer.write_table(table)
-
-    def frame(self) -> pd.DataFrame:
-        """Everything so far, with units in the column names."""
-        if self._file is None:
-            return self._columns(np.concatenate(self._chunks))
-        self.close()
-        frames = [pd.read_parquet(part) for part in self._parts]
-        return pd.concat(frames, ignore_index=True) if frames else self._columns(self._chunks[0])
-
-    def close(self) -> None:
-        """Finish the file, if there is one."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-
-class Records:
+class Records(Stateful):
     """What a world remembers of its run.
 
     Parameters
@@ -93,6 +47,8 @@ class Records:
         ``"memory"``, ``"none"``, or a folder for ``trades.parquet`` and ``transactions.parquet``.
     """
 
+    CONSTANTS: ClassVar = ("scenario", "_pools", "_logs")  # the arrays are those of the chain and of the world
+
     def __init__(self, scenario: Scenario, pools: npt.NDArray[Any], logs: npt.NDArray[Any], tapes: str | Path) -> None:
         self.scenario = scenario
         self._pools = pools
@@ -101,13 +57,13 @@ class Records:
         self._keep = tapes != "none"
         self.meters[0]["keep_tape"] = self._keep
         folder = None if tapes in ("memory", "none") else Path(tapes)
-        self._trades = Tape(self._trade_columns, np.zeros(0, TRADE), folder and folder / "trades.parquet")
-        self._transactions = Tape(
-            self._transaction_columns, np.zeros(0, TAPE_ROW), folder and folder / "transactions.parquet"
-        )
+        self._trades = Tape(self._trade_columns, TRADE, folder and folder / "trades.parquet")
+        self._transactions = Tape(self._transaction_columns, TAPE_ROW, folder and folder / "transactions.parquet")
         self._trades_kept = 0
         self._transactions_kept = 0
-        self._full: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._full_blocks = Pieces()
+        self._full_markets = Pieces()
+        self._rows_full = 0
         self._warm_up_ns = scenario.warm_up_s * 1e9
         self._at_warm_up: dict[str, npt.NDArray[Any]] | None = None
         self._new_chunk()
@@ -137,7 +93,9 @@ class Records:
         )
         self._index += 1
         if self._index == CHUNK:
-            self._full.append((self._block_rows, self._market_rows))
+            self._full_blocks.append(self._block_rows)
+            self._full_markets.append(self._market_rows)
+            self._rows_full += CHUNK
             self._new_chunk()
         if self._keep and (
             self._logs["count"][0] - self._trades_kept >= DRAIN_AT
@@ -165,7 +123,7 @@ class Records:
     @property
     def rows(self) -> int:
         """Number of blocks recorded."""
-        return len(self._full) * CHUNK + self._index
+        return self._rows_full + self._index
 
     def since_warm_up(self) -> dict[str, npt.NDArray[Any]]:
         """What the meter has added up since the end of the warm-up."""
@@ -177,13 +135,12 @@ class Records:
 
     def block_rows(self) -> npt.NDArray[Any]:
         """Rows of all blocks, of type ``BLOCK_ROW``."""
-        return np.concatenate([*(blocks for blocks, _ in self._full), self._block_rows[: self._index]])
+        return np.concatenate([*self._full_blocks.arrays, self._block_rows[: self._index]])
 
     def market_rows(self, instrument: int) -> npt.NDArray[Any]:
         """Rows of an instrument after each block, of type ``MARKET_ROW``."""
-        return np.concatenate(
-            [*(markets[:, instrument] for _, markets in self._full), self._market_rows[: self._index, instrument]]
-        )
+        full = (markets[:, instrument] for markets in self._full_markets.arrays)
+        return np.concatenate([*full, self._market_rows[: self._index, instrument]])
 
     def blocks(self) -> pd.DataFrame:
         """One row per block; columns of the market carry the instrument's name if there are several."""

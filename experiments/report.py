@@ -12,6 +12,7 @@ from rich.table import Table as TerminalTable
 
 from blockspace.experiments.figures import save_figure
 from blockspace.experiments.files import write_whole
+from blockspace.experiments.incomplete import UNNAMED, what_is_missing, what_is_there
 from blockspace.experiments.page import render
 from blockspace.experiments.presentation import Presentation
 from blockspace.experiments.results import Results, load_results
@@ -19,7 +20,6 @@ from blockspace.experiments.results_folder import StoreError, listed_files, read
 from blockspace.experiments.run_report import FILES, is_run_folder
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.sweep_page import sweep_page
-from blockspace.experiments.incomplete import UNNAMED, what_is_missing, what_is_there
 
 PRESENTERS = {
     "study": ("studies", "present_study"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from blockspace.experiments.incomplete import what_is_there
 from blockspace.experiments.page import Block, Bullets, Code, Folded, Page, Picture, Section, Table, Text, describe
 from blockspace.experiments.precision import read_precisions, shortfalls
 from blockspace.experiments.presentation import Presentation
@@ -19,7 +20,6 @@ from blockspace.experiments.report_sections import (
 from blockspace.experiments.results import Results
 from blockspace.experiments.results_folder import SERIES
 from blockspace.experiments.scenario import Scenario, describe_settings
-from blockspace.experiments.incomplete import what_is_there
 
 KINDS = {"study": "study", "sweep": "sweep", "sensitivity": "sensitivity analysis"}
 MOST_POINTS = 12

@@ -4,11 +4,12 @@ A :class:`World` owns the packed records and knows in which order the kernels ac
 ``World.phases`` holds it bound to one world, to be printed or timed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
@@ -27,6 +28,7 @@ from blockspace.markets.venue import execute, list_instrument, new_venue
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import stream_key
+from blockspace.network.state import StateError, Stateful
 from blockspace.network.transaction import CANCEL, PLACE, REPLACE
 
 ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fee", "tip", "expires")
@@ -52,7 +54,7 @@ PHASES = (
 """The order of a block: what happens, and the method that does it."""
 
 
-class World:
+class World(Stateful):
     """A chain, its market and its agents.
 
     Parameters
@@ -69,6 +71,8 @@ class World:
         Where trades and transactions go: ``"memory"``, ``"none"``, or a folder for Parquet files.
     """
 
+    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "_steps")
+
     def __init__(self, scenario: Scenario, path: PricePath, seed: int, model: Any, tapes: str | Path) -> None:
         self.scenario = scenario
         self.path = path
@@ -78,6 +82,7 @@ class World:
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[population.Trader] = []
+        self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
         self._list_instruments()
         self._publish_terms()
@@ -238,6 +243,48 @@ class World:
         )
         return mempool.OUTCOMES[outcome]
 
+    # What a checkpoint holds.
+
+    def state(self) -> dict[str, Any]:
+        """What the world holds, as plain data and arrays.
+
+        Raises
+        ------
+        StateError
+            If an agent or a phase of the user's own has state that is not known.
+        """
+        for name, arrays in self._own_phases:
+            if arrays is None:
+                raise StateError(
+                    f"the phase {name!r} does not say which arrays it changes, so that it cannot be saved: "
+                    "tell insert_phase, with arrays=[] if there are none"
+                )
+        return super().state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where the world was that :meth:`state` was taken from.
+
+        Raises
+        ------
+        StateError
+            If agents or phases of the user's own are not those of that world.
+        """
+        there = [part.kind for part in state["own_agents"]]
+        here = [type(agent).__name__ for agent in self.own_agents]
+        if there != here:
+            raise StateError(
+                f"the checkpoint has {_listed('agent', there)} in Python and the market has {_listed('agent', here)}: "
+                "make the same ones, in the same order, and then restore the market"
+            )
+        phases = [[(name, _shapes(arrays)) for name, arrays in own] for own in (state["_own_phases"], self._own_phases)]
+        if phases[0] != phases[1]:
+            there, here = ([name for name, _ in own] for own in phases)
+            raise StateError(
+                f"the checkpoint has {_listed('phase', there)} of the user's own and the market has "
+                f"{_listed('phase', here)}: insert the same ones, with arrays of the same sizes, and then restore it"
+            )
+        super().restore(state)
+
     # The phases of a block.
 
     def make_block(self) -> None:
@@ -245,7 +292,13 @@ class World:
         for step in self._steps:
             step()
 
-    def insert_phase(self, name: str, function: Callable[[], None], before: str = "fill the block") -> None:
+    def insert_phase(
+        self,
+        name: str,
+        function: Callable[[], None],
+        before: str = "fill the block",
+        arrays: Sequence[npt.NDArray[Any]] | None = None,
+    ) -> None:
         """Add a phase to the order of a block: how a population with a kernel of its own takes part.
 
         Parameters
@@ -256,6 +309,9 @@ class World:
             What does it.
         before
             Name of the phase ahead of which it comes.
+        arrays
+            What the phase changes of its own, such as the rows of a population, for checkpoints; an empty list if that
+            is nothing. A run with a phase that does not say so cannot be saved.
 
         Raises
         ------
@@ -267,6 +323,7 @@ class World:
             raise ValueError(f"before is {before!r}; it may be {', '.join(names)}")
         self.phases.insert(names.index(before), (name, function))
         self._steps = [step for _, step in self.phases]
+        self._own_phases.append((name, None if arrays is None else list(arrays)))
 
     def _extend_price(self) -> None:
         self.path.extend(self.chain.next_time_ns + self._look_ahead_ns)
@@ -340,3 +397,14 @@ class World:
         if chain.skip_empty_blocks(due) > 0:
             last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
             last["base_fee"] = chain.base_fee
+
+
+def _listed(what: str, names: list[str]) -> str:
+    """Say how many of something there are, and their names."""
+    if not names:
+        return f"no {what}s"
+    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} ({', '.join(names)})"
+
+
+def _shapes(arrays: list[npt.NDArray[Any]] | None) -> list[Any]:
+    return [(array.shape, array.dtype) for array in arrays or ()]

@@ -14,13 +14,14 @@ stops earlier on the same walk.
 
 import copy
 import math
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_normal, stream_key
+from blockspace.network.state import Stateful
 
 CELL_BITS = 30
 CELL_NS = 1 << CELL_BITS
@@ -144,7 +145,7 @@ class PriceSource(Protocol):
         """
 
 
-class PricePath:
+class PricePath(Stateful):
     """The external price of one run.
 
     Parameters
@@ -163,6 +164,9 @@ class PricePath:
     record
         One-element array of ``PRICE_PATH``, for kernels.
     """
+
+    CONSTANTS: ClassVar = ("source",)
+    PARTS: ClassVar = ("_running_source",)
 
     def __init__(self, source: PriceSource, resolution_ns: int, seed: int) -> None:
         if not 1 <= resolution_ns <= CELL_NS or resolution_ns & (resolution_ns - 1):

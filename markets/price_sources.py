@@ -1,9 +1,10 @@
 """Sources of the external price: a diffusion, a scripted path on top of one, and a table of prices."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from blockspace.markets.price_path import (
 )
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_normal, draw_uniform, stream_key
+from blockspace.network.state import StateError, Stateful
 
 DAY_SECONDS = 86_400.0
 MAX_JUMPS_PER_DAY = 20_000.0  # a quarter of a jump per cell: 7 cells in a million would have over MAX_JUMPS
@@ -101,7 +103,7 @@ def _fill_diffusion(processes, first_cell, nodes):
 
 
 @dataclass(frozen=True)
-class Diffusion:
+class Diffusion(Stateful):
     """A log price that diffuses, with stochastic volatility and jumps if asked for.
 
     .. math::
@@ -189,7 +191,7 @@ class Diffusion:
 
 
 @dataclass(frozen=True)
-class ScriptedPath:
+class ScriptedPath(Stateful):
     """Another source, multiplied by a script: a crash of 40 % between one hour and one and a half, say.
 
     >>> calm = Diffusion(initial_price=2_000.0, volatility_per_day=0.05, seed=1)
@@ -206,6 +208,7 @@ class ScriptedPath:
 
     base: PriceSource
     knots: Sequence[tuple[float, float]]
+    PARTS: ClassVar = ("base",)
 
     def __post_init__(self) -> None:
         previous = 0.0
@@ -328,7 +331,7 @@ def _fill_table(bars, keys, states, first_cell, nodes):
         state.log_price = node.log_price_end
 
 
-class PriceTable:
+class PriceTable(Stateful):
     """Prices at given times, from a file for instance, and a Brownian bridge between them.
 
     The path passes through every bar, and a look-up sees it to within its resolution. In between it has the
@@ -353,6 +356,8 @@ class PriceTable:
     last_time_s
         Time of the last bar, in seconds.
     """
+
+    CONSTANTS: ClassVar = ("name", "_bars", "_keys")
 
     def __init__(self, times_s: npt.ArrayLike, prices: npt.ArrayLike, seed: int, name: str = "The table") -> None:
         times = np.asarray(times_s, np.float64)
@@ -382,6 +387,19 @@ class PriceTable:
         self._bars["variance"] = np.append(variance, variance[-1])
         self._state = np.zeros(1, _TABLE_STATE)
         _anchor(self._bars, self._keys)
+        self._digest = hashlib.blake2b(self._bars.tobytes(), digest_size=16).hexdigest()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on in the middle of the same table.
+
+        Raises
+        ------
+        StateError
+            If the table has other prices.
+        """
+        if state["_digest"] != self._digest:
+            raise StateError(f"{self.name} does not hold the prices that the checkpoint was made with")
+        super().restore(state)
 
     def fill(self, first_cell: int, count: int) -> npt.NDArray[Any]:
         """Return the next cells, an array of ``NODE``: up to ``count``, none beyond that of the last bar."""

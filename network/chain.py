@@ -6,6 +6,7 @@ state machine executes them, :meth:`Chain.close` prices the next block and forge
 
 import math
 from functools import lru_cache
+from typing import ClassVar
 
 import networkx as nx
 import numpy as np
@@ -17,6 +18,7 @@ from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES, fill_by_priority_fee, rank_by_priority_fee
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
+from blockspace.network.state import Stateful
 from blockspace.network.topology import PathTables, build_topology, path_tables, pick_proposer, stake_shares
 from blockspace.network.transaction import ACCESS_POINTS
 
@@ -67,7 +69,7 @@ def _build(topology: TopologySettings, seed: int) -> tuple[nx.Graph, PathTables]
     return nx.freeze(graph), path_tables(graph)
 
 
-class Chain:
+class Chain(Stateful):
     """One chain with its topology, mempool, fee market and clock.
 
     Parameters
@@ -88,6 +90,8 @@ class Chain:
     next_time_ns : int
         When the next block comes.
     """
+
+    CONSTANTS: ClassVar = ("settings", "rank", "graph")
 
     def __init__(
         self,

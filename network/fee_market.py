@@ -20,6 +20,8 @@ are looked up by name in :data:`FEE_RULES`, and a rule of your own is a class wi
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from blockspace.network.state import Stateful
+
 MINIMUM_GAS_LIMIT = 5_000
 GAS_LIMIT_BOUND_DIVISOR = 1_024
 
@@ -117,7 +119,7 @@ def next_gas_limit(parent_limit: int, desired: int) -> int:
     return max(nearest, MINIMUM_GAS_LIMIT)
 
 
-class FeeRule(ABC):
+class FeeRule(Stateful, ABC):
     """What a chain asks of its fee market. Subclasses are small frozen dataclasses."""
 
     burns_base_fee: bool = True

@@ -28,7 +28,10 @@ def complain(sentence: str) -> None:
 
 @contextmanager
 def one_sentence(if_stopped: str = "nothing was written") -> Iterator[None]:
-    """Turn what the user can put right, and an interruption, into one sentence and an exit code."""
+    """Turn what the user can put right, and an interruption, into one sentence and an exit code.
+
+    What a stop leaves is said by ``if_stopped``, or by the interruption itself.
+    """
     try:
         yield
     except UserError as error:
@@ -47,8 +50,8 @@ def one_sentence(if_stopped: str = "nothing was written") -> Iterator[None]:
         else:
             complain(f"{where} cannot be used: {error.strerror or error}")
         raise typer.Exit(USER_ERROR) from None
-    except KeyboardInterrupt:
-        complain(f"interrupted; {if_stopped}")
+    except KeyboardInterrupt as interruption:
+        complain(f"interrupted; {str(interruption) or if_stopped}")
         raise typer.Exit(INTERRUPTED) from None
 
 

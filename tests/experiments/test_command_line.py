@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from blockspace.experiments import Market, command_line, conduct, load_scenario
 from blockspace.experiments.command_line import app
-from blockspace.experiments.commands import common
-from blockspace.experiments.commands import run as run_command
+from blockspace.experiments.commands.common import read_assignments, read_value
+from blockspace.experiments.commands.run import _simulate
 from blockspace.experiments.results import load_results
 from blockspace.experiments.results_folder import changed_files
 from blockspace.experiments.validation import Row
@@ -62,7 +62,7 @@ def test_json_is_one_object_and_nothing_else():
 
 def test_later_assignments_win_and_options_win_over_them():
     arguments = ["--set", "chain.gas_limit=40_000_000", "--set", "chain.gas_limit=50e6", "--set", "duration_s=9e5"]
-    overrides = common.read_assignments(arguments[1::2])
+    overrides = read_assignments(arguments[1::2])
     assert overrides == {"chain.gas_limit": 50e6, "duration_s": 9e5}
     result = invoke(*SHORT, *arguments, "--json")
     assert json.loads(result.stdout)["hours"] < 1
@@ -84,7 +84,7 @@ def test_later_assignments_win_and_options_win_over_them():
     ],
 )
 def test_value_of_an_assignment(text, value):
-    assert common.read_value(text) == value
+    assert read_value(text) == value
 
 
 def test_out_leaves_a_folder_that_can_be_run_again(tmp_path):
@@ -157,7 +157,9 @@ def test_slices_of_the_progress_bar_change_nothing():
     scenario = load_scenario("arbitrum-one", {"warm_up_s": 5, "duration_s": 30})
     whole = Market(scenario, seed=2, tapes="none")
     whole.run_for(30)
-    assert run_command._simulate(scenario, 2, "none", shows_progress=False).fingerprint() == whole.fingerprint()
+    sliced = Market(scenario, seed=2, tapes="none")
+    _simulate(sliced, shows_progress=False)
+    assert sliced.fingerprint() == whole.fingerprint()
 
 
 def test_help_needs_none_of_the_heavy_libraries():

@@ -17,6 +17,7 @@ from blockspace.markets.price_path import (
 from blockspace.markets.price_sources import DAY_SECONDS, Diffusion, PriceTable, ScriptedPath
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import stream_key
+from blockspace.network.state import StateError
 
 DAILY = 0.05
 
@@ -439,3 +440,63 @@ def test_the_end_of_a_table_is_named():
 def test_a_table_refuses_bad_times(times_s, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         PriceTable(times_s, [1.0, 2.0], seed=1)
+
+
+# Taken out and put back
+
+
+class Wave:
+    """A source of a user's own, with state of several kinds."""
+
+    initial_price = 2_000.0
+
+    def __init__(self):
+        self.level = math.log(self.initial_price)
+        self.steps = np.zeros(2)
+        self.generator = np.random.default_rng(3)
+
+    def fill(self, first_cell, count):
+        nodes = np.zeros(count, NODE)
+        moves = 1e-3 * self.generator.standard_normal(count)
+        nodes["log_price_end"] = self.level + np.cumsum(moves)
+        nodes["log_price"] = nodes["log_price_end"] - moves
+        self.level = float(nodes["log_price_end"][-1])
+        self.steps[0] += count
+        return nodes
+
+
+def table(seed=1):
+    times_s = 10.0 * np.arange(1_000)
+    return PriceTable(times_s, 2_000.0 + np.arange(1_000) % 7, seed)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [diffusion, lively, table, Wave, lambda: ScriptedPath(lively(), ((900.0, 0.6),)), lambda: ScriptedPath(Wave(), ())],
+)
+def test_a_path_that_is_put_back_goes_on_as_it_would_have(source):
+    path, other = PricePath(source(), 2**20, seed=1), PricePath(source(), 2**20, seed=1)
+    path.extend(500 * CELL_NS)
+    other.restore(path.state())
+    for each in (path, other):
+        each.extend(3_000 * CELL_NS)
+    assert np.array_equal(path.record, other.record)
+    assert path.prices(1.0) == other.prices(1.0)
+
+
+def test_a_path_is_put_back_on_one_of_the_same_kind_only():
+    state = PricePath(diffusion(), 2**20, seed=1).state()
+    with pytest.raises(StateError, match="_running_source is a Diffusion in the checkpoint and a PriceTable here"):
+        PricePath(table(), 2**20, seed=1).restore(state)
+    dearer = PriceTable(10.0 * np.arange(1_000), 2_001.0 + np.arange(1_000) % 7, 1, name="mine.csv")
+    with pytest.raises(StateError, match=r"mine.csv does not hold the prices"):
+        PricePath(dearer, 2**20, seed=1).restore(PricePath(table(), 2**20, seed=1).state())
+
+
+def test_a_source_whose_state_is_not_plain_is_refused():
+    source = Wave()
+    source.feed = iter([1.0])
+    path = PricePath(diffusion(), 2**20, seed=1)
+    path._running_source = source
+    with pytest.raises(StateError, match=r"Wave.feed holds a list_iterator, which is not plain data"):
+        path.state()
