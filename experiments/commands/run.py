@@ -178,13 +178,13 @@ def _simulate(market: "Market", shows_progress: bool, every_s: float = 0.0, chec
 @contextmanager
 def _unfinished(out: Path, resume: bool, fresh: bool) -> Iterator[Path]:
     """The folder in which a run is made; whoever stops the run is told how it continues."""
-    from blockspace.experiments.scenario import ScenarioError
+    from blockspace.experiments.errors import UserError
     from blockspace.experiments.unfinished import is_resumable, unfinished_run
 
     with unfinished_run(out, resume, fresh) as folder:
         try:
             yield folder
-        except ScenarioError:
+        except UserError:
             raise  # nothing was lost that the sentence does not speak of
         except BaseException as error:
             if is_resumable(folder):

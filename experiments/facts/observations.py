@@ -1,7 +1,6 @@
 """What a run left behind, as the series that stylised facts are about."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,9 +163,8 @@ def load_run(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, Scenario]:
         If the folder does not hold them.
     """
     folder = Path(folder)
-    tapes = sorted(folder.glob("trades*.parquet"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 1))
-    missing = [name for name in ("scenario.toml", "blocks.parquet") if not (folder / name).is_file()]
-    missing += [] if tapes else ["trades.parquet"]
+    needed = ("scenario.toml", "blocks.parquet", "trades.parquet")
+    missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise UserError(
             f"{folder} holds no tapes of a run with trades: {' and '.join(missing)} cannot be found; "
@@ -174,5 +172,5 @@ def load_run(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, Scenario]:
         )
     every = read_schema(folder / "blocks.parquet").names
     blocks = pd.read_parquet(folder / "blocks.parquet", columns=[name for name in every if name.endswith(OF_BLOCKS)])
-    trades = pd.concat([pd.read_parquet(tape, columns=OF_TRADES) for tape in tapes], ignore_index=True)
+    trades = pd.read_parquet(folder / "trades.parquet", columns=OF_TRADES)
     return blocks, trades, load_scenario(folder / "scenario.toml")

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from blockspace.experiments.results import scenario_toml
+from blockspace.experiments.files import scenario_toml
 from blockspace.experiments.scenario import (
     Scenario,
     ScenarioError,
