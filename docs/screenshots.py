@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from blockspace.experiments.conduct import run_study
+from blockspace.experiments.sweeps.conduct import run_study
 
 IMAGES = Path(__file__).parent / "images"
 WIDTH = 1100

@@ -31,7 +31,8 @@ def _imported(file: Path) -> frozenset[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     ours = (name.split(".")[1:] for name in names if name.startswith("blockspace."))
-    paths = (ROOT.joinpath(*parts).with_suffix(".py") for parts in ours)
+    folders = (ROOT.joinpath(*parts) for parts in ours)
+    paths = (path for folder in folders for path in (folder.with_suffix(".py"), folder / "__init__.py"))
     return frozenset(path for path in paths if path.exists())
 
 

@@ -24,7 +24,7 @@ def presets(
             return
         from rich.table import Table
 
-        from blockspace.experiments.tables import format_number, print_table
+        from blockspace.experiments.reports.tables import format_number, print_table
 
         table = Table("preset", "block, s", "Mgas", "Mgas/s", "demand, Mgas/s", "fee rule", "validators", "what it is")
         for column in table.columns[1:5] + table.columns[6:7]:
@@ -52,8 +52,8 @@ def settings(
     with one_sentence():
         from rich.table import Table
 
+        from blockspace.experiments.reports.tables import print_table
         from blockspace.experiments.scenario import ScenarioError, describe_settings, did_you_mean
-        from blockspace.experiments.tables import print_table
 
         table = Table("setting", "default", "what it is")
         paths = []

@@ -16,6 +16,6 @@ def facts(
     """Look for the stylised facts of markets in a run; adds facts.csv, facts.png and facts.svg to its folder."""
     with one_sentence():
         from blockspace.experiments.facts.report import report_facts
-        from blockspace.experiments.tables import print_table
+        from blockspace.experiments.reports.tables import print_table
 
         print_table(report_facts(folder, interval, instrument))

@@ -96,7 +96,7 @@ def run(
     if as_json:
         typer.echo(json_text(summary))
     else:
-        from blockspace.experiments.tables import print_table, summary_table
+        from blockspace.experiments.reports.tables import print_table, summary_table
 
         print_table(summary_table(summary, market.world.scenario, market.seed))
 
@@ -198,7 +198,7 @@ def _unfinished(out: Path, resume: bool, fresh: bool) -> Iterator[Path]:
 def _write(market: "Market", summary: Mapping[str, Any], folder: Path) -> None:
     """Write what a run leaves behind beside the tapes of trades and transactions, which are there already."""
     from blockspace.experiments.files import write_scenario
-    from blockspace.experiments.results_folder import write_manifest
+    from blockspace.experiments.results.folder import write_manifest
 
     for stray in folder.glob(".*"):
         stray.unlink()  # what a killed process was writing

@@ -27,8 +27,8 @@ def show(
 
 def _show(folder: Path) -> Path:
     """Write the page of a folder and print its table, whatever the folder holds."""
-    from blockspace.experiments.report import require_folder, write_report
-    from blockspace.experiments.run_report import is_run_folder, print_run_report, write_run_report
+    from blockspace.experiments.reports.report import require_folder, write_report
+    from blockspace.experiments.reports.run_report import is_run_folder, print_run_report, write_run_report
 
     require_folder(folder)
     if not is_run_folder(folder):
@@ -54,9 +54,9 @@ def compare(
 
 
 def _compare(first: Path, second: Path, out: Path | None) -> Path:
-    from blockspace.experiments.comparison import compare as compare_folders
-    from blockspace.experiments.comparison_page import print_comparison, write_comparison
-    from blockspace.experiments.report import require_folder
+    from blockspace.experiments.reports.comparison import compare as compare_folders
+    from blockspace.experiments.reports.comparison_page import print_comparison, write_comparison
+    from blockspace.experiments.reports.report import require_folder
 
     for folder in (first, second):
         require_folder(folder)

@@ -44,7 +44,7 @@ def study(
         names = study_names()
         if name not in names:
             raise ScenarioError(f"there is no study {name!r}{did_you_mean(name, names)}; there are {', '.join(names)}")
-        from blockspace.experiments.conduct import MOST_SEEDS, run_study
+        from blockspace.experiments.sweeps.conduct import MOST_SEEDS, run_study
 
         run_study(
             name,

@@ -25,7 +25,7 @@ from blockspace.experiments.commands.options import (
 from blockspace.experiments.commands.study import CONTINUES
 
 if TYPE_CHECKING:
-    from blockspace.experiments.sweep import Point, Range
+    from blockspace.experiments.sweeps.points import Point, Range
 
 SEEDS = 8
 SAMPLED_POINTS = 64
@@ -80,10 +80,10 @@ def sweep(
     """Run a scenario at several values of its settings, or against another scenario, on the same seeds."""
     with one_sentence(CONTINUES):
         from blockspace.experiments.scenario import ScenarioError, load_scenario
-        from blockspace.experiments.sweep import Sweep, zipped
-        from blockspace.experiments.sweep import against as points_of_two
-        from blockspace.experiments.sweep import grid as grid_of
-        from blockspace.experiments.sweep import sample as sample_of
+        from blockspace.experiments.sweeps.points import Sweep, zipped
+        from blockspace.experiments.sweeps.points import against as points_of_two
+        from blockspace.experiments.sweeps.points import grid as grid_of
+        from blockspace.experiments.sweeps.points import sample as sample_of
 
         given = [name for name, value in zip(KINDS, (grid, together, sample, against), strict=True) if value]
         if len(given) != 1:
@@ -138,7 +138,7 @@ def sensitivity(
     """Find out which of several settings moves the market most, over the whole of their ranges."""
     with one_sentence(CONTINUES):
         from blockspace.experiments.scenario import load_scenario
-        from blockspace.experiments.sensitivity import describe, sensitivity_sweep
+        from blockspace.experiments.sweeps.sensitivity import describe, sensitivity_sweep
 
         scenario = load_scenario(source, read_assignments(assignments or []))
         ranges = _ranges(vary or [], "--vary")
@@ -160,7 +160,7 @@ def sensitivity(
 
 
 def _conduct(what: Any, folder: Path, about: Mapping[str, Any], most_seeds: int | None = None, **options: Any) -> None:
-    from blockspace.experiments.conduct import MOST_SEEDS, conduct
+    from blockspace.experiments.sweeps.conduct import MOST_SEEDS, conduct
 
     conduct(what, folder, about, most_seeds=most_seeds or MOST_SEEDS, printed=True, **options)
 
@@ -183,7 +183,7 @@ def _values(texts: Iterable[str], option: str) -> dict[str, list[Any]]:
 def _ranges(texts: Iterable[str], option: str) -> "dict[str, Range]":
     """Ranges by dotted path, from ``path=low:high`` or ``path=low:high:log``."""
     from blockspace.experiments.scenario import ScenarioError
-    from blockspace.experiments.sweep import Range
+    from blockspace.experiments.sweeps.points import Range
 
     ranges = {}
     for text in texts:

@@ -17,8 +17,8 @@ def validate(
     with one_sentence():
         from rich.table import Table
 
+        from blockspace.experiments.reports.tables import format_number, print_table
         from blockspace.experiments.scenario import ScenarioError, did_you_mean
-        from blockspace.experiments.tables import format_number, print_table
         from blockspace.experiments.validation import all_targets, run_validation
 
         known = list(all_targets())

@@ -28,9 +28,9 @@ from blockspace.experiments.facts.estimators import (
 )
 from blockspace.experiments.facts.orders import curve_of_impact
 from blockspace.experiments.facts.returns import LAST_LINEAR_LAG, TAIL, linear_memory
-from blockspace.experiments.figures import LEGEND_LINE_POINTS, PANEL_INCHES, STYLE, save_figure
 from blockspace.experiments.files import write_whole
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.reports.figures import LEGEND_LINE_POINTS, PANEL_INCHES, STYLE, save_figure
+from blockspace.experiments.reports.tables import format_number
 
 VERDICTS = {True: "[green]yes[/green]", False: "[bold red]no[/bold red]", None: "–"}
 FITTED: dict[str, Any] = {"color": "black", "marker": "", "linewidth": 1.0, "zorder": 3}

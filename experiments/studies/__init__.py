@@ -7,9 +7,9 @@ from typing import Protocol, cast
 
 from matplotlib.figure import Figure
 
-from blockspace.experiments.presentation import Presentation, table_of_points
+from blockspace.experiments.reports.presentation import Presentation, table_of_points
 from blockspace.experiments.results import Results
-from blockspace.experiments.sweep import Sweep
+from blockspace.experiments.sweeps.points import Sweep
 
 
 class Study(Protocol):

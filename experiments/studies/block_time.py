@@ -10,12 +10,12 @@ import math
 
 from matplotlib.figure import Figure
 
-from blockspace.experiments.figures import ACTIVITY, COSTS, DEPTHS, SPREADS, Curve, Panel, draw_page
-from blockspace.experiments.findings import change, weigh
+from blockspace.experiments.reports.figures import ACTIVITY, COSTS, DEPTHS, SPREADS, Curve, Panel, draw_page
+from blockspace.experiments.reports.findings import change, weigh
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.sweep import Point, Sweep
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.sweeps.points import Point, Sweep
 
 QUESTION = "What does the time between blocks do to a derivatives market, at the same gas per second?"
 SEEDS = 8

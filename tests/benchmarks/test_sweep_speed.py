@@ -11,11 +11,11 @@ import pytest
 
 from blockspace.experiments import Market
 from blockspace.experiments.results import load_results
-from blockspace.experiments.results_folder import begin
-from blockspace.experiments.run_files import RunRecord, run_file, write_index
-from blockspace.experiments.runner import run_sweep
+from blockspace.experiments.results.folder import begin
+from blockspace.experiments.results.run_files import RunRecord, run_file, write_index
 from blockspace.experiments.scenario import change_settings, load_scenario
-from blockspace.experiments.sweep import Sweep, grid
+from blockspace.experiments.sweeps.points import Sweep, grid
+from blockspace.experiments.sweeps.runner import run_sweep
 
 HALF_A_SECOND = load_scenario("ethereum-30m", {"duration_s": 72_000, "warm_up_s": 600})
 TINY = change_settings(HALF_A_SECOND, {"duration_s": 120, "warm_up_s": 12})
@@ -114,9 +114,9 @@ def test_index_of_ten_thousand_runs(benchmark, tmp_path):
 MANY_RUNS = """
 import sys, threading, time
 import psutil
-from blockspace.experiments.runner import run_sweep
+from blockspace.experiments.sweeps.runner import run_sweep
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.sweep import Sweep, grid
+from blockspace.experiments.sweeps.points import Sweep, grid
 
 if __name__ == "__main__":
     light = {"background_users.arrivals_per_s": 0.5, "chain.gas_limit": 6_000_000}

@@ -4,9 +4,9 @@ import subprocess
 import sys
 import time
 
-from blockspace.experiments.runner import run_sweep
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.sweep import Point, Sweep, grid
+from blockspace.experiments.sweeps.points import Point, Sweep, grid
+from blockspace.experiments.sweeps.runner import run_sweep
 
 
 def small_sweep(seeds=(3, 4), **overrides):

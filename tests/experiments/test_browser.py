@@ -9,9 +9,9 @@ from playwright.sync_api import sync_playwright
 from typer.testing import CliRunner
 
 from blockspace.experiments.command_line import app
-from blockspace.experiments.runner import run_sweep
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.sweep import Sweep, grid
+from blockspace.experiments.sweeps.points import Sweep, grid
+from blockspace.experiments.sweeps.runner import run_sweep
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = [

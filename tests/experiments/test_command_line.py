@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from blockspace.experiments import Market, command_line, conduct, load_scenario
+from blockspace.experiments import Market, command_line, load_scenario
 from blockspace.experiments.command_line import app
 from blockspace.experiments.commands.common import read_assignments, read_value
 from blockspace.experiments.commands.run import _simulate
 from blockspace.experiments.results import load_results
-from blockspace.experiments.results_folder import changed_files
+from blockspace.experiments.results.folder import changed_files
+from blockspace.experiments.sweeps import conduct
 from blockspace.experiments.validation import Row
 from blockspace.network.presets import preset_names
 

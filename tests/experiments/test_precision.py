@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.experiments import conduct as conduct_module
-from blockspace.experiments.conduct import conduct, measures_of_runs
-from blockspace.experiments.precision import Precision, Shortfall, read_precisions, seeds_wanted, shortfalls
 from blockspace.experiments.results import load_results
-from blockspace.experiments.statistics import tabulate
+from blockspace.experiments.results.statistics import tabulate
+from blockspace.experiments.sweeps import conduct as conduct_module
+from blockspace.experiments.sweeps.conduct import conduct, measures_of_runs
+from blockspace.experiments.sweeps.precision import Precision, Shortfall, read_precisions, seeds_wanted, shortfalls
 
 from .small import small_sweep
 

@@ -17,18 +17,18 @@ import scipy.stats
 from typer.testing import CliRunner
 
 from blockspace.experiments.command_line import app
-from blockspace.experiments.comparison import compare
-from blockspace.experiments.comparison_page import findings
-from blockspace.experiments.page import Bullets, Code, Folded, Page, Section, Table, render
-from blockspace.experiments.report import present, write_report
-from blockspace.experiments.report_sections import settings_section
+from blockspace.experiments.reports.comparison import compare
+from blockspace.experiments.reports.comparison_page import findings
+from blockspace.experiments.reports.page import Bullets, Code, Folded, Page, Section, Table, render
+from blockspace.experiments.reports.report import present, write_report
+from blockspace.experiments.reports.sections import settings_section
 from blockspace.experiments.results import load_results
-from blockspace.experiments.results_folder import changed_files
-from blockspace.experiments.runner import run_sweep
+from blockspace.experiments.results.folder import changed_files
+from blockspace.experiments.results.statistics import Estimate, estimate_apart, relative
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.statistics import Estimate, estimate_apart, relative
 from blockspace.experiments.studies import capacity
-from blockspace.experiments.sweep import Point, Sweep
+from blockspace.experiments.sweeps.points import Point, Sweep
+from blockspace.experiments.sweeps.runner import run_sweep
 from blockspace.network.ordering import ORDERING_POLICIES, register_policy
 
 NASTY = '<script>alert("it\'s & was")</script>'

@@ -10,12 +10,12 @@ import polars
 import pytest
 
 from blockspace.experiments import files as files_module
-from blockspace.experiments.conduct import conduct
 from blockspace.experiments.files import scenario_toml, write_whole
-from blockspace.experiments.progress import Progress
 from blockspace.experiments.results import load_results
-from blockspace.experiments.results_folder import changed_files
+from blockspace.experiments.results.folder import changed_files
 from blockspace.experiments.scenario import load_scenario, preset_names
+from blockspace.experiments.sweeps.conduct import conduct
+from blockspace.experiments.sweeps.progress import Progress
 
 from .small import small_sweep
 

@@ -15,11 +15,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from blockspace.experiments import compiling, run_files, runner
-from blockspace.experiments.results import load_results
-from blockspace.experiments.runner import run_sweep
+from blockspace.experiments import compiling
+from blockspace.experiments.results import load_results, run_files
 from blockspace.experiments.scenario import ScenarioError, load_scenario
-from blockspace.experiments.sweep import Point, Sweep, grid
+from blockspace.experiments.sweeps import runner
+from blockspace.experiments.sweeps.points import Point, Sweep, grid
+from blockspace.experiments.sweeps.runner import run_sweep
 from blockspace.network.ordering import ORDERING_POLICIES, register_policy
 
 from .small import begin_many, content, modified, small_sweep, wait_for_runs
@@ -205,7 +206,7 @@ def test_a_price_file_counts_by_what_it_holds(made, tmp_path):
 def test_a_folder_in_use_is_refused(copied):
     sweep, folder, _ = copied
     code = (
-        "import sys, time; from pathlib import Path; from blockspace.experiments.results_folder import locked\n"
+        "import sys, time; from pathlib import Path; from blockspace.experiments.results.folder import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True) as other:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.experiments.conduct import conduct
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.sensitivity import describe, indices, present_sensitivity, sensitivity_sweep
-from blockspace.experiments.sweep import Range
+from blockspace.experiments.sweeps.conduct import conduct
+from blockspace.experiments.sweeps.points import Range
+from blockspace.experiments.sweeps.sensitivity import describe, indices, present_sensitivity, sensitivity_sweep
 
 SCENARIO = load_scenario("ethereum-30m", {"duration_s": 600, "warm_up_s": 60})
 RANGES = {

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.experiments.statistics import estimate, measures_of, tabulate
+from blockspace.experiments.results.statistics import estimate, measures_of, tabulate
 
 
 def table_of(samples, reference="a"):

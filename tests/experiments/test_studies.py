@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.experiments import conduct as conduct_module
-from blockspace.experiments import report, studies
-from blockspace.experiments.conduct import run_study
-from blockspace.experiments.figures import save_figure
-from blockspace.experiments.findings import change, weigh
+from blockspace.experiments import studies
+from blockspace.experiments.reports import report
+from blockspace.experiments.reports.figures import save_figure
+from blockspace.experiments.reports.findings import change, weigh
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.results_folder import changed_files
+from blockspace.experiments.results.folder import changed_files
 from blockspace.experiments.scenario import change_settings, load_scenario
 from blockspace.experiments.studies import STUDIES, capacity
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.sweeps import conduct as conduct_module
+from blockspace.experiments.sweeps.conduct import run_study
 
 
 def results_of(values, tmp_path):

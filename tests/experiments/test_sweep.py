@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blockspace.experiments.scenario import ScenarioError, change_settings, differences, load_scenario
-from blockspace.experiments.sweep import Point, Range, Sweep, against, grid, points_at, sample, zipped
+from blockspace.experiments.sweeps.points import Point, Range, Sweep, against, grid, points_at, sample, zipped
 
 from .small import small_sweep
 

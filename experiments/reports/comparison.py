@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from blockspace.experiments.forest import draw_differences
-from blockspace.experiments.incomplete import what_is_there
-from blockspace.experiments.overview import main_measures
-from blockspace.experiments.presentation import MOST_ROWS
+from blockspace.experiments.reports.forest import draw_differences
+from blockspace.experiments.reports.incomplete import what_is_there
+from blockspace.experiments.reports.overview import main_measures
+from blockspace.experiments.reports.presentation import MOST_ROWS
+from blockspace.experiments.reports.run_report import Run, is_run_folder, load_run
+from blockspace.experiments.reports.tables import summary_groups
+from blockspace.experiments.reports.timelines import draw_timelines
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.results_folder import StoreError, read_manifest, settings_apart
-from blockspace.experiments.run_report import Run, is_run_folder, load_run
+from blockspace.experiments.results.folder import StoreError, read_manifest, settings_apart
+from blockspace.experiments.results.statistics import Estimate, estimate, estimate_apart, relative
 from blockspace.experiments.scenario import Scenario
-from blockspace.experiments.statistics import Estimate, estimate, estimate_apart, relative
 from blockspace.experiments.studies import STUDIES
-from blockspace.experiments.tables import summary_groups
-from blockspace.experiments.timelines import draw_timelines
 
 FEW_POINTS = 3
 """Points up to which each has a panel of the figure; of more points, each measure has one."""

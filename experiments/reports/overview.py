@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE, Curve, Panel, draw_page, tick_label
-from blockspace.experiments.findings import change, format_interval
-from blockspace.experiments.forest import draw_differences
-from blockspace.experiments.presentation import Presentation, table_of_points
+from blockspace.experiments.reports.figures import COLUMNS, PANEL_INCHES, STYLE, Curve, Panel, draw_page, tick_label
+from blockspace.experiments.reports.findings import change, format_interval
+from blockspace.experiments.reports.forest import draw_differences
+from blockspace.experiments.reports.presentation import Presentation, table_of_points
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
-from blockspace.experiments.statistics import Estimate, relative
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.results.statistics import Estimate, relative
 
 FEWEST_CLEAR_POINTS = 8
 """Points below which a rank correlation is not worth telling."""

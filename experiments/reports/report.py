@@ -10,21 +10,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as TerminalTable
 
-from blockspace.experiments.figures import save_figure
 from blockspace.experiments.files import write_whole
-from blockspace.experiments.incomplete import UNNAMED, what_is_missing, what_is_there
-from blockspace.experiments.page import render
-from blockspace.experiments.presentation import Presentation
+from blockspace.experiments.reports.figures import save_figure
+from blockspace.experiments.reports.incomplete import UNNAMED, what_is_missing, what_is_there
+from blockspace.experiments.reports.page import render
+from blockspace.experiments.reports.presentation import Presentation
+from blockspace.experiments.reports.run_report import FILES, is_run_folder
+from blockspace.experiments.reports.sweep_page import sweep_page
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.results_folder import StoreError, listed_files, read_manifest, write_manifest
-from blockspace.experiments.run_report import FILES, is_run_folder
+from blockspace.experiments.results.folder import StoreError, listed_files, read_manifest, write_manifest
 from blockspace.experiments.studies import STUDIES
-from blockspace.experiments.sweep_page import sweep_page
 
 PRESENTERS = {
     "study": ("studies", "present_study"),
-    "sweep": ("overview", "present_sweep"),
-    "sensitivity": ("sensitivity", "present_sensitivity"),
+    "sweep": ("reports.overview", "present_sweep"),
+    "sensitivity": ("sweeps.sensitivity", "present_sensitivity"),
 }
 """Who presents results of a kind: module and function."""
 

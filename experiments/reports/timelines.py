@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blockspace.experiments.figures import COLUMNS, LEGEND_LINE_POINTS, PANEL_INCHES, STYLE
+from blockspace.experiments.reports.figures import COLUMNS, LEGEND_LINE_POINTS, PANEL_INCHES, STYLE
 from blockspace.experiments.scenario import Scenario
 
 MOST_POINTS = 600

@@ -9,14 +9,14 @@ from typing import Any
 from blockspace.experiments.compiling import compile_kernels
 from blockspace.experiments.errors import NothingFinished, UserError
 from blockspace.experiments.market import Market
-from blockspace.experiments.precision import FEWEST_SEEDS, read_precisions, seeds_wanted, shortfalls
-from blockspace.experiments.report import write_report
+from blockspace.experiments.reports.report import write_report
 from blockspace.experiments.results import Results, load_results
-from blockspace.experiments.runner import run_sweep
+from blockspace.experiments.results.statistics import tabulate
 from blockspace.experiments.scenario import Scenario, change_settings, did_you_mean
-from blockspace.experiments.statistics import tabulate
 from blockspace.experiments.studies import STUDIES
-from blockspace.experiments.sweep import Sweep
+from blockspace.experiments.sweeps.points import Sweep
+from blockspace.experiments.sweeps.precision import FEWEST_SEEDS, read_precisions, seeds_wanted, shortfalls
+from blockspace.experiments.sweeps.runner import run_sweep
 
 MOST_SEEDS = 128
 """Seeds after which a sweep that is to reach a precision stops without it, unless another number is asked for."""
@@ -46,13 +46,13 @@ def conduct(
         ``name``, ``question``.
     until
         Precisions to be reached, such as ``"effective_spread_bps: 2%"``; see
-        :func:`~blockspace.experiments.precision.read_precisions`.
+        :func:`~blockspace.experiments.sweeps.precision.read_precisions`.
     most_seeds
         Seeds after which to stop all the same.
     printed
         Whether to print the table and the findings.
     fresh, options
-        See :func:`~blockspace.experiments.runner.run_sweep`.
+        See :func:`~blockspace.experiments.sweeps.runner.run_sweep`.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def run_study(
     out
         Results folder; by default ``results/NAME``, or ``results/NAME-quick``.
     options
-        See :func:`conduct` and :func:`~blockspace.experiments.runner.run_sweep`.
+        See :func:`conduct` and :func:`~blockspace.experiments.sweeps.runner.run_sweep`.
 
     Raises
     ------

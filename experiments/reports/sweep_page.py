@@ -4,11 +4,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blockspace.experiments.incomplete import what_is_there
-from blockspace.experiments.page import Block, Bullets, Code, Folded, Page, Picture, Section, Table, Text, describe
-from blockspace.experiments.precision import read_precisions, shortfalls
-from blockspace.experiments.presentation import Presentation
-from blockspace.experiments.report_sections import (
+from blockspace.experiments.reports.incomplete import what_is_there
+from blockspace.experiments.reports.page import (
+    Block,
+    Bullets,
+    Code,
+    Folded,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    describe,
+)
+from blockspace.experiments.reports.presentation import Presentation
+from blockspace.experiments.reports.sections import (
     count_of,
     in_words,
     plain,
@@ -18,8 +28,9 @@ from blockspace.experiments.report_sections import (
     versions_section,
 )
 from blockspace.experiments.results import Results
-from blockspace.experiments.results_folder import SERIES
+from blockspace.experiments.results.folder import SERIES
 from blockspace.experiments.scenario import Scenario, describe_settings
+from blockspace.experiments.sweeps.precision import read_precisions, shortfalls
 
 KINDS = {"study": "study", "sweep": "sweep", "sensitivity": "sensitivity analysis"}
 MOST_POINTS = 12

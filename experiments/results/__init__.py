@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from blockspace.experiments.errors import UserError
-from blockspace.experiments.results_folder import SERIES, require_schema
-from blockspace.experiments.run_files import read_index
+from blockspace.experiments.results.folder import SERIES, require_schema
+from blockspace.experiments.results.run_files import read_index
 from blockspace.experiments.scenario import Scenario, load_scenario
-from blockspace.experiments.statistics import Estimate, estimate, measures_of, tabulate
+from blockspace.experiments.results.statistics import Estimate, estimate, measures_of, tabulate
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Results:
     scenario
         The base scenario.
     runs
-        One row per run; see ``index.parquet`` in :mod:`~blockspace.experiments.results_folder`.
+        One row per run; see ``index.parquet`` in :mod:`~blockspace.experiments.results.folder`.
     """
 
     folder: Path

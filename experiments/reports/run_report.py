@@ -7,19 +7,25 @@ from typing import Any
 
 from rich.console import Console
 
-from blockspace.experiments.figures import save_figure
 from blockspace.experiments.files import write_whole
-from blockspace.experiments.page import Bullets, Code, Page, Picture, Section, Table, Text, describe, render
-from blockspace.experiments.report_sections import (
+from blockspace.experiments.reports.figures import save_figure
+from blockspace.experiments.reports.page import Bullets, Code, Page, Picture, Section, Table, Text, describe, render
+from blockspace.experiments.reports.sections import (
     reproduction_section,
     settings_section,
     version_facts,
     versions_section,
 )
-from blockspace.experiments.results_folder import StoreError, listed_files, read_manifest, write_manifest
+from blockspace.experiments.reports.tables import (
+    format_number,
+    print_table,
+    summary_groups,
+    summary_table,
+    summary_title,
+)
+from blockspace.experiments.reports.timelines import Blocks, draw_timelines
+from blockspace.experiments.results.folder import StoreError, listed_files, read_manifest, write_manifest
 from blockspace.experiments.scenario import Scenario, load_scenario
-from blockspace.experiments.tables import format_number, print_table, summary_groups, summary_table, summary_title
-from blockspace.experiments.timelines import Blocks, draw_timelines
 
 FILES = ("scenario.toml", "summary.json", "blocks.parquet", "manifest.json")
 """What the folder of a run holds at least."""

@@ -41,7 +41,7 @@ import filelock
 from blockspace.experiments.errors import UserError
 from blockspace.experiments.files import write_scenario, write_whole
 from blockspace.experiments.scenario import Scenario, differences, load_scenario
-from blockspace.experiments.sweep import Sweep
+from blockspace.experiments.sweeps.points import Sweep
 
 SCHEMA = 1
 """Version of the layout; it goes up with every change that an older reader would misunderstand."""
@@ -300,7 +300,7 @@ def _sha256(path: Path) -> str:
 
 def _commit() -> str | None:
     """Commit of the source, marked if there are changes on top; None where the package is not in its own repository."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     git = ["git", "-C", str(root)]

@@ -7,8 +7,8 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blockspace.experiments.figures import COLUMNS, STYLE
-from blockspace.experiments.statistics import Estimate
+from blockspace.experiments.reports.figures import COLUMNS, STYLE
+from blockspace.experiments.results.statistics import Estimate
 
 CLEAR, UNCLEAR = "C0", "0.55"
 PANEL_WIDTH_INCHES, ROW_INCHES = 3.7, 0.24

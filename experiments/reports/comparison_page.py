@@ -8,13 +8,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as TerminalTable
 
-from blockspace.experiments.comparison import Comparison, Row
-from blockspace.experiments.figures import figure_bytes
 from blockspace.experiments.files import write_whole
-from blockspace.experiments.page import Block, Bullets, Code, Page, Picture, Section, Table, Text, describe, render
-from blockspace.experiments.report_sections import count_of, in_words, plain, settings_table
-from blockspace.experiments.statistics import relative
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.reports.comparison import Comparison, Row
+from blockspace.experiments.reports.figures import figure_bytes
+from blockspace.experiments.reports.page import (
+    Block,
+    Bullets,
+    Code,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    describe,
+    render,
+)
+from blockspace.experiments.reports.sections import count_of, in_words, plain, settings_table
+from blockspace.experiments.reports.tables import format_number
+from blockspace.experiments.results.statistics import relative
 
 MOST_PRINTED = 200
 """Rows that the terminal shows; of more, those that are clear."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
-from blockspace.experiments.statistics import Estimate
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.results.statistics import Estimate
 
 SETTLED_SHARE = 0.1
 """A curve has settled where it stays within this share of its whole change of its last value."""

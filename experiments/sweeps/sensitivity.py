@@ -22,13 +22,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from blockspace.experiments.errors import UserError
-from blockspace.experiments.figures import COLUMNS, PANEL_INCHES, STYLE, tick_label
-from blockspace.experiments.overview import Measure, main_measures
-from blockspace.experiments.presentation import Presentation
+from blockspace.experiments.reports.figures import COLUMNS, PANEL_INCHES, STYLE, tick_label
+from blockspace.experiments.reports.overview import Measure, main_measures
+from blockspace.experiments.reports.presentation import Presentation
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import Scenario, did_you_mean
-from blockspace.experiments.sweep import Range, Sweep, points_at
-from blockspace.experiments.tables import format_number
+from blockspace.experiments.sweeps.points import Range, Sweep, points_at
 
 Method = Literal["sobol", "morris"]
 

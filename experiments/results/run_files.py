@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from blockspace.experiments.files import scenario_toml, whole_file, write_whole
-from blockspace.experiments.results_folder import SCHEMA, StoreError, require_schema, version
+from blockspace.experiments.results.folder import SCHEMA, StoreError, require_schema, version
 from blockspace.experiments.scenario import Scenario
 
 _LABELS = ("point", "seed", "fingerprint", "error", "identity")

@@ -139,7 +139,7 @@ def render(page: Page) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["lead"] = _lead
-    text = resources.files("blockspace.experiments").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    text = resources.files("blockspace.experiments.reports").joinpath("page.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(text).render(page=page)
 
 

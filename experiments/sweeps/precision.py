@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from blockspace.experiments.errors import UserError
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.scenario import did_you_mean
-from blockspace.experiments.tables import format_number
 
 FEWEST_SEEDS = 6
 """Seeds with which to begin: of fewer, an interval says little of its own width."""

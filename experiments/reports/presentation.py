@@ -2,7 +2,7 @@
 
 Whatever shows results (the terminal, the page that ``blockspace show`` writes) shows a :class:`Presentation`; whatever
 makes results says how to present them. A study does so in its own file, any other sweep through
-:mod:`blockspace.experiments.overview`.
+:mod:`blockspace.experiments.reports.overview`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 from matplotlib.figure import Figure
 
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
-from blockspace.experiments.tables import format_number
 
 MOST_ROWS = 60
 """Rows of a table that are shown; the rest is in the files."""

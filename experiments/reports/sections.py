@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blockspace.experiments.files import scenario_toml
-from blockspace.experiments.page import Block, Code, Folded, Section, Table, Text
+from blockspace.experiments.reports.page import Block, Code, Folded, Section, Table, Text
 from blockspace.experiments.scenario import Scenario, describe_settings, differences
 
 SHORT_COMMIT = 10

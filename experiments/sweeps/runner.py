@@ -29,11 +29,18 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from blockspace.experiments.compiling import compile_kernels
 from blockspace.experiments.errors import DISK_IS_FULL, UserError
 from blockspace.experiments.market import Market
-from blockspace.experiments.progress import Progress, log_file
-from blockspace.experiments.results_folder import SERIES, begin, locked, remove_leftovers, version, write_manifest
-from blockspace.experiments.run_files import RunRecord, known_runs, label_series, run_file, write_index, write_run
+from blockspace.experiments.results.folder import SERIES, begin, locked, remove_leftovers, version, write_manifest
+from blockspace.experiments.results.run_files import (
+    RunRecord,
+    known_runs,
+    label_series,
+    run_file,
+    write_index,
+    write_run,
+)
 from blockspace.experiments.scenario import Scenario, change_settings
-from blockspace.experiments.sweep import Sweep
+from blockspace.experiments.sweeps.points import Sweep
+from blockspace.experiments.sweeps.progress import Progress, log_file
 from blockspace.network.compilation import source_hash
 
 ATTEMPTS = 3
@@ -45,7 +52,7 @@ CONNECT_WITHIN_S = 10
 KEEP = {"summary": (), "blocks": ("blocks",), "tapes": SERIES}
 """What is kept of each run besides its measures."""
 
-_MARKET = Path(__file__).resolve().parent / "market.py"
+_MARKET = Path(__file__).resolve().parents[1] / "market.py"
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def run_sweep(
     sweep
         What to run.
     folder
-        Results folder; see :mod:`blockspace.experiments.results_folder`.
+        Results folder; see :mod:`blockspace.experiments.results.folder`.
     jobs
         Number of processes; by default one per core.
     scheduler
