@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.markets.bitmap import check_bitmap
 from blockspace.markets.matching import (
     BUY,
     CANCEL,
@@ -325,11 +326,7 @@ def check_book(book: Any) -> None:
     assert (sizes >= 0).all(), "an order has a negative size"
     pooled, counted = np.count_nonzero(sizes), int(book["resting"])
     assert queued == pooled == counted, f"orders: {queued} in queues, {pooled} in the pool, {counted} counted"
-    children = prices
-    for layer, words in enumerate(book["occupied"]):
-        marked = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-        assert np.array_equal(marked, children), f"layer {layer} of the bitmap marks {marked}, not {children}"
-        children = np.unique(children >> 6)
+    check_bitmap(book, prices)
 
 
 def _check_queue(book: Any, price: int) -> int:
