@@ -86,6 +86,13 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
     return number
 
 
+def side_number(name: str) -> int:
+    """Return +1 for ``"buy"`` and -1 for ``"sell"``; raise ValueError for anything else."""
+    if name not in ("buy", "sell"):
+        raise ValueError(f'side is {name!r}, but must be "buy" or "sell".')
+    return BUY if name == "buy" else SELL
+
+
 def book_dtype(orders: int, levels: int) -> np.dtype[Any]:
     """Record type of a book.
 

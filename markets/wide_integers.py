@@ -28,12 +28,12 @@ _TO_64 = 2.0**64
 
 
 @intrinsic
-def multiply_high(_context, first, second):  # type: ignore[no-untyped-def]
+def multiply_high(_context, first, second):
     """Upper word of the product of two words: one instruction on today's processors."""
     if (first, second) != (types.uint64, types.uint64):
         return None
 
-    def generate(_context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(_context, builder, _signature, arguments):
         wide = ir.IntType(128)
         first, second = (builder.zext(argument, wide) for argument in arguments)
         product = builder.mul(first, second)
