@@ -48,7 +48,7 @@ class SlowConstantProduct:
         self.total = 0
         self.kept = Fraction(MILLION - fee_ppm, MILLION)
 
-    def quote(self, side, amount, exact_in):
+    def quote(self, exact_in, side, amount):
         if side not in (1, -1):
             return refused(UNKNOWN_SIDE)
         if amount <= 0:
@@ -72,8 +72,8 @@ class SlowConstantProduct:
                 return refused(NOTHING_OUT)
         return DONE, cost, out, ceil(cost * (1 - self.kept))
 
-    def swap(self, side, amount, exact_in, bound):
-        status, cost, out, fee = outcome = self.quote(side, amount, exact_in)
+    def swap(self, exact_in, side, amount, bound):
+        status, cost, out, fee = outcome = self.quote(exact_in, side, amount)
         if status < 0:
             return outcome
         if out < bound if exact_in else cost > bound:
@@ -224,7 +224,7 @@ class SlowConcentrated:
             return after, cost, out, remaining - cost
         return after, cost, out if exact_in else min(out, remaining), ceil(cost * self.fee / (1 - self.fee))
 
-    def swap(self, side, amount, exact_in, bound, limit=0):
+    def swap(self, exact_in, side, amount, bound, limit=0):
         """Swap, towards a square root of the price as the limit (0 for none)."""
         rising = side > 0
         if side not in (1, -1):
