@@ -14,8 +14,15 @@ import operator
 from typing import Any
 
 import numpy as np
-from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 
+from blockspace.markets.bitmap import (
+    BITMAP_LAYERS,
+    LARGEST_BITMAP,
+    mark_empty,
+    mark_occupied,
+    occupied_above,
+    occupied_below,
+)
 from blockspace.markets.trade_log import TRADES, append_trade
 from blockspace.network.compilation import kernel
 
@@ -63,15 +70,9 @@ ORDER = np.dtype(
 )
 LEVEL = np.dtype([("head", "u4"), ("tail", "u4"), ("volume", "i8")], align=True)
 
-BITMAP_LAYERS = 4
-MAXIMUM_LEVELS = 64**BITMAP_LAYERS
+MAXIMUM_LEVELS = LARGEST_BITMAP
 MAXIMUM_SIZE = 2**31 - 1
 MILLION = 1_000_000
-
-_ONE = np.uint64(1)
-_TWO = np.uint64(2)
-_SIX = np.uint64(6)
-_LOW_SIX_BITS = np.uint64(63)
 
 
 def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
@@ -83,6 +84,13 @@ def whole_number(name: str, value: Any, lowest: int, highest: int) -> int:
     if not lowest <= number <= highest:
         raise ValueError(f"{name} is {value!r}, but must be a whole number from {lowest:,} to {highest:,}.")
     return number
+
+
+def side_number(name: str) -> int:
+    """Return +1 for ``"buy"`` and -1 for ``"sell"``; raise ValueError for anything else."""
+    if name not in ("buy", "sell"):
+        raise ValueError(f'side is {name!r}, but must be "buy" or "sell".')
+    return BUY if name == "buy" else SELL
 
 
 def book_dtype(orders: int, levels: int) -> np.dtype[Any]:
@@ -164,70 +172,13 @@ BOOK = book_dtype(2**18, 2**20)
 
 
 @kernel
-def _occupied_below(book, price):
-    """Highest occupied price below ``price`` (0 or more), or 0."""
-    index = np.uint64(price)
-    for layer in range(BITMAP_LAYERS):
-        word = index >> _SIX
-        found = book.occupied[layer, word] & ((_ONE << (index & _LOW_SIX_BITS)) - _ONE)
-        if found:
-            index = (word << _SIX) | (_LOW_SIX_BITS - leading_zeros(found))
-            for lower in range(layer - 1, -1, -1):
-                index = (index << _SIX) | (_LOW_SIX_BITS - leading_zeros(book.occupied[lower, index]))
-            return np.int64(index)
-        index = word
-    return 0
-
-
-@kernel
-def _occupied_above(book, price):
-    """Lowest occupied price above ``price`` (a level of the book), or the number of levels."""
-    index = np.uint64(price)
-    for layer in range(BITMAP_LAYERS):
-        word = index >> _SIX
-        # Shifting 2 rather than 1 leaves no bit at all when the price is the last of its word.
-        found = book.occupied[layer, word] & ~((_TWO << (index & _LOW_SIX_BITS)) - _ONE)
-        if found:
-            index = (word << _SIX) | trailing_zeros(found)
-            for lower in range(layer - 1, -1, -1):
-                index = (index << _SIX) | trailing_zeros(book.occupied[lower, index])
-            return np.int64(index)
-        index = word
-    return len(book.levels)
-
-
-@kernel
-def _mark_occupied(book, price):
-    index = np.uint64(price)
-    for layer in range(BITMAP_LAYERS):
-        word = index >> _SIX
-        before = book.occupied[layer, word]
-        book.occupied[layer, word] = before | (_ONE << (index & _LOW_SIX_BITS))
-        if before:
-            return
-        index = word
-
-
-@kernel
-def _mark_empty(book, price):
-    index = np.uint64(price)
-    for layer in range(BITMAP_LAYERS):
-        word = index >> _SIX
-        after = book.occupied[layer, word] & ~(_ONE << (index & _LOW_SIX_BITS))
-        book.occupied[layer, word] = after
-        if after:
-            return
-        index = word
-
-
-@kernel
 def next_bid_below(book, price):
     """Highest price below ``price`` where a bid rests, or 0. Any integer may be given."""
     if price > book.best_bid:
         return book.best_bid
     if price <= 0:
         return 0
-    return _occupied_below(book, price)
+    return occupied_below(book, price)
 
 
 @kernel
@@ -237,7 +188,7 @@ def next_ask_above(book, price):
         return book.best_ask
     if price >= len(book.levels):
         return len(book.levels)
-    return _occupied_above(book, price)
+    return occupied_above(book, price, len(book.levels))
 
 
 @kernel
@@ -263,12 +214,12 @@ def depth_within(book, side, limit_price):
         price = book.best_bid
         while price >= max(limit_price, 1):
             volume += book.levels[np.uint64(price)].volume
-            price = _occupied_below(book, price)
+            price = occupied_below(book, price)
     else:
         price = book.best_ask
         while price <= min(limit_price, len(book.levels) - 1):
             volume += book.levels[np.uint64(price)].volume
-            price = _occupied_above(book, price)
+            price = occupied_above(book, price, len(book.levels))
     return volume
 
 
@@ -297,7 +248,7 @@ def cost_to_fill(book, side, size):
         lots = min(size - filled, book.levels[np.uint64(price)].volume)
         filled += lots
         value += lots * price
-        price = _occupied_above(book, price) if side > 0 else _occupied_below(book, price)
+        price = occupied_above(book, price, len(book.levels)) if side > 0 else occupied_below(book, price)
     return filled, value
 
 
@@ -311,7 +262,7 @@ def _rest(book, order, owner, side, price, size):
     level = book.levels[np.uint64(price)]
     if level.volume == 0:
         level.head = order
-        _mark_occupied(book, price)
+        mark_occupied(book, price)
         if side > 0:
             book.best_bid = max(book.best_bid, price)
         else:
@@ -334,11 +285,11 @@ def _remove(book, order):
     resting.size = 0
     book.resting -= 1
     if level.volume == 0:
-        _mark_empty(book, price)
+        mark_empty(book, price)
         if price == book.best_bid:
-            book.best_bid = _occupied_below(book, price)
+            book.best_bid = occupied_below(book, price)
         elif price == book.best_ask:
-            book.best_ask = _occupied_above(book, price)
+            book.best_ask = occupied_above(book, price, len(book.levels))
     elif order == level.head:
         level.head = resting.next
     elif order == level.tail:

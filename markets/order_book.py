@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.markets.bitmap import check_bitmap
 from blockspace.markets.matching import (
     BUY,
     CANCEL,
@@ -20,12 +21,12 @@ from blockspace.markets.matching import (
     POST_ONLY,
     REFUSALS,
     REPLACE,
-    SELL,
     apply_messages,
     book_dtype,
     next_ask_above,
     next_bid_below,
     open_book,
+    side_number,
     whole_number,
 )
 from blockspace.markets.trade_log import TRADE, TRADE_LOG, trades_since
@@ -172,11 +173,11 @@ class OrderBook:
             raise ValueError("post_only and immediate_or_cancel are both True, but at most one may be.")
         price = whole_number("price", price, 1, self._levels - 1)
         if immediate_or_cancel:
-            return Placement(None, self._send(IMMEDIATE_OR_CANCEL, _side(side), 0, owner, price, size))
+            return Placement(None, self._send(IMMEDIATE_OR_CANCEL, side_number(side), 0, owner, price, size))
         order = _free_handle(self._books, self._next_handle)
         if order < 0:
             raise ValueError(f"The book is full: all its {len(self.record['orders']):,} orders rest.")
-        filled = self._send(POST_ONLY if post_only else LIMIT, _side(side), order, owner, price, size)
+        filled = self._send(POST_ONLY if post_only else LIMIT, side_number(side), order, owner, price, size)
         self._next_handle = order + 1
         return Placement(order if filled < size else None, filled)
 
@@ -185,7 +186,7 @@ class OrderBook:
 
         ``side`` is ``"buy"`` or ``"sell"``. Raises ValueError if an argument is not what it may be.
         """
-        return Placement(None, self._send(MARKET, _side(side), 0, owner, 0, size))
+        return Placement(None, self._send(MARKET, side_number(side), 0, owner, 0, size))
 
     def cancel(self, order: int, owner: int = 0) -> int:
         """Cancel a resting order and return its lots; raise OrderRefused if ``owner`` has no such order."""
@@ -293,12 +294,6 @@ class OrderBook:
         check_book(self.record)
 
 
-def _side(name: str) -> int:
-    if name not in ("buy", "sell"):
-        raise ValueError(f'side is {name!r}, but must be "buy" or "sell".')
-    return BUY if name == "buy" else SELL
-
-
 def check_book(book: Any) -> None:
     """Assert every invariant of a book: queues, volumes, bitmap, best prices, order count, nothing crossed.
 
@@ -325,11 +320,7 @@ def check_book(book: Any) -> None:
     assert (sizes >= 0).all(), "an order has a negative size"
     pooled, counted = np.count_nonzero(sizes), int(book["resting"])
     assert queued == pooled == counted, f"orders: {queued} in queues, {pooled} in the pool, {counted} counted"
-    children = prices
-    for layer, words in enumerate(book["occupied"]):
-        marked = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-        assert np.array_equal(marked, children), f"layer {layer} of the bitmap marks {marked}, not {children}"
-        children = np.unique(children >> 6)
+    check_bitmap(book, prices)
 
 
 def _check_queue(book: Any, price: int) -> int:
