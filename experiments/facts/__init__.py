@@ -53,16 +53,21 @@ def stylised_facts(
 
 
 def facts_of(
-    folder: str | Path, interval_s: float = 60.0, instrument: str | None = None, seed: int = 0, pause_s: float = PAUSE_S
+    folder: str | Path,
+    interval_s: float = 60.0,
+    instrument: str | None = None,
+    seed: int = 0,
+    pause_s: float = PAUSE_S,
+    run: str | None = None,
 ) -> list[Fact]:
-    """Look for the stylised facts in a folder left by ``blockspace run --out``.
+    """Look for the stylised facts in a results folder; see :func:`load_run` for ``folder`` and ``run``.
 
     Raises
     ------
     ValueError
         If the folder does not hold the tapes of a run, and as for :func:`stylised_facts`.
     """
-    blocks, trades, scenario = load_run(folder)
+    blocks, trades, scenario = load_run(folder, run)
     return stylised_facts(blocks, trades, interval_s, scenario.warm_up_s, instrument, seed, pause_s)
 
 

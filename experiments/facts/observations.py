@@ -12,7 +12,9 @@ from pyarrow.parquet import read_schema
 from blockspace.experiments.errors import UserError
 from blockspace.experiments.facts.estimators import Floats
 from blockspace.experiments.facts.metaorders import impact_of, metaorders_of, orders_of
-from blockspace.experiments.scenario import Scenario, load_scenario
+from blockspace.experiments.results import load_results
+from blockspace.experiments.results.run_files import run_file
+from blockspace.experiments.scenario import Scenario, change_settings, did_you_mean, load_scenario
 
 DAY_S = 86_400.0
 
@@ -20,6 +22,8 @@ QUOTE = "best_bid_usd"
 OF_BLOCKS = ("time_s", "block", "base_fee_gwei", QUOTE, "best_ask_usd", "volume_usd")
 OF_TRADES = ["time_s", "block", "instrument", "size", "side", "taker"]
 """Columns that are read; those of blocks may carry an instrument's name."""
+
+SHOWN_RUNS = 6
 
 PAUSE_S = 600.0
 """Seconds without an order after which a metaorder is over."""
@@ -154,23 +158,48 @@ def _changes(log_base_fee: Floats, number: npt.NDArray[np.int64]) -> Floats:
     return np.asarray(changes[~np.isnan(changes)])
 
 
-def load_run(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, Scenario]:
-    """Load what facts need of blocks and trades, and the scenario, from a folder left by ``blockspace run --out``.
+def load_run(folder: str | Path, run: str | None = None) -> tuple[pd.DataFrame, pd.DataFrame, Scenario]:
+    """Load what facts need of blocks and trades, and the scenario, from a results folder.
+
+    Parameters
+    ----------
+    folder
+        Folder left by ``blockspace run --out``, or by a study or a sweep with ``--keep tapes``.
+    run
+        Which run of a study or a sweep: the name of its files, such as ``gas_limit=15000000-seed1``.
 
     Raises
     ------
     ValueError
-        If the folder does not hold them.
+        If the folder does not hold them, or it is not said which run is meant.
     """
     folder = Path(folder)
-    needed = ("scenario.toml", "blocks.parquet", "trades.parquet")
-    missing = [name for name in needed if not (folder / name).is_file()]
-    if missing:
-        raise UserError(
-            f"{folder} holds no tapes of a run with trades: {' and '.join(missing)} cannot be found; "
-            "`blockspace run PRESET --out DIR` makes a folder that does"
-        )
-    every = read_schema(folder / "blocks.parquet").names
-    blocks = pd.read_parquet(folder / "blocks.parquet", columns=[name for name in every if name.endswith(OF_BLOCKS)])
-    trades = pd.read_parquet(folder / "trades.parquet", columns=OF_TRADES)
-    return blocks, trades, load_scenario(folder / "scenario.toml")
+    if (folder / "study.json").is_file():
+        blocks_file, trades_file, scenario = _run_of_sweep(folder, run)
+    else:
+        needed = ("scenario.toml", "blocks.parquet", "trades.parquet")
+        missing = [name for name in needed if not (folder / name).is_file()]
+        if missing:
+            raise UserError(
+                f"{folder} holds no tapes of a run with trades: {' and '.join(missing)} cannot be found; "
+                "`blockspace run PRESET --out DIR` makes a folder that does"
+            )
+        blocks_file, trades_file = folder / "blocks.parquet", folder / "trades.parquet"
+        scenario = load_scenario(folder / "scenario.toml")
+    columns = [name for name in read_schema(blocks_file).names if name.endswith(OF_BLOCKS)]
+    return pd.read_parquet(blocks_file, columns=columns), pd.read_parquet(trades_file, columns=OF_TRADES), scenario
+
+
+def _run_of_sweep(folder: Path, run: str | None) -> tuple[Path, Path, Scenario]:
+    """Files of blocks and trades of one run of a sweep, and its scenario."""
+    results = load_results(folder)
+    names = {Path(row.file).stem: row.point for row in results.runs.itertuples() if row.error is None}
+    kept = [name for name in names if run_file(folder, name, "trades").is_file()]
+    if not kept:
+        raise UserError(f"{folder} holds no tapes of its runs; --keep tapes keeps them")
+    if run not in kept:
+        told = "it is not said which run" if run is None else f"there is no run {run!r}{did_you_mean(run, kept)}"
+        raise UserError(f"{told}; --run may be {', '.join(kept[:SHOWN_RUNS])}{', …' if len(kept) > SHOWN_RUNS else ''}")
+    overrides = next(point["overrides"] for point in results.study["points"] if point["name"] == names[run])
+    scenario = change_settings(results.scenario, overrides)
+    return run_file(folder, run, "blocks"), run_file(folder, run, "trades"), scenario

@@ -52,10 +52,17 @@ def facts_table(facts: Iterable[Fact], title: str = "") -> Table:
     return table
 
 
-def report_facts(folder: str | Path, interval_s: float = 60.0, instrument: str | None = None, seed: int = 0) -> Table:
-    """Look for the stylised facts in a folder left by ``blockspace run --out`` and add table and figure to it.
+def report_facts(
+    folder: str | Path,
+    interval_s: float = 60.0,
+    instrument: str | None = None,
+    seed: int = 0,
+    run: str | None = None,
+) -> Table:
+    """Look for the stylised facts in a run and add table and figure to its folder.
 
-    Writes ``facts.csv``, ``facts.png`` and ``facts.svg``.
+    Writes ``facts.csv``, ``facts.png`` and ``facts.svg``; of a run of a sweep ``facts-RUN.csv`` and so on. See
+    :func:`~blockspace.experiments.facts.observations.load_run` for ``folder`` and ``run``.
 
     Returns
     -------
@@ -69,12 +76,13 @@ def report_facts(folder: str | Path, interval_s: float = 60.0, instrument: str |
         warm-up.
     """
     folder = Path(folder)
-    blocks, trades, scenario = load_run(folder)
+    blocks, trades, scenario = load_run(folder, run)
     seen = observe(blocks, trades, interval_s, scenario.warm_up_s, instrument)
     facts = facts_of_observations(seen, seed)
     title = f"{scenario.name}, {seen.instrument}, every {interval_s:g} s for {seen.days:.3g} days"
-    write_whole(folder / "facts.csv", pd.DataFrame([asdict(fact) for fact in facts]).to_csv(index=False))
-    save_figure(facts_figure(seen, title, seed), folder, "facts")
+    name = "facts" if run is None else f"facts-{run}"
+    write_whole(folder / f"{name}.csv", pd.DataFrame([asdict(fact) for fact in facts]).to_csv(index=False))
+    save_figure(facts_figure(seen, title, seed), folder, name)
     return facts_table(facts, title)
 
 

@@ -24,6 +24,9 @@ from blockspace.experiments.facts.report import facts_table, report_facts
 from blockspace.experiments.files import scenario_toml
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import load_scenario
+from blockspace.experiments.sweeps.runner import run_sweep
+
+from .small import small_sweep
 
 MINUTE = 60.0
 DAY = 86_400.0
@@ -517,3 +520,20 @@ def test_command_prints_the_facts_and_adds_them_to_the_folder(tmp_path):
     refused = CliRunner().invoke(app, ["facts", str(tmp_path)])
     assert refused.exit_code == 2
     assert "holds no tapes of a run with trades" in refused.stderr
+
+
+def test_runs_of_a_sweep_are_looked_at_one_by_one(tmp_path):
+    run_sweep(small_sweep(seeds=(3,)), tmp_path, jobs=1, quiet=True)
+    with pytest.raises(ValueError, match="holds no tapes of its runs; --keep tapes keeps them"):
+        load_run(tmp_path)
+    run_sweep(small_sweep(seeds=(3,)), tmp_path, jobs=1, keep="tapes", quiet=True)
+    with pytest.raises(ValueError, match="it is not said which run; --run may be 5-M-seed3, 60-M-seed3"):
+        load_run(tmp_path)
+    with pytest.raises(ValueError, match=r"there is no run '60-M-seed4' \(did you mean '60-M-seed3'\?\)"):
+        load_run(tmp_path, "60-M-seed4")
+    blocks, trades, scenario = load_run(tmp_path, "60-M-seed3")
+    assert scenario.chain.gas_limit == 60_000_000
+    assert len(blocks) == 25
+    assert len(trades) > 0
+    report_facts(tmp_path, run="60-M-seed3")
+    assert (tmp_path / "facts-60-M-seed3.csv").exists()

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import types
 
 import duckdb
 import pandas as pd
@@ -151,6 +152,14 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch):
     assert "4/4" in terminal.text
     assert "run/s" in terminal.text
     assert "<" in terminal.text
+
+
+def test_a_notebook_gets_the_bar_as_well(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    progress = Progress(total=1, finished=0, quiet=False)
+    progress.advance()
+    progress.close()
+    assert "1/1" in capsys.readouterr().err
 
 
 def test_a_pipe_gets_a_line_now_and_then_and_quiet_gets_nothing(capfd):
