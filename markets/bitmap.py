@@ -81,10 +81,18 @@ def mark_empty(record, index):
         index = word
 
 
+def marked(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Indices of the bits that are set in one layer of a bitmap, sorted."""
+    places = np.flatnonzero(words)
+    bits = np.unpackbits(words[places].view(np.uint8), bitorder="little").reshape(-1, 64)
+    rows, columns = np.nonzero(bits)
+    return places[rows] * 64 + columns
+
+
 def check_bitmap(record: Any, indices: npt.NDArray[np.integer[Any]]) -> None:
     """Assert that every layer of a bitmap marks just these indices, which are sorted."""
     children = indices
     for layer, words in enumerate(record["occupied"]):
-        marked = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-        assert np.array_equal(marked, children), f"layer {layer} of the bitmap marks {marked}, not {children}"
+        found = marked(words)
+        assert np.array_equal(found, children), f"layer {layer} of the bitmap marks {found}, not {children}"
         children = np.unique(children >> 6)

@@ -6,7 +6,7 @@ micro-dollars per lot.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -433,7 +433,15 @@ class ConcentratedPool(_Pool):
 
     def _range(self, lower: int, upper: int) -> tuple[np.int64, np.int64]:
         first, last = self.full_range
-        return np.int64(whole_number("lower", lower, first, last)), np.int64(whole_number("upper", upper, first, last))
+        spacing = int(self.record["tick_spacing"])
+        for name, tick in (("lower", lower), ("upper", upper)):
+            if not isinstance(tick, SupportsIndex) or not first <= tick <= last or tick % spacing:
+                raise ValueError(
+                    f"{name} is {tick!r}, but must be a multiple of {spacing:,} from {first:,} to {last:,}."
+                )
+        if lower >= upper:
+            raise ValueError(f"lower is {lower!r}, but must be below upper, which is {upper!r}.")
+        return np.int64(lower), np.int64(upper)
 
     def _slot_and_owner(self, position: int, owner: int) -> tuple[np.int64, np.int64]:
         slot = np.int64(whole_number("position", position, 0, POSITIONS - 1))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from blockspace.markets.bitmap import check_bitmap
+from blockspace.markets.bitmap import check_bitmap, marked
 from blockspace.markets.constant_product import LOCKED_SHARES
 from blockspace.markets.swaps import BASE, LARGEST_AMOUNT, QUOTE
 from blockspace.markets.ticks import HIGHEST_SQRT_PRICE, LOWEST_SQRT_PRICE, TICK_OFFSET, TICKS, sqrt_price_at
@@ -61,27 +61,31 @@ def check_concentrated(pool: Any) -> None:
     for name in ("reserves", "fees", "credited"):
         for token, amount in enumerate(pool[name].tolist()):
             assert 0 <= amount <= LARGEST_AMOUNT, f"{name} are {amount} {TOKENS[token]}"
-    owed = claims(pool)
-    for token, reserve in enumerate(pool["reserves"].tolist()):
-        assert reserve >= owed[token], f"the reserve is {reserve} {TOKENS[token]}, but {owed[token]} are owed"
-        paid, earned = int(pool["fees"][token]), int(pool["credited"][token])
-        earned += sum(_pending_fees(pool, position)[token] for position in _live(pool))
+    held, pending = _claims(pool)
+    for token in (BASE, QUOTE):
+        reserve, owed = int(pool["reserves"][token]), held[token] + pending[token]
+        assert reserve >= owed, f"the reserve is {reserve} {TOKENS[token]}, but {owed} are owed"
+        paid, earned = int(pool["fees"][token]), int(pool["credited"][token]) + pending[token]
         assert earned <= paid, f"fees of {earned} {TOKENS[token]} are earned, but only {paid} were paid"
 
 
 def claims(pool: Any) -> tuple[int, int]:
     """Lots and micro-dollars that all positions would get if they were burned and collected now."""
-    total = [0, 0]
-    positions = pool["positions"]
-    for slot in np.flatnonzero(positions["owed"].any(axis=1) | (positions["liquidity"] > 0)):
-        position = positions[slot]
-        for token in (BASE, QUOTE):
-            total[token] += int(position["owed"][token])
+    held, pending = _claims(pool)
+    return held[BASE] + pending[BASE], held[QUOTE] + pending[QUOTE]
+
+
+def _claims(pool: Any) -> tuple[list[int], list[int]]:
+    """What positions consist of and are owed already, and their fees that are not credited yet."""
+    owed = pool["positions"]["owed"]
+    held = [sum(amounts[amounts != 0].tolist()) for amounts in owed.T]
+    pending = [0, 0]
     for position in _live(pool):
         principal, fees = _principal(pool, position), _pending_fees(pool, position)
         for token in (BASE, QUOTE):
-            total[token] += principal[token] + fees[token]
-    return total[BASE], total[QUOTE]
+            held[token] += principal[token]
+            pending[token] += fees[token]
+    return held, pending
 
 
 def _live(pool: Any) -> Iterator[Any]:
@@ -116,7 +120,7 @@ def _check_ticks(pool: Any) -> None:
 def _check_price(pool: Any) -> None:
     """Assert that the price lies between its neighbours and the active liquidity is that of the ranges around it."""
     price, below, above = (int(pool[name]) for name in ("sqrt_price", "below", "above"))
-    places = np.flatnonzero(np.unpackbits(pool["occupied"][0].view(np.uint8), bitorder="little"))
+    places = marked(pool["occupied"][0])
     position = int(np.searchsorted(places, below, side="right"))
     lower = int(places[position - 1]) if position else 0
     upper = int(places[position]) if position < len(places) else TICKS
