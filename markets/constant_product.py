@@ -307,7 +307,7 @@ def _reserve_at(pool, side, price):
     if side > 0:
         high, low = multiply(value_at(base, whole, fraction), quote)
     else:
-        high, low = multiply(min(divide_down(_ZERO, quote, _ZERO, whole, fraction), _LARGEST), base)
+        high, low = multiply(divide_down(_ZERO, quote, _ZERO, whole, fraction), base)
     return np.int64(square_root(high, low))
 
 

@@ -74,11 +74,11 @@ class Exchange(NamedTuple):
 
 
 class Arbitrage(NamedTuple):
-    """What to swap against an external price: +1 to buy from the pool, -1 to sell to it, 0 to leave it alone."""
+    """What to swap against an external price."""
 
-    side: int
-    amount_in: int
-    amount_out: int
+    side: int  # +1 to buy from the pool, -1 to sell to it, 0 to leave it alone
+    amount_in: int  # fee included
+    amount_out: int  # at least: where the price stops within a unit of input, the rest of that unit still trades
 
 
 SWAP = np.dtype(
@@ -93,7 +93,6 @@ SWAP = np.dtype(
 OUTCOME = np.dtype([("status", "i8"), ("amount_in", "i8"), ("amount_out", "i8"), ("fee", "i8")], align=True)
 
 _MILLION = np.uint64(1_000_000)
-_LARGEST = np.uint64(LARGEST_AMOUNT)
 
 
 @kernel
@@ -134,6 +133,6 @@ def fixed_point(price):
 
 @kernel
 def value_at(lots, high, low):
-    """Micro-dollars that ``lots`` are worth at a price in fixed point, rounded down; at most ``LARGEST_AMOUNT``."""
+    """Micro-dollars that ``lots`` are worth at a price in fixed point, rounded down, or ``OVERFLOW``."""
     top, middle, _ = multiply_two_words(high, low, lots)
-    return min(middle if top == np.uint64(0) else OVERFLOW, _LARGEST)
+    return middle if top == np.uint64(0) else OVERFLOW

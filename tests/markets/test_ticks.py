@@ -19,6 +19,7 @@ from blockspace.markets.ticks import (
     sqrt_price_of,
     tick_at,
 )
+from blockspace.markets.wide_integers import OVERFLOW
 from blockspace.network.compilation import kernel
 
 BITS = 512
@@ -121,6 +122,7 @@ def test_fees_are_exact(amount, fee_ppm):
 
 @settings(deadline=None)
 @given(lots=amounts, price=st.floats(0, 1e17))
-def test_values_are_exact_up_to_the_largest(lots, price):
-    whole = int(Fraction(price) * 2**64)
-    assert value_at(np.uint64(lots), *fixed_point(price)) == min(lots * whole >> 64, LARGEST_AMOUNT)
+def test_values_are_exact_or_overflow(lots, price):
+    high, low = (np.uint64(word) for word in fixed_point(price))
+    exact = lots * int(Fraction(price) * 2**64) >> 64
+    assert value_at(np.uint64(lots), high, low) == min(exact, OVERFLOW)
