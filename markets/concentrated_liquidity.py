@@ -181,6 +181,7 @@ def liquidity_for(pool, lower, upper, base, quote):
 
     Returns 0 if the range is not one of the pool or an amount is negative.
     """
+    lower, upper, base, quote = np.int64(lower), np.int64(upper), np.int64(base), np.int64(quote)
     if not is_range(pool, lower, upper) or base < 0 or quote < 0:
         return np.int64(0)
     low = sqrt_price_at(lower)
@@ -284,6 +285,8 @@ def mint(pool, slot, owner, lower, upper, liquidity):
     Exchange
         Status, liquidity, and the lots and micro-dollars that the provider pays, rounded up.
     """
+    slot, owner, liquidity = np.int64(slot), np.int64(owner), np.int64(liquidity)
+    lower, upper = np.int64(lower), np.int64(upper)
     if not 0 <= slot < POSITIONS:
         return exchange_refused(UNKNOWN_POSITION)
     if not is_range(pool, lower, upper):
@@ -311,7 +314,7 @@ def mint(pool, slot, owner, lower, upper, liquidity):
     _change(pool, position, liquidity)
     pool.reserves[BASE] += np.int64(base)
     pool.reserves[QUOTE] += np.int64(quote)
-    return Exchange(np.int64(DONE), np.int64(liquidity), np.int64(base), np.int64(quote))
+    return Exchange(np.int64(DONE), liquidity, np.int64(base), np.int64(quote))
 
 
 @kernel
@@ -332,6 +335,7 @@ def burn(pool, slot, owner, liquidity):
     Exchange
         Status, liquidity, and the lots and micro-dollars that it consisted of, rounded down.
     """
+    slot, owner, liquidity = np.int64(slot), np.int64(owner), np.int64(liquidity)
     refusal = _refusal_of(pool, slot, owner)
     if refusal:
         return exchange_refused(refusal)
@@ -349,7 +353,7 @@ def burn(pool, slot, owner, liquidity):
         _forget_tick(pool, upper)
     position.owed[BASE] += np.int64(base)
     position.owed[QUOTE] += np.int64(quote)
-    return Exchange(np.int64(DONE), np.int64(liquidity), np.int64(base), np.int64(quote))
+    return Exchange(np.int64(DONE), liquidity, np.int64(base), np.int64(quote))
 
 
 @kernel
@@ -361,6 +365,7 @@ def collect(pool, slot, owner):
     Exchange
         Status, 0, and the lots and micro-dollars that are paid.
     """
+    slot, owner = np.int64(slot), np.int64(owner)
     refusal = _refusal_of(pool, slot, owner)
     if refusal:
         return exchange_refused(refusal)

@@ -163,10 +163,11 @@ def _within_range(limit):
 
 @kernel
 def _look(pool, side, amount, exact_in, limit):
-    """A walk that changes nothing, after all checks; its status may be a refusal."""
-    limit = _within_range(np.uint64(limit))
+    """A walk that changes nothing, and its status after all checks."""
+    side, amount, limit = np.int64(side), np.int64(amount), _within_range(np.uint64(limit))
     refusal = _refusal_of(pool, side, amount, limit)
-    walk = _walk(pool, side, 0 if refusal else amount, exact_in, limit, False)
+    # A walk of nothing ends where it starts.
+    walk = _walk(pool, side, np.int64(0) if refusal else amount, exact_in, limit, False)
     if refusal or walk.status < 0:
         return walk, np.int64(refusal if refusal else walk.status)
     token = _token_in(side)
@@ -185,9 +186,10 @@ def _as_swap(walk, status):
 
 @kernel
 def _carry_out(pool, side, amount, exact_in, limit, walk):
+    side, amount, limit = np.int64(side), np.int64(amount), _within_range(np.uint64(limit))
     token = _token_in(side)
     if walk.crossings > 0:
-        _walk(pool, side, amount, exact_in, _within_range(np.uint64(limit)), True)
+        _walk(pool, side, amount, exact_in, limit, True)
     pool.growth[token, 0], pool.growth[token, 1] = walk.growth_high, walk.growth_low
     pool.sqrt_price = walk.sqrt_price
     pool.liquidity = walk.liquidity
@@ -235,7 +237,7 @@ def swap_exact_in(pool, side, amount, least_out, limit):
         Its status is ``DONE``, ``PARTIAL`` if less than ``amount`` went in, or a refusal.
     """
     walk, status = _look(pool, side, amount, True, limit)
-    if status >= 0 and np.int64(walk.amount_out) < least_out:
+    if status >= 0 and np.int64(walk.amount_out) < np.int64(least_out):
         status = np.int64(BEYOND_BOUND)
     if status >= 0:
         _carry_out(pool, side, amount, True, limit, walk)
@@ -249,7 +251,7 @@ def swap_exact_out(pool, side, amount, most_in, limit):
     The other arguments and the result are those of :func:`swap_exact_in`; ``PARTIAL`` if less came out.
     """
     walk, status = _look(pool, side, amount, False, limit)
-    if status >= 0 and np.int64(walk.amount_in + walk.fee) > most_in:
+    if status >= 0 and np.int64(walk.amount_in + walk.fee) > np.int64(most_in):
         status = np.int64(BEYOND_BOUND)
     if status >= 0:
         _carry_out(pool, side, amount, False, limit, walk)

@@ -101,6 +101,7 @@ def quote_exact_in(pool, side, amount):
     Swap
         Its status is ``DONE`` or a refusal.
     """
+    side, amount = np.int64(side), np.int64(amount)
     if side != BUY and side != SELL:
         return refused(UNKNOWN_SIDE)
     if amount <= 0:
@@ -121,7 +122,7 @@ def quote_exact_in(pool, side, amount):
     if out == 0:
         return refused(NOTHING_OUT)
     fee = amount - np.int64(without_fee(np.uint64(amount), np.uint64(pool.fee_ppm)))
-    return Swap(np.int64(DONE), np.int64(amount), out, fee)
+    return Swap(np.int64(DONE), amount, out, fee)
 
 
 @kernel
@@ -142,6 +143,7 @@ def quote_exact_out(pool, side, amount):
     Swap
         Its status is ``DONE`` or a refusal. ``amount_in`` is the least that gives ``amount``.
     """
+    side, amount = np.int64(side), np.int64(amount)
     if side != BUY and side != SELL:
         return refused(UNKNOWN_SIDE)
     if amount <= 0:
@@ -159,7 +161,7 @@ def quote_exact_out(pool, side, amount):
     if cost > np.uint64(LARGEST_AMOUNT - max(pool.reserves[token], pool.fees[token])):
         return refused(TOO_LARGE)
     fee = cost - without_fee(cost, np.uint64(pool.fee_ppm))
-    return Swap(np.int64(DONE), np.int64(cost), np.int64(amount), np.int64(fee))
+    return Swap(np.int64(DONE), np.int64(cost), amount, np.int64(fee))
 
 
 @kernel
@@ -177,7 +179,7 @@ def swap_exact_in(pool, side, amount, least_out):
     swap = quote_exact_in(pool, side, amount)
     if swap.status < 0:
         return swap
-    if swap.amount_out < least_out:
+    if swap.amount_out < np.int64(least_out):
         return refused(BEYOND_BOUND)
     return _carry_out(pool, side, swap)
 
@@ -188,7 +190,7 @@ def swap_exact_out(pool, side, amount, most_in):
     swap = quote_exact_out(pool, side, amount)
     if swap.status < 0:
         return swap
-    if swap.amount_in > most_in:
+    if swap.amount_in > np.int64(most_in):
         return refused(BEYOND_BOUND)
     return _carry_out(pool, side, swap)
 
@@ -229,6 +231,7 @@ def mint(pool, account, base, quote):
     Exchange
         Status, shares, and the amounts taken.
     """
+    account, base, quote = np.int64(account), np.int64(base), np.int64(quote)
     if not 0 <= account < ACCOUNTS:
         return exchange_refused(UNKNOWN_POSITION)
     if base <= 0 or quote <= 0:
@@ -265,7 +268,7 @@ def mint(pool, account, base, quote):
     pool.reserves[QUOTE] += quote
     pool.total_shares += created
     pool.shares[account] += shares
-    return Exchange(np.int64(DONE), shares, np.int64(base), np.int64(quote))
+    return Exchange(np.int64(DONE), shares, base, quote)
 
 
 @kernel
@@ -277,6 +280,7 @@ def burn(pool, account, shares):
     Exchange
         Status, shares, and the amounts given back. Refused if either amount would be nothing.
     """
+    account, shares = np.int64(account), np.int64(shares)
     if not 0 <= account < ACCOUNTS:
         return exchange_refused(UNKNOWN_POSITION)
     if shares <= 0:
@@ -292,7 +296,7 @@ def burn(pool, account, shares):
     pool.total_shares -= shares
     pool.reserves[BASE] -= base
     pool.reserves[QUOTE] -= quote
-    return Exchange(np.int64(DONE), np.int64(shares), base, quote)
+    return Exchange(np.int64(DONE), shares, base, quote)
 
 
 @kernel
