@@ -171,6 +171,7 @@ def _look(pool, side, amount, exact_in, limit):
     if refusal or walk.status < 0:
         return walk, np.int64(refusal if refusal else walk.status)
     token = _token_in(side)
+    # The fee is part of what goes in, so that one limit serves the reserves and the sum of the fees.
     room = np.uint64(LARGEST_AMOUNT - max(pool.reserves[token], pool.fees[token]))
     if walk.amount_in + walk.fee > room:
         return walk, np.int64(TOO_LARGE)

@@ -109,6 +109,7 @@ def quote_exact_in(pool, side, amount):
     if pool.total_shares == 0:
         return refused(TOO_LITTLE_LIQUIDITY)
     token = _token_in(side)
+    # The fee is part of what goes in, so that one limit serves the reserves and the sum of the fees.
     if amount > LARGEST_AMOUNT - max(pool.reserves[token], pool.fees[token]):
         return refused(TOO_LARGE)
     reserve_in = np.uint64(pool.reserves[token])

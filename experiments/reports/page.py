@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from typing import ClassVar
 
@@ -64,7 +65,7 @@ class Table:
     emphasised: Sequence[int] = ()
     caption: str = ""
 
-    @property
+    @cached_property
     def numeric(self) -> list[bool]:
         """Whether a column holds numbers, for each column."""
         columns = zip(*self.rows, strict=True) if self.rows else ((heading,) for heading in self.headings)

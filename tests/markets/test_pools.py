@@ -86,7 +86,7 @@ class ConstantProductTwins:
         else:
             amounts = [self.amount(largest) for largest in self.largest]
             self.agree(constant_product.mint, self.twin.mint, account, *amounts)
-        assert reserves[0] * reserves[1] >= before
+        assert self.twin.reserves[0] * self.twin.reserves[1] >= before
 
     def check(self):
         record = self.pools[0]
@@ -106,7 +106,7 @@ class ConcentratedTwins(ConstantProductTwins):
         fee_ppm, spacing = [(0, 1), (100, 1), (500, 10), (3_000, 60), (10_000, 200), (LARGEST_FEE_PPM, 16_384)][
             generator.integers(6)
         ]
-        # Prices from a dollar-millionth a lot to a thousand dollars a lot.
+        # Prices from a thousandth of a micro-dollar to a thousand dollars a lot.
         root = int(sqrt_price_of(10 ** generator.uniform(-3, 9)))
         self.pools = np.zeros(1, CONCENTRATED_POOL)
         open_concentrated_pool(self.pools[0], root, fee_ppm, spacing)
@@ -261,6 +261,22 @@ def test_bounds_protect_the_swapper(make):
     assert pool.record.tobytes() == before
     assert copy.deepcopy(pool).swap_exact_in("buy", 10**7, least_out=out).amount_out == out
     assert copy.deepcopy(pool).swap_exact_out("buy", 1_000, most_in=cost).amount_in == cost
+
+
+@BOTH
+@pytest.mark.parametrize("excess", [0, 1])
+def test_fees_never_exceed_the_largest_amount(make, excess):
+    pool = make()
+    cost = pool.quote_exact_out("buy", 1_000).amount_in
+    pool.record["fees"][1] = LARGEST_AMOUNT - cost + excess
+    for swap, amount in ((pool.swap_exact_in, cost), (pool.swap_exact_out, 1_000)):
+        if excess:
+            with pytest.raises(PoolRefused, match="would exceed") as refusal:
+                swap("buy", amount)
+            assert refusal.value.code == TOO_LARGE
+        else:
+            fork = copy.deepcopy(pool)
+            assert getattr(fork, swap.__name__)("buy", amount).amount_in == cost
 
 
 @BOTH
