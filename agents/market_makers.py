@@ -27,7 +27,7 @@ from blockspace.markets.venue import HANDLES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import LADDER, NEVER, QUOTE, SUCCEEDED, UNFUNDED
+from blockspace.network.transaction import LADDER, NEVER, POST_ONLY, QUOTE, SUCCEEDED, UNFUNDED
 
 FILLS = 256
 FILLS_TO_KNOW = 10.0
@@ -446,6 +446,8 @@ def _send_quote(row, feed, pool, block, outlook, view, levels, worth):
     transaction.access = row.access
     transaction.instrument = row.instrument
     transaction.size = row.unit_lots
+    if feed.rules.withdrawals_first != 0:
+        transaction.style = POST_ONLY  # what takes nothing goes ahead of what takes
     transaction.gas = np.uint32(gas)
     transaction.bytes = np.uint32(feed.bytes_per_transaction + 8 * levels)
     transaction.decided = outlook.decision

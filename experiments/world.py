@@ -82,6 +82,8 @@ class World:
         self._list_instruments()
         self._publish_terms()
         self.records = Records(scenario, self.chain.pools, self.logs, tapes)
+        self.records.meters[0]["lowest_base_fee"] = self.chain.lowest_base_fee
+        self.records.meters[0]["usual_tip"] = self.wallet_tip_wei
         self._settle_in(seed)
         self._look_ahead_ns = int(scenario.look_ahead_s * NS)
         path.extend(self._look_ahead_ns)
@@ -119,6 +121,9 @@ class World:
             terms["lot_size"] = instrument.lot_size
             terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
             terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
+        feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
+        feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
+        feed["rules"]["revert_protection"] = scenario.chain.revert_protection
         feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
         feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
         if scenario.venue.gas_token == "fixed":
@@ -153,7 +158,7 @@ class World:
             seed,
         )
         self.arbitrageurs = new_arbitrageurs(
-            arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed)
+            arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed), seed
         )
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
@@ -288,7 +293,7 @@ class World:
         trade_on_signals(self.informed, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _arbitrage(self) -> None:
-        take_stale_quotes(self.arbitrageurs, self.feeds, self.chain.pools, self.chain.blocks)
+        take_stale_quotes(self.arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _quote(self) -> None:
         quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)

@@ -18,7 +18,7 @@ from blockspace.markets.matching import next_ask_above, next_bid_below
 from blockspace.markets.price_path import price_at
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import ACCESS_POINTS
+from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED
 
 VIEWS = 4096
 LEVELS_SEEN = 8
@@ -67,10 +67,24 @@ RECEIPT = np.dtype(
         ("gas_used", "i8"),
         ("gas_price", "i8"),  # wei per gas that was paid, base fee and tip
         ("filled", "i8"),  # lots
+        # Of all that the account sent with that decision into that block, copies included.
+        ("landed", "i8"),  # transactions that paid
+        ("landed_gas", "i8"),
+        ("successes", "i8"),
     ],
     align=True,
 )
 """Receipt of an account's last executed transaction; to be read only once its block is visible."""
+
+RULES = np.dtype(
+    [
+        ("tips_buy_nothing", "u1"),  # 1 if a higher tip brings nothing forward
+        ("withdrawals_first", "u1"),  # 1 if cancellations and post-only quotes go ahead of the rest
+        ("revert_protection", "u1"),  # 1 if what would fail pays nothing
+    ],
+    align=True,
+)
+"""Public rules by which a block is made."""
 
 GAS = np.dtype(
     [(name, "i8") for name in ("transfer", "place", "cancel", "replace", "quote", "quote_level")],
@@ -97,6 +111,7 @@ FEED = np.dtype(
         ("access_points", "i8"),
         ("receipts", RECEIPT, (ACCOUNTS,)),
         ("gas", GAS),
+        ("rules", RULES),
         ("terms", TERMS, (INSTRUMENTS,)),
         ("gas_token_price", "f8"),  # dollars per ether; 0 if ether is the underlying itself
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
@@ -212,8 +227,17 @@ def _publish_receipts(feed, pool, block):
         transaction = pool.transactions[block.order[position]]
         if transaction.sender != BACKGROUND:
             receipt = feed.receipts[transaction.sender]
+            if receipt.decided != transaction.decided or receipt.block != block.number:
+                receipt.landed = 0
+                receipt.landed_gas = 0
+                receipt.successes = 0
             receipt.decided = transaction.decided
             receipt.block = block.number
+            if transaction.gas_used > 0:
+                receipt.landed += 1
+                receipt.landed_gas += transaction.gas_used
+            if transaction.status == SUCCEEDED:
+                receipt.successes += 1
             receipt.status = transaction.status
             receipt.gas_used = transaction.gas_used
             receipt.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)

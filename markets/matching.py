@@ -302,6 +302,21 @@ def cost_to_fill(book, side, size):
 
 
 @kernel
+def finds_others(book, taker, side, limit):
+    """Whether an order of ``taker`` on a side could trade at ``limit`` ticks or better with anybody but ``taker``."""
+    price = book.best_ask if side > 0 else book.best_bid
+    while 0 < price < len(book.levels) and (price - limit) * side <= 0:
+        level = book.levels[np.uint64(price)]
+        order = np.uint64(level.head)
+        while book.orders[order].owner == taker and order != level.tail:
+            order = np.uint64(book.orders[order].next)
+        if book.orders[order].owner != taker:
+            return True
+        price = _occupied_above(book, price) if side > 0 else _occupied_below(book, price)
+    return False
+
+
+@kernel
 def _rest(book, order, owner, side, price, size):
     """Put an order at the end of the queue of its price."""
     resting = book.orders[order]

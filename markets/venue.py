@@ -31,6 +31,7 @@ from blockspace.markets.matching import (
     SELL,
     cancel,
     cost_to_fill,
+    finds_others,
     open_book,
     place,
     replace,
@@ -38,7 +39,18 @@ from blockspace.markets.matching import (
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import CANCEL, FAILED, LADDER, PLACE, QUOTE, REPLACE, SUCCEEDED, TRANSFER, UNFUNDED
+from blockspace.network.transaction import (
+    CANCEL,
+    FAILED,
+    LADDER,
+    LEFT_OUT,
+    PLACE,
+    QUOTE,
+    REPLACE,
+    SUCCEEDED,
+    TRANSFER,
+    UNFUNDED,
+)
 
 SPOT, PERPETUAL = range(2)
 INSTRUMENT_KINDS = ("spot", "perpetual")
@@ -292,15 +304,62 @@ def _execute_quote(venue, log, transaction):
         return False
     first = log.count
     filled = 0
+    style = np.int64(POST_ONLY if transaction.style == POST_ONLY else LIMIT)
     for level in range(2 * LADDER):
         price = transaction.ladder[level]
         if price > 0:
             side = np.int64(BUY if level < LADDER else SELL)
             handle = first_handle + np.uint64(level)
-            filled += max(place(book, log, handle, sender, side, np.int64(price), size, np.int64(LIMIT)), 0)
+            filled += max(place(book, log, handle, sender, side, np.int64(price), size, style), 0)
     transaction.filled = filled
     settle_trades(venue, log, number, first)
     return True
+
+
+@kernel
+def _ladder_fits(venue, transaction):
+    """Whether a quote is within its sender's margin once the orders that it replaces, all in this book, are gone."""
+    number = np.int64(transaction.instrument)
+    instrument = venue.instruments[number]
+    sender = transaction.sender
+    bids = np.int64(0)
+    asks = np.int64(0)
+    for level in range(LADDER):
+        bids += np.int64(transaction.size) * (transaction.ladder[level] > 0)
+        asks += np.int64(transaction.size) * (transaction.ladder[LADDER + level] > 0)
+    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+        return False
+    position = venue.ledger.accounts[sender].position[number]
+    resting_bids, resting_asks = resting_lots(venue.books[number], sender)
+    free = free_collateral(venue, sender)
+    loss = _ladder_loss(venue, transaction)
+    if instrument.kind != PERPETUAL:
+        free += resting_bids * instrument.mark
+        return asks <= position and (bids == 0 or bids * instrument.mark + loss <= free)
+    released = max(abs(position + resting_bids), abs(position - resting_asks))
+    free += initial_margin(instrument, released) - initial_margin(instrument, abs(position))
+    more = max(abs(position + bids), abs(position - asks)) - abs(position)
+    return more <= 0 or initial_margin(instrument, more) + loss <= free
+
+
+@kernel
+def _would_leave_a_trace(venue, transaction):
+    """Whether a transaction would fail and yet change the book, which revert protection must know beforehand.
+
+    A ladder beyond its margin takes the old one down, and an order that meets none but its sender's own cancels them.
+    """
+    if transaction.instrument >= venue.count:
+        return False
+    if transaction.kind == QUOTE:
+        return not _ladder_fits(venue, transaction)
+    if transaction.kind != PLACE or transaction.style == LIMIT or transaction.style == POST_ONLY:
+        return False
+    book = venue.books[transaction.instrument]
+    side = np.int64(transaction.side)
+    limit = np.int64(transaction.price)
+    if transaction.style == MARKET:
+        limit = np.int64(len(book.levels) - 1 if side > 0 else 1)
+    return not finds_others(book, transaction.sender, side, limit)
 
 
 @kernel
@@ -354,7 +413,8 @@ def execute(venues, logs, pools, blocks):
     Notes
     -----
     A sender who cannot pay for the gas that it declared is left out (``UNFUNDED``). Failed transactions pay
-    in full.
+    in full, unless the chain protects from reverts: then they are left out as well, change nothing and pay nothing. The
+    space that a transaction held that is left out stays empty, and its nonce counts as used.
     """
     venue = venues[0]
     log = logs[0]
@@ -373,8 +433,14 @@ def execute(venues, logs, pools, blocks):
             transaction.status = UNFUNDED
             continue
         gas = np.int64(transaction.gas)
+        if block.revert_protection != 0 and _would_leave_a_trace(venue, transaction):
+            transaction.status = LEFT_OUT
+            continue
         if _carry_out(venue, log, transaction):
             transaction.status = SUCCEEDED
+        elif block.revert_protection != 0:
+            transaction.status = LEFT_OUT
+            continue
         else:
             transaction.status = FAILED
         transaction.gas_used = gas

@@ -31,7 +31,8 @@ def _imported(file: Path) -> frozenset[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     ours = (name.split(".")[1:] for name in names if name.startswith("blockspace."))
-    paths = (ROOT.joinpath(*parts).with_suffix(".py") for parts in ours)
+    places = (ROOT.joinpath(*parts) for parts in ours)
+    paths = (path for place in places for path in (place.with_suffix(".py"), place / "__init__.py"))
     return frozenset(path for path in paths if path.exists())
 
 
