@@ -10,7 +10,8 @@ reverts, a lost race costs nothing: only the margin that a bid leaves is at stak
 won and narrows with each that is lost. Where tips buy nothing, a place ahead of others can be had by sending an order
 several times. How much of a profit to spend on copies is learned from what tries earned after gas: each sends somewhat
 more or fewer copies than usual, at random, and the usual number moves towards what earned more than usual (simultaneous
-perturbation: Spall, 1992).
+perturbation: Spall, 1992). Where orders wait for an auction at one price there is no race at all: an order says at
+which price it breaks even, and what is learned is the share of the profit in sight that is really earned.
 """
 
 import math
@@ -102,15 +103,17 @@ def new_arbitrageurs(
 
 
 @kernel
-def _earned(row, feed, log, view):
-    """Dollars that the last try earned before gas: its trades, at the external price at which it was decided."""
+def _earned(row, feed, log, view, price):
+    """Dollars that the last try earned before gas: its trades, valued at an external price."""
     terms = feed.terms[row.instrument]
     earned = 0.0
     for number in range(max(row.trades_seen, log.count - TRADES), view.trades):
         trade = log.trades[number & (TRADES - 1)]
-        if trade.taker == row.account and trade.instrument == row.instrument:
-            gain = trade.side * (row.price - trade.price * terms.tick) * trade.size * terms.lot_size
-            earned += gain - trade.taker_fee * 1e-6
+        if trade.instrument == row.instrument and (trade.taker == row.account or trade.maker == row.account):
+            takes = trade.taker == row.account
+            side = trade.side if takes else -trade.side
+            gain = side * (price - trade.price * terms.tick) * trade.size * terms.lot_size
+            earned += gain - (trade.taker_fee if takes else trade.maker_fee) * 1e-6
     return earned
 
 
@@ -120,7 +123,7 @@ def _learn_copies(row, feed, log, view, receipt):
     returned = 0.0
     if receipt.decided == row.sent_at:
         paid = gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
-        returned = min(max((_earned(row, feed, log, view) - paid) / row.stake, -1.0), 1.0)
+        returned = min(max((_earned(row, feed, log, view, row.price) - paid) / row.stake, -1.0), 1.0)
     tilt = min(max(math.log(row.copies / row.usual_copies) / DISTURBANCE, -2.0), 2.0)
     row.copies_share *= math.exp(row.learning_rate * tilt * (returned - row.usual_return))
     row.copies_share = min(max(row.copies_share, SMALLEST_SHARE), 1.0)
@@ -128,14 +131,19 @@ def _learn_copies(row, feed, log, view, receipt):
 
 
 @kernel
-def _learn(row, feed, log, view):
+def _learn(row, feed, log, view, price):
     """Find out what became of the last order, if its block is visible by now."""
-    if view.number < row.landing:
+    if view.settled < row.landing:
         return
     row.pending = 0
     receipt = feed.receipts[row.account]
     rate = row.learning_rate
     won = receipt.decided == row.sent_at and receipt.successes > 0
+    if feed.rules.batching != 0:
+        earned = _earned(row, feed, log, view, price)
+        row.wins += 1 if earned != 0.0 else 0
+        row.success += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.success)
+        return
     if won:
         row.wins += 1
         row.success += rate * (1.0 - row.success)
@@ -198,12 +206,14 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     tip = max(fee_worth(feed, feed.gas.place, min(row.bid_share * (profit - gas), hoped - gas), price), usual_tip)
     max_fee = fee_worth(feed, feed.gas.place, profit, price)
     row.copies = 1
-    if feed.rules.tips_buy_nothing != 0:
+    row.stake = profit
+    row.price = price
+    row.trades_seen = view.trades
+    if feed.rules.batching != 0:
+        tip = usual_tip
+    elif feed.rules.tips_buy_nothing != 0:
         tip = usual_tip
         row.copies = _number_of_copies(row, profit, cost)
-        row.stake = profit
-        row.price = price
-        row.trades_seen = view.trades
     for copy in range(row.copies):
         send_taking_order(
             pool,
@@ -240,7 +250,7 @@ def take_stale_quotes(rows, feeds, logs, pools, blocks):
             row.next_look = outlook.decision + row.look_interval
             view = feed.views[outlook.newest & (VIEWS - 1)]
             if row.pending != 0:
-                _learn(row, feed, logs[0], view)
+                _learn(row, feed, logs[0], view, outlook.external_price)
             if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(BUY)):
                 _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(SELL))
         feed.next_due = min(feed.next_due, row.next_look + block.shortest_latency[row.access])

@@ -330,6 +330,8 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             meter.market_delays[delay_class(delay)] += 1
             _stamp(meter, transaction.decided)
         _stamp(meter, tip)
+        if venue.batching != 0:
+            continue  # what orders got is with the batch
         if transaction.kind != TRANSFER and transaction.filled > 0:
             if transaction.kind == PLACE and role == NOISE:
                 instrument = venue.instruments[transaction.instrument]
@@ -350,6 +352,40 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         elif transaction.kind == PLACE and role == NOISE:
             _measure_unfilled(meter, venue, log, transaction)
     row.mean_delay_s = delay_sum / row.transactions if row.transactions > 0 else math.nan
+
+
+@kernel
+def _measure_batches(meter, venue, log, block, path, ether_usd, first_trade):
+    """Split what noise orders cost in the batches that have just cleared.
+
+    All trade at one price: its distance from the external price, which can be of either sign, counts as half-spread.
+    """
+    if venue.last_batch != block.number:
+        return
+    for number in range(venue.count):
+        instrument = venue.instruments[number]
+        batch = venue.batches[number]
+        price = 0.0
+        for trade in range(first_trade, log.count):
+            if log.trades[trade & (TRADES - 1)].instrument == number:
+                price = log.trades[trade & (TRADES - 1)].price * instrument.tick_lot_value * 1e-6 / instrument.lot_size
+                break
+        for place in range(batch.cleared):
+            order = batch.orders[place]
+            if meter.roles[order.owner] != NOISE or order.asked == 0:
+                continue
+            decided_price = price_at(path, order.decided)
+            costs = meter.order_costs[_bucket(decided_price * order.asked * instrument.lot_size)]
+            if order.filled == 0:
+                costs.unfilled += 1
+                continue
+            units = order.filled * instrument.lot_size
+            costs.orders += 1
+            costs.notional_usd += decided_price * units
+            costs.delay_usd += order.side * (log.external_price - decided_price) * units
+            costs.half_spread_usd += order.side * (price - log.external_price) * units
+            costs.fee_usd += venue.books[number].taker_fee_ppm * 1e-6 * price * units
+            costs.gas_usd += np.float64(order.gas) * order.gas_price * 1e-18 * ether_usd
 
 
 @kernel
@@ -537,6 +573,8 @@ def record(block_rows, market_rows, index, meters, venues, logs, pools, blocks, 
     row.lane_usd = 0.0
     first_trade = max(meter.trades_seen, log.count - TRADES)
     _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, first_trade)
+    if venue.batching != 0:
+        _measure_batches(meter, venue, log, block, path, ether_usd, first_trade)
     _clear(rows)
     _measure_trades(rows, meter, venue, log, path, first_trade)
     meter.trades_seen = log.count

@@ -109,6 +109,8 @@ class World:
             )
         venue["oracle_delay"] = int(self.scenario.venue.oracle_delay_s * NS)
         venue["funding_interval"] = int(self.scenario.venue.funding_interval_s * NS)
+        venue["batching"] = self.scenario.venue.matching == "batch"
+        venue["batch_interval"] = int(self.scenario.venue.batch_interval_s * NS)
 
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
@@ -123,6 +125,7 @@ class World:
             terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
         feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
         feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
+        feed["rules"]["batching"] = scenario.venue.matching == "batch"
         feed["rules"]["revert_protection"] = scenario.chain.revert_protection
         feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
         feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
@@ -342,6 +345,9 @@ class World:
         for instrument in self.venues[0]["instruments"]:
             if instrument["next_funding"] > 0:
                 due = min(due, int(instrument["next_funding"]))
+        venue = self.venues[0]
+        if venue["batching"] and venue["batches"]["count"].any():
+            due = min(due, int(venue["next_batch"]))
         if chain.skip_empty_blocks(due) > 0:
             last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
             last["base_fee"] = chain.base_fee

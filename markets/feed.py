@@ -43,6 +43,7 @@ VIEW = np.dtype(
         ("marginal_tip", "i8"),  # wei per gas, lowest tip in the block if it was full, else 0
         ("gas_used", "i8"),
         ("trades", "i8"),  # number of trades up to and including the block
+        ("settled", "i8"),  # number of the last block whose orders have all met their fate
         ("visible", "i8", (ACCESS_POINTS,)),  # ns: when the block is known at each access point
         ("quotes", QUOTES, (INSTRUMENTS,)),
     ],
@@ -81,6 +82,7 @@ RULES = np.dtype(
         ("tips_buy_nothing", "u1"),  # 1 if a higher tip brings nothing forward
         ("withdrawals_first", "u1"),  # 1 if cancellations and post-only quotes go ahead of the rest
         ("revert_protection", "u1"),  # 1 if what would fail pays nothing
+        ("batching", "u1"),  # 1 if orders wait for an auction at one price
     ],
     align=True,
 )
@@ -205,6 +207,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     view.marginal_tip = block.marginal_tip
     view.gas_used = block.gas_used
     view.trades = logs[0].count
+    view.settled = venue.last_batch if venue.batching != 0 else block.number
     for access in range(feed.access_points):
         travel = (
             block.latency[access]

@@ -395,6 +395,17 @@ def _trade(book, log, order, taker, side, size):
 
 
 @kernel
+def take_from(book, order, lots):
+    """Take ``lots`` from a resting order, and the order from its queue if nothing is left of it."""
+    resting = book.orders[order]
+    if lots == resting.size:
+        _remove(book, order)
+    else:
+        resting.size -= lots
+        book.levels[np.uint64(resting.price)].volume -= lots
+
+
+@kernel
 def _match(book, log, taker, side, limit, size):
     """Trade up to ``size`` lots at ``limit`` or better, best price and oldest order first; return them."""
     unfilled = size
@@ -412,11 +423,7 @@ def _match(book, log, taker, side, limit, size):
         lots = min(unfilled, np.int64(resting.size))
         _trade(book, log, order, taker, side, lots)
         unfilled -= lots
-        if lots == resting.size:
-            _remove(book, order)
-        else:
-            resting.size -= lots
-            level.volume -= lots
+        take_from(book, order, lots)
     return size - unfilled
 
 
