@@ -7,7 +7,7 @@ and whoever expects that to exceed the profit stays away.
 
 The rules by which blocks are made are public, and what to do about them is learned. Where the chain protects from
 reverts, a lost race costs nothing: only the margin that a bid leaves is at stake, and it widens with each race that is
-won and narrows with each that is lost. Where tips buy nothing, a place ahead of others can be had by sending an order
+won and narrows with each that is lost; what a success really earns of the profit in sight is learned as well. Where tips buy nothing, a place ahead of others can be had by sending an order
 several times. How much of a profit to spend on copies is learned from what tries earned after gas: each sends somewhat
 more or fewer copies than usual, at random, and the usual number moves towards what earned more than usual (simultaneous
 perturbation: Spall, 1992). Where orders wait for an auction at one price there is no race at all: an order says at
@@ -32,6 +32,11 @@ from blockspace.network.settings import Settings
 DISTURBANCE = 0.25
 """By how much, in logarithms, a try has more or fewer copies than usual."""
 
+HOPE_RETURNS = 0.1
+HOPE_RETURNS_SLOWLY = 0.002
+"""How fast hope returns to those who stay away, in learning rates: fast where a higher bid may win the next race, slowly
+where nothing that is done differently changes the odds."""
+
 SMALLEST_SHARE = 1e-3
 """Of an expected profit: the least that is spent on copies, and the narrowest margin that a bid leaves."""
 
@@ -44,7 +49,8 @@ ARBITRAGEUR = np.dtype(
         ("access", "u4"),
         ("instrument", "u4"),
         ("bid_share", "f8"),  # share of the expected profit that is bid as a tip
-        ("success", "f8"),  # expected share of tries that trade
+        ("success", "f8"),  # expected share of tries that trade; in batches, of the profit in sight that is earned
+        ("realised", "f8"),  # expected share of the profit in sight that a success earns, under revert protection
         ("learning_rate", "f8"),
         ("look_interval", "i8"),  # ns
         ("next_look", "i8"),  # ns
@@ -93,6 +99,7 @@ def new_arbitrageurs(
     rows["instrument"] = instruments
     rows["bid_share"] = 0.1
     rows["success"] = 0.5
+    rows["realised"] = 1.0
     rows["learning_rate"] = settings.learning_rate
     rows["look_interval"] = int(settings.look_interval_s * 1e9)
     rows["most_copies"] = settings.most_copies
@@ -154,6 +161,9 @@ def _learn(row, feed, log, view, price):
     elif feed.rules.revert_protection != 0:
         margin = (1.0 - row.bid_share) * (1.0 + 0.25 * rate if won else 1.0 - rate)
         row.bid_share = 1.0 - min(max(margin, SMALLEST_SHARE), 1.0)
+        if won:
+            earned = _earned(row, feed, log, view, price)
+            row.realised += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.realised)
     elif won:
         row.bid_share -= rate * 0.25 * row.bid_share
     else:
@@ -195,15 +205,19 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     usual_tip = wallet_tip(feed, view)
     hoped = row.success * profit
     if feed.rules.revert_protection != 0:
-        hoped = profit  # what does not succeed costs nothing
+        hoped = row.realised * profit  # what does not succeed costs nothing
     cost = gas_cost_usd(feed, feed.gas.place, view.base_fee + usual_tip, price)
     if hoped <= cost:
-        # Hope returns slowly to those who stay away.
-        row.success += 0.1 * row.learning_rate * (1.0 - row.success)
+        rules = feed.rules
+        auction = rules.tips_buy_nothing == 0 and rules.withdrawals_first == 0 and rules.batching == 0
+        pace = HOPE_RETURNS if auction else HOPE_RETURNS_SLOWLY
+        row.success += pace * row.learning_rate * (1.0 - row.success)
+        row.realised += HOPE_RETURNS_SLOWLY * row.learning_rate * (1.0 - row.realised)
         return False
     # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
     gas = gas_cost_usd(feed, feed.gas.place, view.base_fee, price)
-    tip = max(fee_worth(feed, feed.gas.place, min(row.bid_share * (profit - gas), hoped - gas), price), usual_tip)
+    bid = row.bid_share * (row.realised * profit - gas)
+    tip = max(fee_worth(feed, feed.gas.place, min(bid, hoped - gas), price), usual_tip)
     max_fee = fee_worth(feed, feed.gas.place, profit, price)
     row.copies = 1
     row.stake = profit

@@ -15,6 +15,7 @@ class Arbitrageur(mesa.Agent):
     def __init__(self, model, settings, number, place, seed):
         super().__init__(model)
         self.tips_count = model.settings.chain.ordering not in WITHOUT_TIPS
+        self.cancels_first = model.settings.chain.ordering == "cancels_first"
         self.protected = model.settings.chain.revert_protection
         self.batching = model.settings.venue.matching == "batch"
         self.most_copies = settings.most_copies
@@ -27,6 +28,7 @@ class Arbitrageur(mesa.Agent):
         self.look_interval = int(settings.look_interval_s * 1e9)
         self.bid_share = 0.1  # of the expected profit
         self.success = 0.5  # expected share of tries that trade
+        self.realised = 1.0  # expected share of the profit in sight that a success earns
         self.next_look = 0
         self.pending = False
         self.sent_at = 0
@@ -64,6 +66,9 @@ class Arbitrageur(mesa.Agent):
         elif self.protected:
             margin = (1.0 - self.bid_share) * (1.0 + 0.25 * self.learning_rate if won else 1.0 - self.learning_rate)
             self.bid_share = 1.0 - min(max(margin, 1e-3), 1.0)
+            if won:
+                earned = self.earned(outlook.view, outlook.external_price)
+                self.realised += self.learning_rate * (min(max(earned / self.stake, 0.0), 1.0) - self.realised)
         elif won:
             self.bid_share -= self.learning_rate * 0.25 * self.bid_share
         else:
@@ -117,14 +122,16 @@ class Arbitrageur(mesa.Agent):
         if profit <= 0.0:
             return False
         gas, usual_tip = self.model.gas.place, feed.wallet_tip(view)
-        hoped = profit if self.protected else self.success * profit
+        hoped = self.realised * profit if self.protected else self.success * profit
         cost = feed.gas_cost_usd(gas, view.base_fee + usual_tip, price)
         if hoped <= cost:
-            # Hope returns slowly to those who stay away.
-            self.success += 0.1 * self.learning_rate * (1.0 - self.success)
+            # Hope returns to those who stay away, slowly where no bid could win the next race.
+            auction = self.tips_count and not self.batching and not self.cancels_first
+            self.success += (0.1 if auction else 0.002) * self.learning_rate * (1.0 - self.success)
+            self.realised += 0.002 * self.learning_rate * (1.0 - self.realised)
             return False
         gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
-        bid = feed.fee_worth(gas, min(self.bid_share * (profit - gas_usd), hoped - gas_usd), price)
+        bid = feed.fee_worth(gas, min(self.bid_share * (self.realised * profit - gas_usd), hoped - gas_usd), price)
         max_fee = feed.fee_worth(gas, profit, price)
         block, now = self.model.block, outlook.decision
         tip = max(bid, usual_tip)
