@@ -7,11 +7,12 @@ and whoever expects that to exceed the profit stays away.
 
 The rules by which blocks are made are public, and what to do about them is learned. Where the chain protects from
 reverts, a lost race costs nothing: only the margin that a bid leaves is at stake, and it widens with each race that is
-won and narrows with each that is lost; what a success really earns of the profit in sight is learned as well. Where tips buy nothing, a place ahead of others can be had by sending an order
-several times. How much of a profit to spend on copies is learned from what tries earned after gas: each sends somewhat
-more or fewer copies than usual, at random, and the usual number moves towards what earned more than usual (simultaneous
-perturbation: Spall, 1992). Where orders wait for an auction at one price there is no race at all: an order says at
-which price it breaks even, and what is learned is the share of the profit in sight that is really earned.
+won and narrows with each that is lost; what a success really earns of the profit in sight is learned as well. Where
+tips buy nothing, a place ahead of others can be had by sending an order several times. How much of a profit to spend on
+copies is learned from what tries earned after gas: each sends somewhat more or fewer copies than usual, at random, and
+the usual number moves towards what earned more than usual (simultaneous perturbation: Spall, 1992). Where orders wait
+for an auction at one price there is no race at all: an order says at which price it breaks even, and what is learned is
+the share of the profit in sight that is really earned.
 """
 
 import math
@@ -34,8 +35,10 @@ DISTURBANCE = 0.25
 
 HOPE_RETURNS = 0.1
 HOPE_RETURNS_SLOWLY = 0.002
-"""How fast hope returns to those who stay away, in learning rates: fast where a higher bid may win the next race, slowly
-where nothing that is done differently changes the odds."""
+"""How fast hope returns to those who stay away, in learning rates.
+
+Fast where a higher bid may win the next race, slowly where nothing that is done differently changes the odds.
+"""
 
 SMALLEST_SHARE = 1e-3
 """Of an expected profit: the least that is spent on copies, and the narrowest margin that a bid leaves."""

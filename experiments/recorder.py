@@ -53,7 +53,6 @@ BLOCK_ROW = np.dtype(
         ("searcher_gas_usd", "f8"),  # of which paid by arbitrageurs
         ("searcher_gas", "i8"),  # gas units used by arbitrageurs
         ("spam_gas", "i8"),  # of which by transactions that failed
-        ("lane_usd", "f8"),  # paid for the express lane
         ("mean_delay_s", "f8"),  # decision to block, all that was included
         ("pending", "i8"),
         ("arrived_total", "i8"),  # transactions handed in so far
@@ -144,7 +143,6 @@ METER = np.dtype(
         ("gas_by_purpose", WEI, (3,)),  # the two above, otherwise divided
         ("venue_fees", "i8", (len(ROLES),)),
         ("loss_to_arbitrage", "i8"),
-        ("lane_payments", "i8"),
         ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it
         ("usual_tip", "i8"),  # wei per gas that wallets tip without congestion
         ("background_delays", "i8", (DELAY_BINS,)),  # number of transactions by delay class
@@ -570,7 +568,6 @@ def record(block_rows, market_rows, index, meters, venues, logs, pools, blocks, 
     row.searcher_gas_usd = 0.0
     row.searcher_gas = 0
     row.spam_gas = 0
-    row.lane_usd = 0.0
     first_trade = max(meter.trades_seen, log.count - TRADES)
     _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, first_trade)
     if venue.batching != 0:

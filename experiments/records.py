@@ -33,7 +33,6 @@ CUMULATIVE = (
     "gas_by_purpose",
     "venue_fees",
     "loss_to_arbitrage",
-    "lane_payments",
 )
 """Fields of the meter that add up over the run."""
 

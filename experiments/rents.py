@@ -3,9 +3,8 @@
 Whoever is no searcher pays gas, venue fees, and what arbitrageurs take from quotes. All of that ends up somewhere:
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
-- with the sequencer as *auction* revenue, where there is an express lane;
 - with the *venue*, as fees;
-- with the *searchers* (the arbitrageurs), as what is left to them of the makers' loss after gas, fees and auctions.
+- with the *searchers* (the arbitrageurs), as what is left to them of the makers' loss after gas and fees.
 
 Gas is counted in wei and the rest in micro-dollars; each sum closes in integers, and gas is what the ledger says it is.
 Gas of failed transactions is part of the above and told once more by itself. Gas is divided a second time, by what it
@@ -18,7 +17,7 @@ buys:
   follow the lowest tip of the last full block in order to get in, not to be ahead of somebody;
 - *place*: what is paid to be ahead of others. Of a searcher's transaction that succeeds it is the tip above the lowest
   of a full block (or above what wallets usually add, if that is more); of one that fails it is everything, since the
-  space was bought only to have a chance of being first. Auction revenue is paid for the same thing and belongs here.
+  space was bought only to have a chance of being first.
 
 Without searchers nothing is paid for place (ordering rent is 0 exactly), whatever the congestion.
 """
@@ -57,8 +56,8 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
         to ``burned``, ``sequencer_base_fee`` and ``tips``, and so do ``plain_space``, ``congestion`` and ``place``.
-        ``loss_to_arbitrage`` is ``searcher_fees``, ``auction`` and ``searcher_cash``; ``venue_fees`` is
-        ``searcher_fees`` and ``fees_of_others``. A searcher's profit net of gas is its cash less its gas.
+        ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and
+        ``fees_of_others``. A searcher's profit net of gas is its cash less its gas.
     """
     chosen = market.worlds[world]
     return close_accounts(chosen.records.meters[0], burns=chosen.chain.fee_rule.burns_base_fee)
@@ -69,7 +68,6 @@ def close_accounts(meter: Any, burns: bool) -> Accounts:
     others = np.arange(len(meter["venue_fees"])) != ARBITRAGEUR
     base_fees, tips, fees = meter["base_fees"], meter["tips"], meter["venue_fees"]
     base_fee = _wei(base_fees)
-    auction = int(meter["lane_payments"])
     loss = int(meter["loss_to_arbitrage"])
     searcher_fees = int(fees[ARBITRAGEUR])
     purposes = meter["gas_by_purpose"]
@@ -87,9 +85,8 @@ def close_accounts(meter: Any, burns: bool) -> Accounts:
         "venue_fees_micro_usd": int(fees.sum()),
         "fees_of_others_micro_usd": int(fees[others].sum()),
         "searcher_fees_micro_usd": searcher_fees,
-        "auction_micro_usd": auction,
         "loss_to_arbitrage_micro_usd": loss,
-        "searcher_cash_micro_usd": loss - searcher_fees - auction,
+        "searcher_cash_micro_usd": loss - searcher_fees,
     }
 
 
@@ -111,7 +108,7 @@ def rent_measures(
     def of_markets(column: str) -> float:
         return float(sum(market[column].sum() for market in markets))
 
-    base_fee, tips, auction = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "lane_usd"))
+    base_fee, tips = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd"))
     fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd")
     loss, searcher_fees = of_markets("loss_to_arbitrage_usd"), of_markets("searcher_fees_usd")
     gas_of_searchers = float(rows["searcher_gas_usd"].sum())
@@ -119,9 +116,8 @@ def rent_measures(
         "burned": base_fee if burns else 0.0,
         "sequencer": 0.0 if burns else base_fee,
         "tips": tips,
-        "auction": auction,
         "venue": fees,
-        "searchers": loss - searcher_fees - auction - gas_of_searchers,
+        "searchers": loss - searcher_fees - gas_of_searchers,
     }
     whole = sum(parts.values())
     congestion, place = (float(rows[name].sum()) for name in ("congestion_usd", "ordering_usd"))
@@ -130,7 +126,7 @@ def rent_measures(
         "failed_gas": float(rows["failed_gas_usd"].sum()),
         "plain_space": base_fee + tips - congestion - place,
         "congestion": congestion,
-        "ordering": place + auction,
+        "ordering": place,
         "lost_to_arbitrage": loss,
     }
     volume = of_markets("volume_usd")

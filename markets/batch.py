@@ -329,10 +329,8 @@ def _serve(book, log, batch, buys, sells, price, volume):
         buyer_takes = buy_waits
         if buy_waits and sell_waits:
             buyer_lapses, seller_lapses = buyer.kind == IMMEDIATE_OR_CANCEL, seller.kind == IMMEDIATE_OR_CANCEL
-            if buyer_lapses == seller_lapses:
-                buyer_takes = batch.buys[buy] > batch.sells[sell]
-            else:
-                buyer_takes = buyer_lapses
+            later = batch.buys[buy] > batch.sells[sell]
+            buyer_takes = later if buyer_lapses == seller_lapses else buyer_lapses
         _trade_at(
             book,
             log,

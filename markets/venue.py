@@ -34,10 +34,10 @@ from blockspace.markets.matching import (
     cancel,
     cost_to_fill,
     finds_others,
-    take_from,
     open_book,
     place,
     replace,
+    take_from,
 )
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
@@ -405,8 +405,8 @@ def _clear_batches(venue, log, pool, block):
         first = log.count
         uncross(venue.books[number], log, batch, np.int64(round(instrument.mark / instrument.tick_lot_value)))
         settle_trades(venue, log, number, first)
-        for place in range(batch.cleared):
-            waiting = batch.orders[place]
+        for index in range(batch.cleared):
+            waiting = batch.orders[index]
             if waiting.filled > 0 and waiting.block == block.number:
                 pool.transactions[waiting.slot].filled += np.int32(waiting.filled)
 

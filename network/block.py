@@ -35,8 +35,6 @@ BLOCK = np.dtype(
         # The rules of the chain.
         ("tips_buy_nothing", "u1"),  # 1 if the ordering policy does not look at tips
         ("revert_protection", "u1"),  # 1 if what would fail is left out and pays nothing
-        ("lane_delay", "i8"),  # ns by which everybody's transactions are held up who does not hold the express lane
-        ("lane_holder", "i8"),  # account; -1 for nobody
         # What was picked, in order of execution.
         ("order", "u4", (SLOTS,)),
         ("count", "i8"),
@@ -100,8 +98,6 @@ def _append_if_ready(block, pool, slot):
     """Append a transaction to the heap's array if it has arrived and can pay the base fee."""
     transaction = pool.transactions[slot]
     arrival = transaction.decided + block.latency[transaction.access]
-    if block.lane_delay > 0 and transaction.sender != block.lane_holder:
-        arrival += block.lane_delay
     if arrival > block.time or transaction.max_fee < block.base_fee:
         return False
     entry = block.heap[block.heap_count]

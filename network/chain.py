@@ -132,7 +132,6 @@ class Chain:
         block["verification_ns_per_gas"] = chain.verification_ns_per_gas
         block["tips_buy_nothing"] = not self.policy.tips_count
         block["revert_protection"] = chain.revert_protection
-        block["lane_holder"] = -1
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
         self.time_ns = 0

@@ -1,8 +1,8 @@
 """Who should order the block?
 
 One market on a chain with one sequencer and the users of Ethereum, under each way of ordering a block, at three
-capacities: with half the gas that users demand, with twice as much (what the fee rule aims at then just holds them), and
-with eight times as much. The seeds are the same everywhere, so that all see the same prices, users and arrivals.
+capacities: half the gas that users demand, twice as much (what the fee rule aims at then just holds them), and eight
+times as much. The seeds are the same everywhere, so that all see the same prices, users and arrivals.
 """
 
 from collections.abc import Mapping
@@ -103,10 +103,10 @@ def figure(results: Results) -> Figure:
         panel("Ordering rent", "dollars per hour", "rent_ordering_usd_per_h"),
         panel("Kept by searchers, net of gas", "dollars per hour", "rent_searchers_usd_per_h"),
         panel("Lost to arbitrage", "dollars per hour", "rent_lost_to_arbitrage_usd_per_h"),
-        panel("Lost to arbitrage", "basis points of volume", "rent_lost_to_arbitrage_per_volume_bps"),
+        panel("Lost to arbitrage, in the volume", "basis points of volume", "rent_lost_to_arbitrage_per_volume_bps"),
         panel("Spam in the gas used", "per cent", "spam_share_of_gas", 100.0),
-        panel("Quoted spread, median", "basis points", "median_quoted_spread_bps"),
-        panel("Cost of an order", "basis points of the order", "cost_bps"),
+        panel("Quoted spread, median", "basis points", "median_quoted_spread_bps", log=True),
+        panel("Cost of an order", "basis points of the order", "cost_bps", log=True),
         panel("Copies of a searcher's order", "number", "copies_per_try"),
     ]
     marks = {"demand": demand_mgas_per_s(results.scenario)}

@@ -7,6 +7,7 @@ and how many copies they send, they have learned from their own profits alone.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from joblib import Parallel, delayed
 
 from blockspace.agents.population import Trader
 from blockspace.experiments.market import Market
-from blockspace.experiments.validation import Row, bare_scenario, compare, mean_with_error, target
+from blockspace.experiments.validation import BATCHES, Row, bare_scenario, compare, mean_with_error, target
 from blockspace.experiments.validation.market_making import DAY_S, maker_scenario, paid_over_seeds
 
 PRICE_USD = 200.0
@@ -30,6 +31,10 @@ BURN_IN = 1 / 3
 JUMP_MEAN_BPS = 10.0
 QUOTED_BPS = 5.0
 """Half-spread of a maker who does not learn, where only the number of its losses is asked for."""
+
+JUMPS_PER_S = 0.02
+SNIPED_FOR_S = 60_000.0
+"""Seconds of a run in which a maker is sniped: short, for a maker who hardly learns in that time."""
 
 BUDISH = "Budish, Cramton and Shim (2015)"
 
@@ -51,8 +56,16 @@ def lottery_copies(worth: float, cost: float, players: int) -> float:
     return worth * (players - 1) / (players**2 * cost)
 
 
-def _race(players: int, cost_usd: float, blocks: int, learning_rate: float, **tables: dict[str, Any]) -> pd.DataFrame:
-    """Race for the bait: the arbitrageurs' transactions after the burn-in, and the price that the bait got for each."""
+def _market(
+    players: int,
+    cost_usd: float,
+    blocks: int,
+    learning_rate: float,
+    chain: Mapping[str, Any],
+    venue: Mapping[str, Any],
+    tapes: str = "memory",
+) -> Market:
+    """Market in which arbitrageurs race for the bait, before its first block."""
     scenario = bare_scenario(
         {
             "duration_s": blocks * BLOCK_TIME_S,
@@ -71,21 +84,42 @@ def _race(players: int, cost_usd: float, blocks: int, learning_rate: float, **ta
                 "learning_rate": learning_rate,
                 "most_copies": 256,
             },
-            "chain": {"block_time_s": BLOCK_TIME_S, "gas_limit": 10**9, "verification_ns_per_gas": 0.0}
-            | tables.get("chain", {}),
-            "venue": {"gas_token": "fixed", "gas_token_usd": ETHER_USD} | tables.get("venue", {}),
+            "chain": {"block_time_s": BLOCK_TIME_S, "gas_limit": 10**9, "verification_ns_per_gas": 0.0, **chain},
+            "venue": {"gas_token": "fixed", "gas_token_usd": ETHER_USD, **venue},
         }
     )
-    market = Market(scenario, seed=1)
+    market = Market(scenario, seed=1, tapes=tapes)
     Bait(market)
-    market.run_for(scenario.duration_s)
+    return market
+
+
+def _race(
+    players: int, cost_usd: float, blocks: int, chain: Mapping[str, Any], venue: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Race for the bait: the arbitrageurs' transactions after the burn-in, and the price that the bait got for each."""
+    market = _market(players, cost_usd, blocks, 0.05, chain, venue)
+    market.run_for(blocks * BLOCK_TIME_S)
     market.check()
     transactions = market.transactions()
-    kept = transactions["sender"].isin(market.world.arbitrageurs["account"]) & (
-        transactions["block"] > BURN_IN * blocks
-    )
+    ours = transactions["sender"].isin(market.world.arbitrageurs["account"])
+    kept = transactions[ours & (transactions["block"] > BURN_IN * blocks)]
     prices = market.trades().groupby("block")["price_usd"].mean()
-    return transactions[kept].assign(price_usd=lambda frame: frame["block"].map(prices))
+    return kept.assign(price_usd=kept["block"].map(prices))
+
+
+def _copies(players: int, cost_usd: float, blocks: int, learning_rate: float) -> tuple[float, float]:
+    """Copies that each arbitrageur sends of its order for the bait, after the burn-in, and their standard error."""
+    chain = {"ordering": "first_come_first_served"}
+    market = _market(players, cost_usd, blocks, learning_rate, chain, {}, tapes="none")
+    arbitrageurs = market.world.arbitrageurs
+    counts = []
+    for _ in range(round(BATCHES / (1 - BURN_IN))):
+        before = arbitrageurs[["copies_sent", "tries"]].copy()
+        market.run_for(blocks * BLOCK_TIME_S * (1 - BURN_IN) / BATCHES)
+        sent, tries = (float((arbitrageurs[name] - before[name]).sum()) for name in ("copies_sent", "tries"))
+        counts.append(sent / tries)
+    market.check()
+    return mean_with_error(counts[-BATCHES:])
 
 
 @target("V15b")
@@ -123,22 +157,25 @@ def spared(quick: bool) -> list[Row]:
             note="5.67 where every stale quote is sniped; a tick is 0.05",
         ),
     ]
-    intervals = (1.0,) if quick else (1.0, 4.0)
-    cases = [(interval, players) for interval in intervals for players in (1, 2)]
-    blocks = 60_000 if quick else 300_000
-    for (interval, players), found in zip(
-        cases, Parallel(n_jobs=-1)(delayed(_sniped)(*case, blocks) for case in cases), strict=True
-    ):
-        share, share_error, gap, loss, loss_error = found
+    cases = [(interval, players) for interval in ((1.0,) if quick else (1.0, 4.0)) for players in (1, 2)]
+    seeds = range(1, 2 if quick else 13)
+    jobs = [delayed(_sniped)(*case, seed) for case in cases for seed in seeds]
+    runs = np.array(Parallel(n_jobs=-1)(jobs)).reshape(len(cases), len(seeds), 5)
+    for (interval, players), found in zip(cases, runs, strict=True):
+        gap = float(found[0, 0])
+        trades, units, lost, squares = found[:, 1:].sum(axis=0).tolist()
+        jumps = len(seeds) * JUMPS_PER_S * SNIPED_FOR_S
+        loss = lost / units
+        loss_error = math.sqrt(squares - lost**2 / trades) / units
         case = f"batches of {interval:g} s, {players} sniper{'s' * (players > 1)}"
         rows += [
             compare(
                 "V15b",
                 f"units sniped per jump, {case}",
                 math.exp(-QUOTED_BPS / JUMP_MEAN_BPS) * gap / interval,
-                share,
+                units / jumps,
                 relative=0.05,
-                standard_error=share_error,
+                standard_error=math.sqrt(units) / jumps,
                 source=BUDISH,
                 note=f"the maker is {1e3 * gap:.0f} ms slower",
             ),
@@ -156,16 +193,15 @@ def spared(quick: bool) -> list[Row]:
     return rows
 
 
-def _sniped(interval_s: float, players: int, blocks: int) -> tuple[float, float, float, float, float]:
-    """Units sniped per jump of a maker who is slower, with their standard error; its delay; its loss per unit (bp)."""
-    jumps_per_s = 0.02
+def _sniped(interval_s: float, players: int, seed: int) -> tuple[float, ...]:
+    """Delay of a maker who is slower (s); trades against it, units sniped, its loss (bp times units) and its square."""
     scenario = maker_scenario(
         interval_s,
-        blocks,
+        round(SNIPED_FOR_S / interval_s),
         PRICE_USD,
         topology={"validators": 1, "regions": ["tokyo"], "latency_scale": 100.0},
         venue={"matching": "batch", "gas_token": "fixed", "oracle_delay_s": 10.0},
-        price={"volatility_per_day": 0.0, "jumps_per_day": jumps_per_s * DAY_S, "jump_mean_bps": JUMP_MEAN_BPS},
+        price={"volatility_per_day": 0.0, "jumps_per_day": JUMPS_PER_S * DAY_S, "jump_mean_bps": JUMP_MEAN_BPS},
         noise_traders={"orders_per_s": 0.0},
         market_makers={
             "count": 1,
@@ -178,17 +214,15 @@ def _sniped(interval_s: float, players: int, blocks: int) -> tuple[float, float,
         },
         arbitrageurs={"count": players},
     )
-    market = Market(scenario, seed=1)
+    market = Market(scenario, seed=seed)
     market.run_for(scenario.duration_s)
     market.check()
     trades = market.trades()
     sides = np.where(trades["side"] == "buy", 1.0, -1.0)
-    lost = 1e4 * sides * (trades["external_price_usd"] - trades["price_usd"]) / PRICE_USD
-    units, jumps = float(trades["size"].sum()), jumps_per_s * scenario.duration_s
+    lost = 1e4 * sides * (trades["external_price_usd"] - trades["price_usd"]) * trades["size"] / PRICE_USD
     latency = market.world.chain.producers["latency"][0] * 1e-9
-    gap = float(latency[market.world.makers["access"][0]] - latency[market.world.arbitrageurs["access"][0]])
-    loss = float((lost * trades["size"]).sum()) / units
-    return units / jumps, math.sqrt(units) / jumps, gap, loss, float(lost.std()) / math.sqrt(len(lost))
+    gap = latency[market.world.makers["access"][0]] - latency[market.world.arbitrageurs["access"][0]]
+    return float(gap), float(len(trades)), float(trades["size"].sum()), float(lost.sum()), float((lost**2).sum())
 
 
 @target("V27")
@@ -197,7 +231,7 @@ def protected_auction(quick: bool) -> list[Row]:
     cost = WORTH_USD / 20
     rows = []
     for players in (1, 2, 5):
-        race = _race(players, cost, 10_000 if quick else 50_000, 0.05, chain={"revert_protection": True})
+        race = _race(players, cost, 10_000 if quick else 50_000, {"revert_protection": True}, {})
         won = race[race["status"] == "succeeded"]
         tips = (won["tip_wei"] * won["gas_used"]).to_numpy(float) * 1e-18 * ETHER_USD
         rows.append(
@@ -218,13 +252,9 @@ def spam(quick: bool) -> list[Row]:
     """First come, first served, all equally near: copies are lottery tickets, and dearer space means fewer of them."""
     cases = [(2, 100.0), (5, 100.0)] if quick else [(2, 50.0), (2, 100.0), (2, 200.0), (5, 100.0), (5, 200.0)]
     blocks, rate = (60_000, 0.02) if quick else (400_000, 0.01)
-    chain = {"ordering": "first_come_first_served"}
-    races = Parallel(n_jobs=-1)(
-        delayed(_race)(players, WORTH_USD / ratio, blocks, rate, chain=chain) for players, ratio in cases
-    )
+    found = Parallel(n_jobs=-1)(delayed(_copies)(players, WORTH_USD / ratio, blocks, rate) for players, ratio in cases)
     rows = []
-    for (players, ratio), race in zip(cases, races, strict=True):
-        copies, error = mean_with_error(race.groupby("block").size().to_numpy(float) / players)
+    for (players, ratio), (copies, error) in zip(cases, found, strict=True):
         rows.append(
             compare(
                 "V29",
@@ -245,7 +275,7 @@ def uniform_price(quick: bool) -> list[Row]:
     """In a batch at one price, arbitrageurs who compete leave nothing to arbitrage."""
     rows = []
     for matching, players in (("continuous", 2), ("batch", 2), ("batch", 5)):
-        race = _race(players, 0.0, 10_000 if quick else 50_000, 0.05, venue={"matching": matching})
+        race = _race(players, 0.0, 10_000 if quick else 50_000, {}, {"matching": matching})
         lost = PRICE_USD - race.loc[race["filled"] > 0, "price_usd"].to_numpy(float)
         rows.append(
             compare(

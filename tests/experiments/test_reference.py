@@ -276,7 +276,7 @@ class PlainFidget(Fidget, ReferenceTrader):
 
 
 def test_batch_in_every_block():
-    """Orders of every kind that wait for the end of the block, from makers, traders, arbitrageurs and agents in Python."""
+    """Orders of every kind that wait for the end of the block, agents in Python among them."""
     market = run_both(
         {
             **RACE,

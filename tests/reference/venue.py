@@ -5,6 +5,7 @@ from itertools import count
 
 from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
+from .batch import Batch, BatchOrder
 from .constants import (
     BACKGROUND,
     BURNED,
@@ -28,7 +29,6 @@ from .constants import (
     UNFUNDED,
     VENUE_FEES,
 )
-from .batch import Batch, BatchOrder
 from .ledger import Ledger
 from .order_book import PRICES, OrderBook, TradeTape
 
