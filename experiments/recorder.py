@@ -329,7 +329,10 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             _stamp(meter, transaction.decided)
         _stamp(meter, tip)
         if venue.batching != 0:
-            continue  # what orders got is with the batch
+            # What orders got is with the batch, but for those that did not get into it.
+            if transaction.status == FAILED and transaction.kind == PLACE and role == NOISE:
+                _measure_unfilled(meter, venue, log, transaction)
+            continue
         if transaction.kind != TRANSFER and transaction.filled > 0:
             if transaction.kind == PLACE and role == NOISE:
                 instrument = venue.instruments[transaction.instrument]

@@ -100,6 +100,7 @@ def _chain_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: floa
         "gas_used_per_s": _ratio(float(rows["gas_used"].sum()), hours * 3600.0),
         "transactions_per_s": _ratio(float(rows["transactions"].sum()), hours * 3600.0),
         "failed_share": _ratio(float(rows["failed_transactions"].sum()), float(rows["transactions"].sum())),
+        "left_out_per_h": float(rows["left_out_transactions"].sum()) / hours,
         "balked_share": _ratio(balked, arrived + balked),
         "expired_per_h": float(last["expired_total"] - first["expired_total"]) / hours,
         "evicted_per_h": float(last["evicted_total"] - first["evicted_total"]) / hours,

@@ -19,13 +19,13 @@ from blockspace.experiments.sweep import Point, Sweep
 from blockspace.experiments.tables import format_number
 
 QUESTION = "Who gets what, under each way of ordering a block?"
-SEEDS = 24
+SEEDS = 16
 QUICK_SEEDS = 4
 X = "gas_per_second_mgas"
 POLICY = "ordering"
 TABLE = {
-    POLICY: "ordering",
     X: "capacity\nMgas/s",
+    POLICY: "ordering",
     "rent_congestion_usd_per_h": "congestion\n$ per h",
     "rent_ordering_usd_per_h": "ordering\n$ per h",
     "rent_lost_to_arbitrage_usd_per_h": "lost to\narbitrage $",
@@ -73,14 +73,14 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     for policy, settings in POLICIES.items():
         for factor in CAPACITIES:
             capacity = factor * demand
-            values = {POLICY: policy, X: capacity}
+            values = {X: capacity, POLICY: policy}
             overrides = {"chain.gas_limit": round(capacity * BLOCK_TIME_S * 1e6), **settings}
             points.append(Point(_name(policy, capacity), values, overrides))
     return Sweep(scenario, tuple(points), seeds, reference=_name("priority fee", CAPACITIES[1] * demand))
 
 
 def _name(policy: str, capacity: float) -> str:
-    return f"{policy} at {format_number(capacity)} Mgas/s"
+    return f"{policy}, {format_number(capacity)} Mgas/s"
 
 
 def _points_of(results: Results, policy: str) -> list[str]:
@@ -140,7 +140,7 @@ def findings(results: Results) -> list[str]:
             change(results, "rent_ordering_usd_per_h", "Under the priority fee it", "dollars per hour", fees),
         ),
         weigh(
-            "more capacity is filled with spam where the first come is served first",
+            "more capacity brings more spam where the first come is served first",
             True,
             change(results, "spam_share_of_gas", "Spam's share of the gas used", "", first),
             change(results, "copies_per_try", "The number of copies of an order", "", first),
