@@ -27,7 +27,7 @@ from blockspace.markets.venue import HANDLES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import LADDER, NEVER, QUOTE, SUCCEEDED, UNFUNDED
+from blockspace.network.transaction import LADDER, NEVER, POST_ONLY, QUOTE, SUCCEEDED, UNFUNDED
 
 FILLS = 256
 FILLS_TO_KNOW = 10.0
@@ -244,8 +244,11 @@ def _observe(row, outlook):
 
 
 @kernel
-def _note_fill(row, trade, terms):
-    """Put a trade of the maker's own on the list of those that wait to be marked."""
+def _note_fill(row, trade, terms, batching):
+    """Put a trade of the maker's own on the list of those that wait to be marked.
+
+    In a batch it may have got a better price than it had quoted.
+    """
     as_maker = trade.maker == row.account
     side = -trade.side if as_maker else trade.side
     row.position += side * trade.size
@@ -253,7 +256,8 @@ def _note_fill(row, trade, terms):
     if as_maker:
         place = trade.maker_order % HANDLES
         level = place % LADDER
-        if row.ladder[place] == trade.price:
+        quoted = row.ladder[place]
+        if quoted == trade.price or (batching != 0 and quoted > 0 and (trade.price - quoted) * side < 0):
             row.remaining[place] = max(row.remaining[place] - trade.size, 0)
     if row.fill_count < FILLS:
         fill = row.fills[(row.first_fill + row.fill_count) % FILLS]
@@ -356,7 +360,7 @@ def _learn(row, feed, log, outlook, view):
     for number in range(first, view.trades):
         trade = log.trades[number & (TRADES - 1)]
         if trade.instrument == row.instrument and (trade.maker == row.account or trade.taker == row.account):
-            _note_fill(row, trade, terms)
+            _note_fill(row, trade, terms, feed.rules.batching)
     row.next_trade = max(view.trades, first)
     _mark_fills(row, terms, outlook.decision, price)
 
@@ -446,6 +450,8 @@ def _send_quote(row, feed, pool, block, outlook, view, levels, worth):
     transaction.access = row.access
     transaction.instrument = row.instrument
     transaction.size = row.unit_lots
+    if feed.rules.withdrawals_first != 0:
+        transaction.style = POST_ONLY  # what takes nothing goes ahead of what takes
     transaction.gas = np.uint32(gas)
     transaction.bytes = np.uint32(feed.bytes_per_transaction + 8 * levels)
     transaction.decided = outlook.decision

@@ -61,8 +61,13 @@ def fee_worth(feed, gas, dollars, external_price):
 
 
 @kernel
-def send_taking_order(pool, feed, account, access, instrument, side, size, limit, decided, expires, max_fee, tip):
-    """Send an immediate-or-cancel order of ``size`` lots at ``limit`` ticks; returns the mempool's outcome."""
+def send_taking_order(
+    pool, feed, account, access, instrument, side, size, limit, decided, expires, max_fee, tip, copy=0
+):
+    """Send an immediate-or-cancel order of ``size`` lots at ``limit`` ticks; returns the mempool's outcome.
+
+    ``copy`` is 0, or the number of the copy that this is of an order just sent.
+    """
     slot = mempool.draft(pool)
     transaction = pool.transactions[slot]
     transaction.kind = PLACE
@@ -80,4 +85,6 @@ def send_taking_order(pool, feed, account, access, instrument, side, size, limit
     transaction.expires = expires
     transaction.max_fee = max_fee
     transaction.tip = min(tip, max_fee)
+    if copy > 0:
+        return mempool.submit_copy(pool, slot, copy)
     return mempool.submit(pool, slot)

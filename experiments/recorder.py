@@ -8,13 +8,13 @@ import math
 
 import numpy as np
 
-from blockspace.markets.ledger import ACCOUNTS
+from blockspace.markets.ledger import ACCOUNTS, WEI_PER_GWEI
 from blockspace.markets.matching import BUY, SELL, cost_to_fill, depth_within
 from blockspace.markets.price_path import price_at
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, KINDS, PLACE, TRANSFER, UNFUNDED
+from blockspace.network.transaction import FAILED, KINDS, LEFT_OUT, PLACE, TRANSFER, UNFUNDED
 
 ROLES = ("system", "background", "producer", "maker", "noise", "informed", "arbitrageur", "own")
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(len(ROLES))
@@ -44,9 +44,15 @@ BLOCK_ROW = np.dtype(
         ("background_transactions", "i8"),
         ("failed_transactions", "i8"),
         ("unfunded_transactions", "i8"),
+        ("left_out_transactions", "i8"),  # by revert protection
         ("base_fee_usd", "f8"),  # paid as base fee
         ("tips_usd", "f8"),
         ("failed_gas_usd", "f8"),  # of which for transactions that failed
+        ("congestion_usd", "f8"),  # of which because space is short
+        ("ordering_usd", "f8"),  # of which for a place ahead of others
+        ("searcher_gas_usd", "f8"),  # of which paid by arbitrageurs
+        ("searcher_gas", "i8"),  # gas units used by arbitrageurs
+        ("spam_gas", "i8"),  # of which by transactions that failed
         ("mean_delay_s", "f8"),  # decision to block, all that was included
         ("pending", "i8"),
         ("arrived_total", "i8"),  # transactions handed in so far
@@ -76,6 +82,8 @@ MARKET_ROW = np.dtype(
         ("effective_spread_usd", "f8"),  # sum over trades that are not arbitrage; twice the distance to the price
         ("realised_spread_usd", "f8"),
         ("arbitrage_profit_usd", "f8"),  # before gas
+        ("loss_to_arbitrage_usd", "f8"),  # of those whose quotes arbitrageurs took
+        ("searcher_fees_usd", "f8"),  # venue fees of arbitrageurs
         ("maker_fees_usd", "f8"),
         ("taker_fees_usd", "f8"),
     ],
@@ -119,9 +127,24 @@ TAPE_ROW = np.dtype(
 )
 TAPE = 65536
 
+WEI = np.dtype([("gwei", "i8"), ("wei", "i8")], align=True)
+"""An amount of ether that does not fit into 64 bits of wei: whole gwei, and the wei beyond."""
+
+# What gas is paid for: space itself, space that is short, and a place ahead of others (see ``experiments/rents.py``).
+PLAIN_SPACE, CONGESTION, PLACE_IN_BLOCK = range(3)
+
 METER = np.dtype(
     [
         ("roles", "u1", (ACCOUNTS,)),
+        # The accounts of rents, in integers, by who paid; what there is of gas in wei, the rest in micro-dollars.
+        ("base_fees", WEI, (len(ROLES),)),
+        ("tips", WEI, (len(ROLES),)),
+        ("failed_gas", WEI, (len(ROLES),)),  # part of the two above
+        ("gas_by_purpose", WEI, (3,)),  # the two above, otherwise divided
+        ("venue_fees", "i8", (len(ROLES),)),
+        ("loss_to_arbitrage", "i8"),
+        ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it
+        ("usual_tip", "i8"),  # wei per gas that wallets tip without congestion
         ("background_delays", "i8", (DELAY_BINS,)),  # number of transactions by delay class
         ("market_delays", "i8", (DELAY_BINS,)),
         ("order_costs", ORDER_COSTS, (len(SIZE_BUCKETS_USD) + 1,)),  # of noise traders, by size
@@ -219,6 +242,52 @@ def _measure_order(meter, log, transaction, number, gas_usd, path, value, lot_si
 
 
 @kernel
+def _add(amount, gas, price):
+    """Add ``gas`` units at ``price`` wei each, exactly."""
+    wei = amount.wei + gas * (price % WEI_PER_GWEI)
+    amount.gwei += gas * (price // WEI_PER_GWEI) + wei // WEI_PER_GWEI
+    amount.wei = wei % WEI_PER_GWEI
+
+
+@kernel
+def _divide_gas(row, meter, block, transaction, role, tip, ether_usd):
+    """Say what a transaction's gas was paid for, and by whom; see ``experiments/rents.py`` for the rule."""
+    gas = np.int64(transaction.gas_used)
+    _add(meter.base_fees[role], gas, block.base_fee)
+    _add(meter.tips[role], gas, tip)
+    searches = role == ARBITRAGEUR
+    failed = transaction.status == FAILED
+    if failed:
+        _add(meter.failed_gas[role], gas, block.base_fee + tip)
+    to_dollars = np.float64(gas) * 1e-18 * ether_usd
+    if searches:
+        row.searcher_gas += gas
+        row.searcher_gas_usd += (block.base_fee + tip) * to_dollars
+        if failed:
+            row.spam_gas += gas
+            row.ordering_usd += (block.base_fee + tip) * to_dollars
+            _add(meter.gas_by_purpose[PLACE_IN_BLOCK], gas, block.base_fee + tip)
+            return
+    plain = min(block.base_fee, meter.lowest_base_fee) + min(tip, meter.usual_tip)
+    ahead = np.int64(0)
+    if searches:
+        ahead = max(tip - max(block.marginal_tip, meter.usual_tip), np.int64(0))
+        row.ordering_usd += ahead * to_dollars
+        _add(meter.gas_by_purpose[PLACE_IN_BLOCK], gas, ahead)
+    short = block.base_fee + tip - plain - ahead
+    row.congestion_usd += short * to_dollars
+    _add(meter.gas_by_purpose[PLAIN_SPACE], gas, plain)
+    _add(meter.gas_by_purpose[CONGESTION], gas, short)
+
+
+@kernel
+def _measure_unfilled(meter, venue, log, transaction):
+    """Count an order of a noise trader that found nothing."""
+    instrument = venue.instruments[transaction.instrument]
+    meter.order_costs[_bucket(transaction.size * instrument.lot_size * log.external_price)].unfilled += 1
+
+
+@kernel
 def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, first_trade):
     next_trade = first_trade
     delay_sum = 0.0
@@ -231,9 +300,15 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         if transaction.status == UNFUNDED:
             row.unfunded_transactions += 1
             continue
+        if transaction.status == LEFT_OUT:
+            row.left_out_transactions += 1
+            if transaction.kind == PLACE and role == NOISE:
+                _measure_unfilled(meter, venue, log, transaction)
+            continue
         gas_used = np.float64(transaction.gas_used)
         base_usd = gas_used * block.base_fee * 1e-18 * ether_usd
         tip_usd = gas_used * tip * 1e-18 * ether_usd
+        _divide_gas(row, meter, block, transaction, role, tip, ether_usd)
         row.base_fee_usd += base_usd
         row.tips_usd += tip_usd
         row.transactions += 1
@@ -253,6 +328,11 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             meter.market_delays[delay_class(delay)] += 1
             _stamp(meter, transaction.decided)
         _stamp(meter, tip)
+        if venue.batching != 0:
+            # What orders got is with the batch, but for those that did not get into it.
+            if transaction.status == FAILED and transaction.kind == PLACE and role == NOISE:
+                _measure_unfilled(meter, venue, log, transaction)
+            continue
         if transaction.kind != TRANSFER and transaction.filled > 0:
             if transaction.kind == PLACE and role == NOISE:
                 instrument = venue.instruments[transaction.instrument]
@@ -271,9 +351,42 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
                 lots += log.trades[next_trade & (TRADES - 1)].size
                 next_trade += 1
         elif transaction.kind == PLACE and role == NOISE:
-            instrument = venue.instruments[transaction.instrument]
-            meter.order_costs[_bucket(transaction.size * instrument.lot_size * log.external_price)].unfilled += 1
+            _measure_unfilled(meter, venue, log, transaction)
     row.mean_delay_s = delay_sum / row.transactions if row.transactions > 0 else math.nan
+
+
+@kernel
+def _measure_batches(meter, venue, log, block, path, ether_usd, first_trade):
+    """Split what noise orders cost in the batches that have just cleared.
+
+    All trade at one price: its distance from the external price, which can be of either sign, counts as half-spread.
+    """
+    if venue.last_batch != block.number:
+        return
+    for number in range(venue.count):
+        instrument = venue.instruments[number]
+        batch = venue.batches[number]
+        price = 0.0
+        for trade in range(first_trade, log.count):
+            if log.trades[trade & (TRADES - 1)].instrument == number:
+                price = log.trades[trade & (TRADES - 1)].price * instrument.tick_lot_value * 1e-6 / instrument.lot_size
+                break
+        for place in range(batch.cleared):
+            order = batch.orders[place]
+            if meter.roles[order.owner] != NOISE or order.asked == 0:
+                continue
+            decided_price = price_at(path, order.decided)
+            costs = meter.order_costs[_bucket(decided_price * order.asked * instrument.lot_size)]
+            if order.filled == 0:
+                costs.unfilled += 1
+                continue
+            units = order.filled * instrument.lot_size
+            costs.orders += 1
+            costs.notional_usd += decided_price * units
+            costs.delay_usd += order.side * (log.external_price - decided_price) * units
+            costs.half_spread_usd += order.side * (price - log.external_price) * units
+            costs.fee_usd += venue.books[number].taker_fee_ppm * 1e-6 * price * units
+            costs.gas_usd += np.float64(order.gas) * order.gas_price * 1e-18 * ether_usd
 
 
 @kernel
@@ -299,6 +412,24 @@ def _keep(meter, transaction, block, tip):
 
 
 @kernel
+def _account_for_trade(row, meter, trade, instrument):
+    """Add a trade's fees to the accounts of rents, and what its maker lost to an arbitrageur."""
+    maker, taker = meter.roles[trade.maker], meter.roles[trade.taker]
+    meter.venue_fees[maker] += trade.maker_fee
+    meter.venue_fees[taker] += trade.taker_fee
+    worth = np.int64(round(trade.external_price * instrument.lot_size * 1e6))
+    gain = trade.side * np.int64(trade.size) * (worth - np.int64(trade.price) * instrument.tick_lot_value)
+    if taker == ARBITRAGEUR:
+        meter.loss_to_arbitrage += gain
+        row.loss_to_arbitrage_usd += gain * 1e-6
+        row.searcher_fees_usd += trade.taker_fee * 1e-6
+    if maker == ARBITRAGEUR:
+        meter.loss_to_arbitrage -= gain
+        row.loss_to_arbitrage_usd -= gain * 1e-6
+        row.searcher_fees_usd += trade.maker_fee * 1e-6
+
+
+@kernel
 def _measure_trades(rows, meter, venue, log, path, first_trade):
     for number in range(first_trade, log.count):
         trade = log.trades[number & (TRADES - 1)]
@@ -311,6 +442,7 @@ def _measure_trades(rows, meter, venue, log, path, first_trade):
         row.volume_usd += price * units
         row.maker_fees_usd += trade.maker_fee * 1e-6
         row.taker_fees_usd += trade.taker_fee * 1e-6
+        _account_for_trade(row, meter, trade, instrument)
         if meter.roles[trade.taker] == ARBITRAGEUR:
             row.arbitrage_volume_usd += price * units
             row.arbitrage_profit_usd += side * (trade.external_price - price) * units - trade.taker_fee * 1e-6
@@ -383,6 +515,8 @@ def _clear(rows):
         row.effective_spread_usd = 0.0
         row.realised_spread_usd = 0.0
         row.arbitrage_profit_usd = 0.0
+        row.loss_to_arbitrage_usd = 0.0
+        row.searcher_fees_usd = 0.0
         row.maker_fees_usd = 0.0
         row.taker_fees_usd = 0.0
 
@@ -428,11 +562,19 @@ def record(block_rows, market_rows, index, meters, venues, logs, pools, blocks, 
     row.background_transactions = 0
     row.failed_transactions = 0
     row.unfunded_transactions = 0
+    row.left_out_transactions = 0
     row.base_fee_usd = 0.0
     row.tips_usd = 0.0
     row.failed_gas_usd = 0.0
+    row.congestion_usd = 0.0
+    row.ordering_usd = 0.0
+    row.searcher_gas_usd = 0.0
+    row.searcher_gas = 0
+    row.spam_gas = 0
     first_trade = max(meter.trades_seen, log.count - TRADES)
     _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, first_trade)
+    if venue.batching != 0:
+        _measure_batches(meter, venue, log, block, path, ether_usd, first_trade)
     _clear(rows)
     _measure_trades(rows, meter, venue, log, path, first_trade)
     meter.trades_seen = log.count

@@ -19,7 +19,21 @@ from blockspace.network.state import Pieces, Stateful
 from blockspace.network.transaction import KINDS, STATUSES
 
 CHUNK = 4096
-CUMULATIVE = ("background_delays", "market_delays", "order_costs", "gas_usd", "failed_gas_usd", "gas_units", "kinds")
+CUMULATIVE = (
+    "background_delays",
+    "market_delays",
+    "order_costs",
+    "gas_usd",
+    "failed_gas_usd",
+    "gas_units",
+    "kinds",
+    "base_fees",
+    "tips",
+    "failed_gas",
+    "gas_by_purpose",
+    "venue_fees",
+    "loss_to_arbitrage",
+)
 """Fields of the meter that add up over the run."""
 
 DRAIN_AT = min(TAPE, TRADES) // 2

@@ -5,7 +5,6 @@ unknown ones are refused with the nearest known name, and every complaint is one
 its value and what it may be.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +30,7 @@ from blockspace.network.settings import (
     Settings,
     TopologySettings,
 )
+from blockspace.network.settings import did_you_mean as did_you_mean
 
 FEWEST_TICKS, MOST_TICKS = 100, 500_000
 """Prices in ticks between which a book has room on both sides."""
@@ -308,12 +308,6 @@ def _item(items: list[Any], name: str, path: str) -> Any:
         last = len(items) - 1
         raise ScenarioError(f"the setting {path!r} does not exist; its list has the items 0 to {last}")
     return items[int(name)]
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Hint at the nearest of the known names, in parentheses, or nothing if none is near."""
-    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def _table_in(annotation: Any) -> type[BaseModel] | None:

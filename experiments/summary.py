@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.experiments.recorder import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD, delay_quantile
+from blockspace.experiments.rents import rent_measures
 
 if TYPE_CHECKING:
     from blockspace.experiments.world import World
@@ -66,14 +67,18 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _delays(meter)
     several = len(scenario.instruments) > 1
     volume = 0.0
+    markets = []
     for number, instrument in enumerate(scenario.instruments):
         market = records.market_rows(number)[kept]
+        markets.append(market)
         volume += float(market["volume_usd"].sum())
         measures = _market_measures(market, lasts, hours)
         summary |= {f"{instrument.name}.{name}" if several else name: value for name, value in measures.items()}
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
+    summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee)
     summary |= _makers(world, hours)
+    summary |= _searchers(world)
     return summary
 
 
@@ -95,6 +100,7 @@ def _chain_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: floa
         "gas_used_per_s": _ratio(float(rows["gas_used"].sum()), hours * 3600.0),
         "transactions_per_s": _ratio(float(rows["transactions"].sum()), hours * 3600.0),
         "failed_share": _ratio(float(rows["failed_transactions"].sum()), float(rows["transactions"].sum())),
+        "left_out_per_h": float(rows["left_out_transactions"].sum()) / hours,
         "balked_share": _ratio(balked, arrived + balked),
         "expired_per_h": float(last["expired_total"] - first["expired_total"]) / hours,
         "evicted_per_h": float(last["evicted_total"] - first["evicted_total"]) / hours,
@@ -173,6 +179,15 @@ def _rents(
     for role in ("background", "maker", "noise", "informed", "arbitrageur"):
         measures[f"gas_{role}_usd_per_h"] = float(meter["gas_usd"][ROLES.index(role)]) / hours
     return measures
+
+
+def _searchers(world: "World") -> dict[str, float]:
+    searchers = world.arbitrageurs
+    tries = float(searchers["tries"].sum())
+    return {
+        "copies_per_try": _ratio(float(searchers["copies_sent"].sum()), tries),
+        "won_share_of_tries": _ratio(float(searchers["wins"].sum()), tries),
+    }
 
 
 def _makers(world: "World", hours: float) -> dict[str, float]:

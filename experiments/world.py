@@ -87,6 +87,8 @@ class World(Stateful):
         self._list_instruments()
         self._publish_terms()
         self.records = Records(scenario, self.chain.pools, self.logs, tapes)
+        self.records.meters[0]["lowest_base_fee"] = self.chain.lowest_base_fee
+        self.records.meters[0]["usual_tip"] = self.wallet_tip_wei
         self._settle_in(seed)
         self._look_ahead_ns = int(scenario.look_ahead_s * NS)
         path.extend(self._look_ahead_ns)
@@ -112,6 +114,8 @@ class World(Stateful):
             )
         venue["oracle_delay"] = int(self.scenario.venue.oracle_delay_s * NS)
         venue["funding_interval"] = int(self.scenario.venue.funding_interval_s * NS)
+        venue["batching"] = self.scenario.venue.matching == "batch"
+        venue["batch_interval"] = int(self.scenario.venue.batch_interval_s * NS)
 
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
@@ -124,6 +128,10 @@ class World(Stateful):
             terms["lot_size"] = instrument.lot_size
             terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
             terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
+        feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
+        feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
+        feed["rules"]["batching"] = scenario.venue.matching == "batch"
+        feed["rules"]["revert_protection"] = scenario.chain.revert_protection
         feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
         feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
         if scenario.venue.gas_token == "fixed":
@@ -158,7 +166,7 @@ class World(Stateful):
             seed,
         )
         self.arbitrageurs = new_arbitrageurs(
-            arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed)
+            arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed), seed
         )
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
@@ -345,7 +353,7 @@ class World(Stateful):
         trade_on_signals(self.informed, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _arbitrage(self) -> None:
-        take_stale_quotes(self.arbitrageurs, self.feeds, self.chain.pools, self.chain.blocks)
+        take_stale_quotes(self.arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _quote(self) -> None:
         quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
@@ -394,6 +402,9 @@ class World(Stateful):
         for instrument in self.venues[0]["instruments"]:
             if instrument["next_funding"] > 0:
                 due = min(due, int(instrument["next_funding"]))
+        venue = self.venues[0]
+        if venue["batching"] and venue["batches"]["count"].any():
+            due = min(due, int(venue["next_batch"]))
         if chain.skip_empty_blocks(due) > 0:
             last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
             last["base_fee"] = chain.base_fee

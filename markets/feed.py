@@ -18,7 +18,7 @@ from blockspace.markets.matching import next_ask_above, next_bid_below
 from blockspace.markets.price_path import price_at
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import ACCESS_POINTS
+from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED
 
 VIEWS = 4096
 LEVELS_SEEN = 8
@@ -43,6 +43,7 @@ VIEW = np.dtype(
         ("marginal_tip", "i8"),  # wei per gas, lowest tip in the block if it was full, else 0
         ("gas_used", "i8"),
         ("trades", "i8"),  # number of trades up to and including the block
+        ("settled", "i8"),  # number of the last block whose orders have all met their fate
         ("visible", "i8", (ACCESS_POINTS,)),  # ns: when the block is known at each access point
         ("quotes", QUOTES, (INSTRUMENTS,)),
     ],
@@ -67,10 +68,25 @@ RECEIPT = np.dtype(
         ("gas_used", "i8"),
         ("gas_price", "i8"),  # wei per gas that was paid, base fee and tip
         ("filled", "i8"),  # lots
+        # Of all that the account sent with that decision into that block, copies included.
+        ("landed", "i8"),  # transactions that paid
+        ("landed_gas", "i8"),
+        ("successes", "i8"),
     ],
     align=True,
 )
 """Receipt of an account's last executed transaction; to be read only once its block is visible."""
+
+RULES = np.dtype(
+    [
+        ("tips_buy_nothing", "u1"),  # 1 if a higher tip brings nothing forward
+        ("withdrawals_first", "u1"),  # 1 if cancellations and post-only quotes go ahead of the rest
+        ("revert_protection", "u1"),  # 1 if what would fail pays nothing
+        ("batching", "u1"),  # 1 if orders wait for an auction at one price
+    ],
+    align=True,
+)
+"""Public rules by which a block is made."""
 
 GAS = np.dtype(
     [(name, "i8") for name in ("transfer", "place", "cancel", "replace", "quote", "quote_level")],
@@ -97,6 +113,7 @@ FEED = np.dtype(
         ("access_points", "i8"),
         ("receipts", RECEIPT, (ACCOUNTS,)),
         ("gas", GAS),
+        ("rules", RULES),
         ("terms", TERMS, (INSTRUMENTS,)),
         ("gas_token_price", "f8"),  # dollars per ether; 0 if ether is the underlying itself
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
@@ -190,6 +207,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     view.marginal_tip = block.marginal_tip
     view.gas_used = block.gas_used
     view.trades = logs[0].count
+    view.settled = venue.last_batch if venue.batching != 0 else block.number
     for access in range(feed.access_points):
         travel = (
             block.latency[access]
@@ -212,8 +230,17 @@ def _publish_receipts(feed, pool, block):
         transaction = pool.transactions[block.order[position]]
         if transaction.sender != BACKGROUND:
             receipt = feed.receipts[transaction.sender]
+            if receipt.decided != transaction.decided or receipt.block != block.number:
+                receipt.landed = 0
+                receipt.landed_gas = 0
+                receipt.successes = 0
             receipt.decided = transaction.decided
             receipt.block = block.number
+            if transaction.gas_used > 0:
+                receipt.landed += 1
+                receipt.landed_gas += transaction.gas_used
+            if transaction.status == SUCCEEDED:
+                receipt.successes += 1
             receipt.status = transaction.status
             receipt.gas_used = transaction.gas_used
             receipt.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)

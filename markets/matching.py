@@ -253,6 +253,21 @@ def cost_to_fill(book, side, size):
 
 
 @kernel
+def finds_others(book, taker, side, limit):
+    """Whether an order of ``taker`` on a side could trade at ``limit`` ticks or better with anybody but ``taker``."""
+    price = book.best_ask if side > 0 else book.best_bid
+    while 0 < price < len(book.levels) and (price - limit) * side <= 0:
+        level = book.levels[np.uint64(price)]
+        order = np.uint64(level.head)
+        while book.orders[order].owner == taker and order != level.tail:
+            order = np.uint64(book.orders[order].next)
+        if book.orders[order].owner != taker:
+            return True
+        price = occupied_above(book, price, len(book.levels)) if side > 0 else occupied_below(book, price)
+    return False
+
+
+@kernel
 def _rest(book, order, owner, side, price, size):
     """Put an order at the end of the queue of its price."""
     resting = book.orders[order]
@@ -331,6 +346,17 @@ def _trade(book, log, order, taker, side, size):
 
 
 @kernel
+def take_from(book, order, lots):
+    """Take ``lots`` from a resting order, and the order from its queue if nothing is left of it."""
+    resting = book.orders[order]
+    if lots == resting.size:
+        _remove(book, order)
+    else:
+        resting.size -= lots
+        book.levels[np.uint64(resting.price)].volume -= lots
+
+
+@kernel
 def _match(book, log, taker, side, limit, size):
     """Trade up to ``size`` lots at ``limit`` or better, best price and oldest order first; return them."""
     unfilled = size
@@ -348,11 +374,7 @@ def _match(book, log, taker, side, limit, size):
         lots = min(unfilled, np.int64(resting.size))
         _trade(book, log, order, taker, side, lots)
         unfilled -= lots
-        if lots == resting.size:
-            _remove(book, order)
-        else:
-            resting.size -= lots
-            level.volume -= lots
+        take_from(book, order, lots)
     return size - unfilled
 
 

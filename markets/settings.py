@@ -88,6 +88,12 @@ class VenueSettings(Settings):
 
     oracle_delay_s: float = Field(1.0, ge=0, le=3_600, description="seconds by which the index lags the external price")
     funding_interval_s: float = Field(3_600.0, ge=1, le=1e6, description="seconds between two funding payments")
+    matching: Literal["continuous", "batch"] = Field(
+        "continuous", description="whether orders trade as they come, or wait for an auction at one price"
+    )
+    batch_interval_s: float = Field(
+        0.0, ge=0, le=3_600, description="seconds between two auctions (batch); 0 holds one in every block"
+    )
     gas_token: Literal["underlying", "fixed"] = Field(
         "underlying", description="whether gas is paid in the underlying itself or in a token of fixed price"
     )

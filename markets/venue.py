@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets import ledger as books_of_account
+from blockspace.markets.batch import BATCH, enter, uncross, withdraw
 from blockspace.markets.ledger import (
     BACKGROUND,
     INSTRUMENTS,
@@ -24,6 +25,7 @@ from blockspace.markets.ledger import (
 from blockspace.markets.matching import (
     BOOK,
     BUY,
+    IMMEDIATE_OR_CANCEL,
     LIMIT,
     MARKET,
     MILLION,
@@ -31,14 +33,27 @@ from blockspace.markets.matching import (
     SELL,
     cancel,
     cost_to_fill,
+    finds_others,
     open_book,
     place,
     replace,
+    take_from,
 )
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import CANCEL, FAILED, LADDER, PLACE, QUOTE, REPLACE, SUCCEEDED, TRANSFER, UNFUNDED
+from blockspace.network.transaction import (
+    CANCEL,
+    FAILED,
+    LADDER,
+    LEFT_OUT,
+    PLACE,
+    QUOTE,
+    REPLACE,
+    SUCCEEDED,
+    TRANSFER,
+    UNFUNDED,
+)
 
 SPOT, PERPETUAL = range(2)
 INSTRUMENT_KINDS = ("spot", "perpetual")
@@ -80,9 +95,18 @@ VENUE = np.dtype(
         ("count", "i8"),  # instruments in use
         ("oracle_delay", "i8"),  # ns by which the index lags the external price
         ("funding_interval", "i8"),  # ns
+        # Batch auctions.
+        ("batching", "u1"),  # 1 if orders wait for a batch
+        ("batch_interval", "i8"),  # ns between two batches; 0 for one in every block
+        ("next_batch", "i8"),  # ns
+        ("last_batch", "i8"),  # number of the block in which the last batch cleared
+        ("batches", BATCH, (INSTRUMENTS,)),
     ],
     align=True,
 )
+
+MARKET_REACH = 10
+"""Per cent beyond the mark up to which a market order is good in a batch, where nothing else bounds its price."""
 
 
 def new_venue() -> npt.NDArray[Any]:
@@ -148,7 +172,9 @@ def free_collateral(venue, account):
     free = holder.cash
     for number in range(venue.count):
         instrument = venue.instruments[number]
-        bids, asks = resting_lots(venue.books[number], account)
+        bids, asks = committed_lots(venue, number, account)
+        if venue.batching != 0:
+            free -= venue.batches[number].loss[account]
         if instrument.kind == PERPETUAL:
             position = holder.position[number]
             free += position * instrument.mark
@@ -171,6 +197,16 @@ def resting_lots(book, account):
                 bids += order.size
             else:
                 asks += order.size
+    return bids, asks
+
+
+@kernel
+def committed_lots(venue, number, account):
+    """Lots that an account has resting in a book or waiting for a batch, as (bids, asks)."""
+    bids, asks = resting_lots(venue.books[number], account)
+    if venue.batching != 0:
+        bids += venue.batches[number].bids[account]
+        asks += venue.batches[number].asks[account]
     return bids, asks
 
 
@@ -201,7 +237,7 @@ def within_margin(venue, account, number, bids, asks, loss):
     if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
         return False
     position = venue.ledger.accounts[account].position[number]
-    resting_bids, resting_asks = resting_lots(venue.books[number], account)
+    resting_bids, resting_asks = committed_lots(venue, number, account)
     if instrument.kind != PERPETUAL:
         if resting_asks + asks > position:
             return False
@@ -228,6 +264,151 @@ def settle_trades(venue, log, number, first):
         transfer_position(ledger, seller, buyer, number, np.int64(trade.size))
         transfer_cash(ledger, maker, np.int64(VENUE_FEES), trade.maker_fee)
         transfer_cash(ledger, taker, np.int64(VENUE_FEES), trade.taker_fee)
+
+
+@kernel
+def _enter_batch(venue, block, slot, transaction, order, side, price, size, kind, loss):
+    """Let an order of a transaction wait for the batch; whether it may. The batch notes where it comes from."""
+    batch = venue.batches[transaction.instrument]
+    book = venue.books[transaction.instrument]
+    outcome = enter(book, batch, np.uint64(order), transaction.sender, side, price, size, kind, transaction.tie, loss)
+    if outcome < 0:
+        transaction.filled = outcome
+        return False
+    waiting = batch.orders[batch.count - 1]
+    waiting.slot = slot
+    waiting.block = block.number
+    waiting.decided = transaction.decided
+    waiting.gas = transaction.gas
+    waiting.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)
+    return True
+
+
+@kernel
+def _place_in_batch(venue, block, slot, transaction):
+    """Let an order wait for the batch; a market order gets a limit beyond the mark, and needs its margin there."""
+    number = transaction.instrument
+    instrument = venue.instruments[number]
+    side, size, price = np.int64(transaction.side), np.int64(transaction.size), np.int64(transaction.price)
+    kind = np.int64(transaction.style)
+    if kind == MARKET:
+        kind = np.int64(IMMEDIATE_OR_CANCEL)
+        top = np.int64(len(venue.books[number].levels) - 1)
+        reach = instrument.mark // 100 * (100 + side * MARKET_REACH) // instrument.tick_lot_value
+        price = min(max(reach, np.int64(1)), top)
+    loss = loss_at_limit(venue, number, side, price, size)
+    bids = size if side > 0 else np.int64(0)
+    if not within_margin(venue, transaction.sender, number, bids, size - bids, loss):
+        return False
+    return _enter_batch(venue, block, slot, transaction, transaction.order, side, price, size, kind, loss)
+
+
+@kernel
+def _quote_in_batch(venue, block, slot, transaction):
+    """Withdraw the sender's whole ladder at once, from the book and from the batch, and let the new one wait."""
+    number = transaction.instrument
+    book, batch = venue.books[number], venue.batches[number]
+    sender, size = transaction.sender, np.int64(transaction.size)
+    first_handle = np.uint64(sender) * np.uint64(HANDLES)
+    bids = np.int64(0)
+    asks = np.int64(0)
+    for level in range(2 * LADDER):
+        handle = first_handle + np.uint64(level)
+        if book.orders[handle].size > 0:
+            cancel(book, handle, sender)
+        withdraw(batch, handle, sender)
+        bids += size * (level < LADDER and transaction.ladder[level] > 0)
+        asks += size * (level >= LADDER and transaction.ladder[level] > 0)
+    if not within_margin(venue, sender, number, bids, asks, _ladder_loss(venue, transaction)):
+        return False
+    kind = np.int64(POST_ONLY if transaction.style == POST_ONLY else LIMIT)
+    for level in range(2 * LADDER):
+        price = np.int64(transaction.ladder[level])
+        if price > 0:
+            side = np.int64(BUY if level < LADDER else SELL)
+            loss = loss_at_limit(venue, number, side, price, size)
+            handle = first_handle + np.uint64(level)
+            _enter_batch(venue, block, slot, transaction, handle, side, price, size, kind, loss)
+    transaction.filled = 0
+    return True
+
+
+@kernel
+def _replace_in_batch(venue, block, slot, transaction):
+    """Withdraw an order and let one of the same side and handle wait; in the book it may shrink in its place."""
+    number = transaction.instrument
+    book, batch = venue.books[number], venue.batches[number]
+    sender, order = transaction.sender, np.uint64(transaction.order)
+    price, size = np.int64(transaction.price), np.int64(transaction.size)
+    rests = book.orders[order].size > 0
+    if not rests and batch.place[order] == 0:
+        return False
+    if rests:
+        there, at = np.int64(book.orders[order].size), np.int64(book.orders[order].price)
+        side = np.int64(BUY if at <= book.best_bid else SELL)
+    else:
+        waiting = batch.orders[batch.place[order] - np.uint32(1)]
+        there, at, side = waiting.size, waiting.price, waiting.side
+    loss = loss_at_limit(venue, number, side, price, size)
+    more = max(size - there, np.int64(0))
+    bids = more if side > 0 else np.int64(0)
+    if not within_margin(venue, sender, number, bids, more - bids, loss):
+        return False
+    if size <= 0 or size > book.largest_size or not 1 <= price <= len(book.levels) - 1:
+        return False
+    if rests and price == at and size <= there:
+        take_from(book, order, there - size)
+        return True
+    if rests:
+        cancel(book, order, sender)
+    else:
+        withdraw(batch, order, sender)
+    return _enter_batch(venue, block, slot, transaction, order, side, price, size, np.int64(LIMIT), loss)
+
+
+@kernel
+def _carry_to_batch(venue, block, slot, transaction):
+    """Carry out a transaction where orders wait for a batch; what withdraws does so at once."""
+    if transaction.kind == TRANSFER:
+        return True
+    if transaction.instrument >= venue.count:
+        return False
+    if transaction.kind == QUOTE:
+        return _quote_in_batch(venue, block, slot, transaction)
+    if transaction.order // HANDLES != transaction.sender:
+        return False
+    if transaction.kind == PLACE:
+        return _place_in_batch(venue, block, slot, transaction)
+    if transaction.kind == CANCEL:
+        order = np.uint64(transaction.order)
+        cancelled = cancel(venue.books[transaction.instrument], order, transaction.sender)
+        if cancelled < 0:
+            cancelled = withdraw(venue.batches[transaction.instrument], order, transaction.sender)
+        transaction.filled = min(cancelled, 0)
+        return cancelled > 0
+    if transaction.kind == REPLACE:
+        return _replace_in_batch(venue, block, slot, transaction)
+    return False
+
+
+@kernel
+def _clear_batches(venue, log, pool, block):
+    """Clear the batch of every instrument if its time has come, settle it, and tell transactions what they got."""
+    if block.time < venue.next_batch:
+        return
+    if venue.batch_interval > 0:
+        venue.next_batch = (block.time // venue.batch_interval + 1) * venue.batch_interval
+    venue.last_batch = block.number
+    for number in range(venue.count):
+        batch = venue.batches[number]
+        instrument = venue.instruments[number]
+        first = log.count
+        uncross(venue.books[number], log, batch, np.int64(round(instrument.mark / instrument.tick_lot_value)))
+        settle_trades(venue, log, number, first)
+        for index in range(batch.cleared):
+            waiting = batch.orders[index]
+            if waiting.filled > 0 and waiting.block == block.number:
+                pool.transactions[waiting.slot].filled += np.int32(waiting.filled)
 
 
 @kernel
@@ -292,15 +473,62 @@ def _execute_quote(venue, log, transaction):
         return False
     first = log.count
     filled = 0
+    style = np.int64(POST_ONLY if transaction.style == POST_ONLY else LIMIT)
     for level in range(2 * LADDER):
         price = transaction.ladder[level]
         if price > 0:
             side = np.int64(BUY if level < LADDER else SELL)
             handle = first_handle + np.uint64(level)
-            filled += max(place(book, log, handle, sender, side, np.int64(price), size, np.int64(LIMIT)), 0)
+            filled += max(place(book, log, handle, sender, side, np.int64(price), size, style), 0)
     transaction.filled = filled
     settle_trades(venue, log, number, first)
     return True
+
+
+@kernel
+def _ladder_fits(venue, transaction):
+    """Whether a quote is within its sender's margin once the orders that it replaces, all in this book, are gone."""
+    number = np.int64(transaction.instrument)
+    instrument = venue.instruments[number]
+    sender = transaction.sender
+    bids = np.int64(0)
+    asks = np.int64(0)
+    for level in range(LADDER):
+        bids += np.int64(transaction.size) * (transaction.ladder[level] > 0)
+        asks += np.int64(transaction.size) * (transaction.ladder[LADDER + level] > 0)
+    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+        return False
+    position = venue.ledger.accounts[sender].position[number]
+    resting_bids, resting_asks = resting_lots(venue.books[number], sender)
+    free = free_collateral(venue, sender)
+    loss = _ladder_loss(venue, transaction)
+    if instrument.kind != PERPETUAL:
+        free += resting_bids * instrument.mark
+        return asks <= position and (bids == 0 or bids * instrument.mark + loss <= free)
+    released = max(abs(position + resting_bids), abs(position - resting_asks))
+    free += initial_margin(instrument, released) - initial_margin(instrument, abs(position))
+    more = max(abs(position + bids), abs(position - asks)) - abs(position)
+    return more <= 0 or initial_margin(instrument, more) + loss <= free
+
+
+@kernel
+def _would_leave_a_trace(venue, transaction):
+    """Whether a transaction would fail and yet change the book, which revert protection must know beforehand.
+
+    A ladder beyond its margin takes the old one down, and an order that meets none but its sender's own cancels them.
+    """
+    if transaction.instrument >= venue.count:
+        return False
+    if transaction.kind == QUOTE:
+        return not _ladder_fits(venue, transaction)
+    if transaction.kind != PLACE or transaction.style == LIMIT or transaction.style == POST_ONLY or venue.batching != 0:
+        return False
+    book = venue.books[transaction.instrument]
+    side = np.int64(transaction.side)
+    limit = np.int64(transaction.price)
+    if transaction.style == MARKET:
+        limit = np.int64(len(book.levels) - 1 if side > 0 else 1)
+    return not finds_others(book, transaction.sender, side, limit)
 
 
 @kernel
@@ -353,8 +581,11 @@ def execute(venues, logs, pools, blocks):
 
     Notes
     -----
+    Where orders wait for a batch it clears last, if its time has come.
+
     A sender who cannot pay for the gas that it declared is left out (``UNFUNDED``). Failed transactions pay
-    in full.
+    in full, unless the chain protects from reverts: then they are left out as well, change nothing and pay nothing. The
+    space that a transaction held that is left out stays empty, and its nonce counts as used.
     """
     venue = venues[0]
     log = logs[0]
@@ -373,11 +604,23 @@ def execute(venues, logs, pools, blocks):
             transaction.status = UNFUNDED
             continue
         gas = np.int64(transaction.gas)
-        if _carry_out(venue, log, transaction):
+        if block.revert_protection != 0 and _would_leave_a_trace(venue, transaction):
+            transaction.status = LEFT_OUT
+            continue
+        if venue.batching != 0:
+            done = _carry_to_batch(venue, block, block.order[position], transaction)
+        else:
+            done = _carry_out(venue, log, transaction)
+        if done:
             transaction.status = SUCCEEDED
+        elif block.revert_protection != 0:
+            transaction.status = LEFT_OUT
+            continue
         else:
             transaction.status = FAILED
         transaction.gas_used = gas
         block.gas_used += gas
         pay_gas(venue.ledger, sender, block.base_fee_account, gas, block.base_fee)
         pay_gas(venue.ledger, sender, block.producer_account, gas, tip)
+    if venue.batching != 0:
+        _clear_batches(venue, log, pool, block)

@@ -32,6 +32,9 @@ BLOCK = np.dtype(
         ("shortest_latency", "i8", (ACCESS_POINTS,)),  # ns, to the nearest producer of all
         ("access_points", "i8"),
         ("verification_ns_per_gas", "f8"),
+        # The rules of the chain.
+        ("tips_buy_nothing", "u1"),  # 1 if the ordering policy does not look at tips
+        ("revert_protection", "u1"),  # 1 if what would fail is left out and pays nothing
         # What was picked, in order of execution.
         ("order", "u4", (SLOTS,)),
         ("count", "i8"),
@@ -39,7 +42,7 @@ BLOCK = np.dtype(
         ("gas_used", "i8"),  # as the state machine reports it
         ("bytes", "i8"),
         ("full", "i8"),  # 1 if something that could pay was left out for want of gas or bytes
-        ("marginal_tip", "i8"),  # wei per gas: lowest tip that made it into a full block; 0 if the block was not full
+        ("marginal_tip", "i8"),  # wei per gas: lowest tip in a full block; 0 if it was not full, or tips buy nothing
         ("heap", HEAP_ENTRY, (SLOTS,)),
         ("heap_count", "i8"),
     ],
@@ -185,7 +188,7 @@ def fill_block(pools, blocks):
             _sift_up(block, block.heap_count - 1)
     if block.heap_count > 0:
         block.full = 1
-    if block.full != 0:
+    if block.full != 0 and block.tips_buy_nothing == 0:
         block.marginal_tip = max(lowest_tip, np.int64(0))
 
 

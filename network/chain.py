@@ -16,13 +16,16 @@ from blockspace.network.block import BLOCK, earliest_arrival, expire_pending, fi
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
-from blockspace.network.ordering import ORDERING_POLICIES, fill_by_priority_fee, rank_by_priority_fee
+from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
 from blockspace.network.state import Stateful
 from blockspace.network.topology import PathTables, build_topology, path_tables, pick_proposer, stake_shares
 from blockspace.network.transaction import ACCESS_POINTS
 
 NS = 1_000_000_000
+
+MANY_BLOCKS = 10**9
+"""Empty blocks after which every base fee is as low as it gets."""
 
 
 PRODUCER = np.dtype(
@@ -103,7 +106,7 @@ class Chain(Stateful):
     ) -> None:
         self.settings = chain
         self.fee_rule = fee_market.fee_rule()
-        self.rank = ORDERING_POLICIES[chain.ordering]
+        self.policy = ORDERING_POLICIES[chain.ordering]
         self.graph, tables = _build(topology, seed)
         self.access_points = tables.access
         if len(self.access_points) > ACCESS_POINTS:
@@ -131,6 +134,8 @@ class Chain(Stateful):
         block["shortest_latency"] = self._shortest_latency
         block["producer_takes_base_fee"] = not self.fee_rule.burns_base_fee
         block["verification_ns_per_gas"] = chain.verification_ns_per_gas
+        block["tips_buy_nothing"] = not self.policy.tips_count
+        block["revert_protection"] = chain.revert_protection
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
         self.time_ns = 0
@@ -147,6 +152,12 @@ class Chain(Stateful):
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
         """One-way latency from an access point to each validator."""
         return np.asarray(self.producers["latency"][:, access])
+
+    @property
+    def lowest_base_fee(self) -> int:
+        """Base fee in wei per gas to which the rule comes down if nobody wants the space."""
+        rule = self.fee_rule
+        return rule.after_empty_blocks(rule.initial_base_fee, MANY_BLOCKS, self.settings.gas_limit)
 
     def skip_empty_blocks(self, until_ns: int) -> int:
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
@@ -174,11 +185,11 @@ class Chain(Stateful):
 
     def fill(self) -> None:
         """Pick the transactions of the block from the mempool, in the order of the ordering policy."""
-        if self.rank is rank_by_priority_fee:
-            fill_by_priority_fee(self.pools, self.blocks)
+        if self.policy.fill is not None:
+            self.policy.fill(self.pools, self.blocks)
             return
         expire_pending(self.pools, self.blocks)
-        self.rank(self.pools, self.blocks)
+        self.policy.rank(self.pools, self.blocks)
         fill_block(self.pools, self.blocks)
 
     def price_next(self, gas_used: int) -> int:

@@ -142,6 +142,21 @@ def submit(pool, slot):
 
 
 @kernel
+def submit_copy(pool, slot, number):
+    """Hand in copy ``number`` (1 or more) of a transaction just sent; returns one of the outcomes.
+
+    Copies come from wallets of their own, so that nonces do not bind them, and each has a draw of its own among equals.
+    """
+    transaction = pool.transactions[slot]
+    transaction.independent = 1
+    transaction.nonce = number
+    outcome = submit(pool, slot)
+    if outcome == ACCEPTED:
+        transaction.tie = _draw_tie(pool, transaction, number)
+    return outcome
+
+
+@kernel
 def submit_order(
     pools,
     sender,
@@ -183,11 +198,16 @@ def submit_order(
 
 
 @kernel
+def _draw_tie(pool, transaction, number):
+    """Draw by which copy ``number`` of a transaction is ordered among equals; the transaction itself is number 0."""
+    key = pool.tie_key + np.uint64(number)
+    return np.uint32(draw_bits(key, np.int64(transaction.sender), transaction.decided) & np.uint64(0xFFFFFFFF))
+
+
+@kernel
 def _identify(pool, transaction):
     transaction.sequence = pool.submitted
-    transaction.tie = np.uint32(
-        draw_bits(pool.tie_key, np.int64(transaction.sender), transaction.decided) & np.uint64(0xFFFFFFFF)
-    )
+    transaction.tie = _draw_tie(pool, transaction, np.int64(0))
 
 
 @kernel

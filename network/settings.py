@@ -1,5 +1,7 @@
 """Settings of the network part of a scenario, each with its unit in its name or description."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,6 +16,12 @@ class Settings(BaseModel):
     """Base of all settings: frozen, and strict about names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Hint at the nearest of the known names, in parentheses, or nothing if none is near."""
+    matches = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 class ChainSettings(Settings):
@@ -32,12 +40,15 @@ class ChainSettings(Settings):
         description="nanoseconds that a node takes to verify one unit of gas before passing a block on",
     )
     ordering: str = Field("priority_fee", description="ordering policy, by the name under which it is registered")
+    revert_protection: bool = Field(
+        False, description="whether what would fail is left out and pays nothing, rather than paying for its gas"
+    )
 
     @field_validator("ordering")
     @classmethod
     def _known_policy(cls, name: str) -> str:
         if name not in ORDERING_POLICIES:
-            raise ValueError(f"it may be {' or '.join(ORDERING_POLICIES)}")
+            raise ValueError(f"it may be {' or '.join(ORDERING_POLICIES)}{did_you_mean(name, ORDERING_POLICIES)}")
         return name
 
 

@@ -18,9 +18,13 @@ NEVER = np.int64(2**62)
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = range(5)
 KINDS = ("transfer", "place", "cancel", "replace", "quote")
 
-# What became of an executed transaction. UNFUNDED ones are left out of the block and pay nothing.
-SUCCEEDED, FAILED, UNFUNDED = range(3)
-STATUSES = ("succeeded", "failed", "unfunded")
+POST_ONLY = 1
+"""Style of an order that never takes, as the order book numbers it: the one style that an ordering policy looks at."""
+
+# What became of an executed transaction. UNFUNDED ones are left out of the block and pay nothing; so are those that
+# revert protection has LEFT_OUT because they would have failed.
+SUCCEEDED, FAILED, UNFUNDED, LEFT_OUT = range(4)
+STATUSES = ("succeeded", "failed", "unfunded", "left out")
 
 TRANSACTION = np.dtype(
     [
@@ -44,7 +48,7 @@ TRANSACTION = np.dtype(
         ("style", "u1"),  # limit, post-only, immediate-or-cancel or market, as the order book numbers them
         ("instrument", "u1"),
         ("side", "i1"),  # +1 buy, -1 sell
-        ("independent", "u1"),  # 1: the sender has no other transaction pending, so that nonces do not bind
+        ("independent", "u1"),  # 1: it comes from a wallet with no other transaction pending: nonces do not bind
         # Receipt, written by the state machine.
         ("status", "u1"),
         ("gas_used", "u4"),

@@ -89,6 +89,8 @@ class Change:
         if self.is_small:
             return f"{self.what} hardly changes {ends}{turn} ({interval})."
         sentence = f"{self.what} {'rises' if apart.mean > 0 else 'falls'} {ends}{turn} ({interval})"
+        if len(self.points) == 2:
+            return f"{sentence}."
         if self.settled_from is None:
             return f"{sentence}, without settling by then."
         return sentence + ("." if self.settled_from == first else f"; {DONE} of that is done by {self.settled_from}.")

@@ -22,9 +22,9 @@ class Study(Protocol):
     SEEDS, QUICK_SEEDS
         Number of seeds of the full and of the quick study.
     X
-        Column of the swept value.
+        Column of the swept value on the horizontal axis.
     TABLE
-        What is printed, with headings: the swept value first, then measures.
+        What is printed, with headings: the swept values first, then measures.
     """
 
     QUESTION: str
@@ -66,7 +66,7 @@ def present_study(results: Results) -> Presentation:
     """Results of a study as its file presents them."""
     name = results.study["name"]
     study = STUDIES[name]
-    label, *_ = (study.TABLE[column] for column in results.swept)
-    columns = {measure: heading for measure, heading in study.TABLE.items() if measure != study.X}
-    table = table_of_points(results, columns, [label])
+    labels = [study.TABLE[column] for column in results.swept]
+    columns = {measure: heading for measure, heading in study.TABLE.items() if measure not in results.swept}
+    table = table_of_points(results, columns, labels)
     return Presentation(study.QUESTION, *table, {name: study.figure(results)}, study.findings(results))

@@ -77,7 +77,7 @@ def _by_arrival(pending: npt.NDArray[Any], base_fee: int) -> npt.NDArray[np.floa
     return np.zeros(len(pending))
 
 
-def _maker_scenario(block_time_s: float, blocks: int, price_usd: float, **tables: dict[str, Any]) -> Any:
+def maker_scenario(block_time_s: float, blocks: int, price_usd: float, **tables: dict[str, Any]) -> Any:
     """Scenario of makers and traders without information on free blocks; ``tables`` lie over it."""
     tick = price_usd * 5e-6
     base: dict[str, Any] = {
@@ -128,7 +128,7 @@ def _paid(scenario: Any, seed: int) -> tuple[float, float, float]:
     return mean, error, races_won
 
 
-def _paid_over_seeds(scenarios: list[Any], seeds: int) -> list[tuple[float, float, float]]:
+def paid_over_seeds(scenarios: list[Any], seeds: int) -> list[tuple[float, float, float]]:
     """:func:`_paid` of each scenario, averaged over seeds that are run side by side."""
     jobs = [delayed(_paid)(scenario, seed) for scenario in scenarios for seed in range(1, seeds + 1)]
     results = np.array(Parallel(n_jobs=-1)(jobs)).reshape(len(scenarios), seeds, 3)
@@ -161,7 +161,7 @@ def _gas_law_scenario(gas_usd: float, volatility: float, volume_per_s: float, qu
     block_time = 0.1
     price = 2_000.0
     per_block = price * volatility / math.sqrt(DAY_S) * math.sqrt(block_time)
-    return _maker_scenario(
+    return maker_scenario(
         block_time,
         120_000 if quick else 400_000,
         price,
@@ -179,7 +179,7 @@ def gas_law(quick: bool) -> list[Row]:
     """Cost of a quote and spread: a cube-root law, with two makers who compete and nobody who snipes."""
     source = "renewal argument; Wald (1944)"
     scenarios = [_gas_law_scenario(*case, quick) for case in GAS_LAW_CASES.values()]
-    measured = dict(zip(GAS_LAW_CASES, _paid_over_seeds(scenarios, 1 if quick else 2), strict=True))
+    measured = dict(zip(GAS_LAW_CASES, paid_over_seeds(scenarios, 1 if quick else 2), strict=True))
     rows = []
     for name, (gas, volatility, flow) in GAS_LAW_CASES.items():
         mean, error = measured[name][:2]
@@ -210,7 +210,7 @@ def sniping(quick: bool) -> list[Row]:
     source = "Budish, Cramton and Shim (2015)"
     ratios = {0.5: 0.2, 1.0: 0.1, 2.0: 0.05} if not quick else {1.0: 0.1}
     scenarios = [
-        _maker_scenario(
+        maker_scenario(
             0.1,
             60_000 if quick else 300_000,
             200.0,
@@ -223,7 +223,7 @@ def sniping(quick: bool) -> list[Row]:
         for ratio, flow in ratios.items()
     ]
     rows = []
-    for ratio, (mean, error, races) in zip(ratios, _paid_over_seeds(scenarios, 1 if quick else 2), strict=True):
+    for ratio, (mean, error, races) in zip(ratios, paid_over_seeds(scenarios, 1 if quick else 2), strict=True):
         rows.append(
             compare(
                 "V15",
@@ -257,7 +257,7 @@ def stale_quotes(quick: bool) -> list[Row]:
         [(0.3, 12.0), (0.1, 12.0), (0.03, 12.0), (0.1, 2.0), (0.1, 0.25)] if not quick else [(0.1, 12.0), (0.1, 0.25)]
     )
     scenarios = [
-        _maker_scenario(
+        maker_scenario(
             block_time,
             8_000 if quick else 40_000,
             200.0,
@@ -274,7 +274,7 @@ def stale_quotes(quick: bool) -> list[Row]:
         )
         for flow, block_time in cases
     ]
-    measured = dict(zip(cases, _paid_over_seeds(scenarios, 1 if quick else 4), strict=True))
+    measured = dict(zip(cases, paid_over_seeds(scenarios, 1 if quick else 4), strict=True))
     rows = []
     for (flow, block_time), (mean, error, _) in measured.items():
         theory = stale_quote_half_spread(flow) * 0.05 / math.sqrt(DAY_S) * math.sqrt(block_time)

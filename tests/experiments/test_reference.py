@@ -178,6 +178,61 @@ def test_tiny_mempool():
     assert len(market.trades()) > 30
 
 
+RACE = {
+    "topology": {"validators": 1},
+    "price": {"volatility_per_day": 0.3, "jumps_per_day": 3_000.0},
+    "background_users": {"arrivals_per_s": 5.0, "value_gwei": 3.0},
+    "noise_traders": {"orders_per_s": 1.0},
+    "market_makers": {"memory_s": 60.0},
+}
+"""A market in which quotes are often stale, and arbitrageurs race for them."""
+
+
+def race(seed, chain, **tables):
+    return run_both({**RACE, "chain": {"block_time_s": 1.0, "gas_limit": 4_000_000, **chain}, **tables}, 800, seed)
+
+
+def test_first_come_first_served_with_copies():
+    """Arbitrageurs who send their orders several times, and pay for each."""
+    market = race(8, {"ordering": "first_come_first_served"}, fee_market={"initial_base_fee_wei": 10**8})
+    arbitrageurs = market.world.arbitrageurs
+    assert arbitrageurs["copies_sent"].sum() > 2 * arbitrageurs["tries"].sum() > 200
+    tape = market.transactions()
+    copies = tape[tape["sender"].isin(arbitrageurs["account"])]
+    assert copies["status"].value_counts()[["failed", "succeeded"]].min() > 50
+
+
+def test_random_order_with_revert_protection():
+    """What would fail is left out: copies, orders that come too late, ladders beyond their margin."""
+    market = race(
+        9,
+        {"ordering": "random_order", "revert_protection": True},
+        instruments=[{"initial_margin": 0.5}],
+        endowment={"cash_usd": 18_000.0},
+        arbitrageurs={"most_copies": 5},
+    )
+    tape = market.transactions()
+    left_out = tape[tape["status"] == "left out"]
+    assert left_out["kind"].value_counts()[["place", "quote"]].min() > 20
+    assert left_out["gas_used"].sum() == 0
+    assert not (tape["status"] == "failed").any()
+
+
+def test_revert_protected_auction():
+    """Bids that cost nothing unless they win."""
+    market = race(10, {"revert_protection": True})
+    assert (market.transactions()["status"] == "left out").any()
+    assert market.world.arbitrageurs["bid_share"].min() > 0.8
+
+
+def test_cancels_first():
+    """Post-only quotes that go ahead of the orders that would take what they replace."""
+    market = race(11, {"ordering": "cancels_first"})
+    arbitrageurs = market.world.arbitrageurs
+    assert arbitrageurs["tries"].sum() > 200
+    assert arbitrageurs["wins"].sum() < 0.2 * arbitrageurs["tries"].sum()
+
+
 class Fidget:
     """Places, moves and cancels orders of every style in turn, around what it sees."""
 
@@ -218,6 +273,48 @@ class CompiledFidget(Fidget, Trader):
 
 class PlainFidget(Fidget, ReferenceTrader):
     pass
+
+
+def test_batch_in_every_block():
+    """Orders of every kind that wait for the end of the block, agents in Python among them."""
+    market = run_both(
+        {
+            **RACE,
+            "chain": {"block_time_s": 1.0, "gas_limit": 4_000_000},
+            "venue": {"matching": "batch"},
+            "instruments": [{"maker_fee_bps": -0.2, "initial_margin": 0.2}, SPOT],
+            "endowment": {"cash_usd": 60_000.0, "spot": 30.0},
+            "noise_traders": {"orders_per_s": 3.0},
+        },
+        seconds=300,
+        seed=12,
+        agents=[(CompiledFidget, PlainFidget)] * 4,
+    )
+    trades = market.trades()
+    assert trades.groupby(["block", "instrument"])["price_usd"].nunique().max() == 1
+    assert (trades.groupby(["block", "instrument"]).size() > 1).sum() > 50
+    assert market.world.arbitrageurs["tries"].sum() > 50
+
+
+def test_batch_every_few_seconds():
+    """Batches that span several blocks of a fast chain, some of which are idle."""
+    market = run_both(
+        {
+            **RACE,
+            "chain": {"block_time_s": 0.25, "gas_limit": 4_000_000},
+            "venue": {"matching": "batch", "batch_interval_s": 3.0},
+            "background_users": {"arrivals_per_s": 0.2},
+            "noise_traders": {"orders_per_s": 0.7},
+            "market_makers": {"look_interval_s": 1.0, "memory_s": 60.0},
+            "arbitrageurs": {"look_interval_s": 1.0},
+        },
+        seconds=500,
+        seed=13,
+    )
+    trades = market.trades()
+    assert (trades["time_s"] % 3.0).max() < 1e-6
+    assert len(trades) > 100
+    assert market.blocks()["block"].iloc[-1] > 1.2 * len(market.blocks())
 
 
 def test_agents_in_python():

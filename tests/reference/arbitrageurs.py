@@ -4,18 +4,31 @@ import math
 
 import mesa
 
-from .constants import SUCCEEDED
+from blockspace.network.draws import stream_key
+
+from .draws import draw_uniform
+from .ordering import WITHOUT_TIPS
 from .taker import send_taking_order
 
 
 class Arbitrageur(mesa.Agent):
-    def __init__(self, model, settings, place):
+    def __init__(self, model, settings, number, place, seed):
         super().__init__(model)
+        self.tips_count = model.settings.chain.ordering not in WITHOUT_TIPS
+        self.cancels_first = model.settings.chain.ordering == "cancels_first"
+        self.protected = model.settings.chain.revert_protection
+        self.batching = model.settings.venue.matching == "batch"
+        self.most_copies = settings.most_copies
+        self.copies_share = 0.1  # of the expected profit that is spent on copies of an order
+        self.usual_return = 0.0
+        self.tries = 0
+        self.key = stream_key(seed, f"arbitrageurs/{number}")
         self.account, self.access, self.instrument = place
         self.learning_rate = settings.learning_rate
         self.look_interval = int(settings.look_interval_s * 1e9)
         self.bid_share = 0.1  # of the expected profit
         self.success = 0.5  # expected share of tries that trade
+        self.realised = 1.0  # expected share of the profit in sight that a success earns
         self.next_look = 0
         self.pending = False
         self.sent_at = 0
@@ -26,25 +39,74 @@ class Arbitrageur(mesa.Agent):
         if outlook is None or outlook.decision < self.next_look:
             return
         self.next_look = outlook.decision + self.look_interval
-        if self.pending and outlook.view.number >= self.landing:
-            self.learn()
+        if self.pending and outlook.view.settled >= self.landing:
+            self.learn(outlook)
         if not self.pending:
             _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
 
     def due(self):
         return self.next_look + self.model.chain.shortest_latency[self.access]
 
-    def learn(self):
+    def learn(self, outlook):
         """Find out what became of the last order."""
         self.pending = False
         receipt = self.model.feed.receipts.get(self.account)
-        won = receipt and receipt.decided == self.sent_at and receipt.status == SUCCEEDED
+        landed = receipt is not None and receipt.decided == self.sent_at
+        won = landed and receipt.successes > 0
+        if self.batching:
+            returned = min(max(self.earned(outlook.view, outlook.external_price) / self.stake, 0.0), 1.0)
+            self.success += self.learning_rate * (returned - self.success)
+            return
         if won:
             self.success += self.learning_rate * (1.0 - self.success)
-            self.bid_share -= self.learning_rate * 0.25 * self.bid_share
         else:
             self.success -= self.learning_rate * self.success
+        if not self.tips_count:
+            self.learn_copies(receipt if landed else None, outlook.view)
+        elif self.protected:
+            margin = (1.0 - self.bid_share) * (1.0 + 0.25 * self.learning_rate if won else 1.0 - self.learning_rate)
+            self.bid_share = 1.0 - min(max(margin, 1e-3), 1.0)
+            if won:
+                earned = self.earned(outlook.view, outlook.external_price)
+                self.realised += self.learning_rate * (min(max(earned / self.stake, 0.0), 1.0) - self.realised)
+        elif won:
+            self.bid_share -= self.learning_rate * 0.25 * self.bid_share
+        else:
             self.bid_share += self.learning_rate * (1.0 - self.bid_share)
+
+    def learn_copies(self, receipt, view):
+        """Spend more on copies if more of them went with a return above the usual one, or fewer with one below."""
+        returned = 0.0
+        if receipt:
+            paid = self.model.feed.gas_cost_usd(receipt.landed_gas, receipt.gas_price, self.price)
+            returned = min(max((self.earned(view, self.price) - paid) / self.stake, -1.0), 1.0)
+        tilt = min(max(math.log(self.copies / self.usual_copies) / 0.25, -2.0), 2.0)
+        self.copies_share *= math.exp(self.learning_rate * tilt * (returned - self.usual_return))
+        self.copies_share = min(max(self.copies_share, 1e-3), 1.0)
+        self.usual_return += self.learning_rate * (returned - self.usual_return)
+
+    def earned(self, view, price):
+        """Dollars of the last try's trades before gas, valued at an external price."""
+        instrument = self.instrument
+        earned = 0.0
+        for trade in self.model.venue.tape.trades[self.trades_seen : view.trades]:
+            if trade.instrument == instrument.number and self.account in (trade.taker, trade.maker):
+                takes = trade.taker == self.account
+                side, fee = (trade.side, trade.taker_fee) if takes else (-trade.side, trade.maker_fee)
+                gain = side * (price - trade.price * instrument.tick) * trade.size * instrument.lot_size
+                earned += gain - fee * 1e-6
+        return earned
+
+    def number_of_copies(self, profit, cost):
+        most = float(self.most_copies)
+        if cost > 0.0:
+            most = max(min(most, profit / cost), 1.0)
+        self.usual_copies = most
+        if cost > 0.0:
+            self.usual_copies = min(max(self.copies_share * profit / cost, 1.0), most)
+        tilt = 0.25 if draw_uniform(self.key, self.tries, 0) < 0.5 else -0.25
+        wanted = min(max(self.usual_copies * math.exp(tilt), 1.0), most)
+        return int(wanted + draw_uniform(self.key, self.tries, 1))
 
     def take_stale_quotes(self, outlook, side):
         """Send an order against one side of the book if it promises more than it costs; whether it did."""
@@ -60,16 +122,31 @@ class Arbitrageur(mesa.Agent):
         if profit <= 0.0:
             return False
         gas, usual_tip = self.model.gas.place, feed.wallet_tip(view)
-        hoped = self.success * profit
-        if hoped <= feed.gas_cost_usd(gas, view.base_fee + usual_tip, price):
-            # Hope returns slowly to those who stay away.
-            self.success += 0.1 * self.learning_rate * (1.0 - self.success)
+        hoped = self.realised * profit if self.protected else self.success * profit
+        cost = feed.gas_cost_usd(gas, view.base_fee + usual_tip, price)
+        if hoped <= cost:
+            # Hope returns to those who stay away, slowly where no bid could win the next race.
+            auction = self.tips_count and not self.batching and not self.cancels_first
+            self.success += (0.1 if auction else 0.002) * self.learning_rate * (1.0 - self.success)
+            self.realised += 0.002 * self.learning_rate * (1.0 - self.realised)
             return False
         gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
-        bid = feed.fee_worth(gas, min(self.bid_share * (profit - gas_usd), hoped - gas_usd), price)
+        bid = feed.fee_worth(gas, min(self.bid_share * (self.realised * profit - gas_usd), hoped - gas_usd), price)
         max_fee = feed.fee_worth(gas, profit, price)
         block, now = self.model.block, outlook.decision
-        send_taking_order(self, side, lots, limit, now, block.time, max_fee, max(bid, usual_tip))
+        tip = max(bid, usual_tip)
+        self.copies = 1
+        self.stake = profit
+        self.price = price
+        self.trades_seen = view.trades
+        if self.batching:
+            tip = usual_tip
+        elif not self.tips_count:
+            tip = usual_tip
+            self.copies = self.number_of_copies(profit, cost)
+        for copy in range(self.copies):
+            send_taking_order(self, side, lots, limit, now, block.time, max_fee, tip, copy)
+        self.tries += 1
         self.pending = True
         self.sent_at = now
         self.landing = block.number

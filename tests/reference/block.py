@@ -1,19 +1,22 @@
-"""The block: filled from a heap of what is ready, highest tip first."""
+"""The block: filled from a heap of what is ready, in the order of the policy."""
 
 from heapq import heapify, heappop, heappush
 from typing import Any
 
 from .constants import SMALLEST_GAS
+from .ordering import POLICIES, WITHOUT_TIPS
 
 
 class Block:
-    def __init__(self, number, time, base_fee, producer, gas_limit, byte_limit):
+    def __init__(self, number, time, base_fee, producer, gas_limit, byte_limit, ordering="priority_fee"):
         self.number = number
         self.time = time  # ns
         self.base_fee = base_fee
         self.producer = producer
         self.gas_limit = gas_limit
         self.byte_limit = byte_limit
+        self.score = POLICIES[ordering]
+        self.tips_count = ordering not in WITHOUT_TIPS
         self.transactions = []
         self.gas_reserved = 0
         self.gas_used = 0
@@ -22,12 +25,12 @@ class Block:
         self.marginal_tip = 0
 
     def entry(self, transaction) -> tuple[int, int, int, int, Any] | None:
-        """Place in the heap, or None if it has not arrived or cannot pay: tip, arrival, tie-break."""
+        """Place in the heap, or None if it has not arrived or cannot pay: score, arrival, tie-break."""
         arrival = transaction.decided + self.producer.latency[transaction.access]
         if arrival > self.time or transaction.max_fee < self.base_fee:
             return None
-        tip = transaction.effective_tip(self.base_fee)
-        return -tip, arrival, transaction.tie, transaction.sequence, transaction
+        score = self.score(transaction, self.base_fee)
+        return -score, arrival, transaction.tie, transaction.sequence, transaction
 
     def fill(self, mempool):
         """Pick from a mempool until gas or bytes run out; what does not fit is passed over."""
@@ -49,7 +52,7 @@ class Block:
                 heappush(heap, entry)
         if heap:
             self.full = True
-        if self.full:
+        if self.full and self.tips_count:
             tips = [transaction.effective_tip(self.base_fee) for transaction in self.transactions]
             self.marginal_tip = max(min(tips, default=0), 0)
 

@@ -61,7 +61,8 @@ class Chain:
         ticket = draw_uniform(self.proposer_key, 0, self.number) * self.cumulative_stake[-1]
         producer = self.producers[bisect_left(self.cumulative_stake, ticket)]
         gas_limit, byte_limit = self.settings.gas_limit, self.settings.byte_limit
-        return Block(self.number, self.next_time, self.base_fee, producer, gas_limit, byte_limit)
+        ordering = self.settings.ordering
+        return Block(self.number, self.next_time, self.base_fee, producer, gas_limit, byte_limit, ordering)
 
     def price_next(self, gas_used):
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)

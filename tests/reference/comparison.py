@@ -5,7 +5,7 @@ import pandas as pd
 
 LEARNED = {
     "makers": ("half_spread", "increment", "levels", "variance", "step", "gas_paid", "position", "quote_life"),
-    "arbitrageurs": ("bid_share", "success"),
+    "arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
 }
 
 

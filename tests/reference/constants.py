@@ -25,7 +25,7 @@ STYLES = {name: int(style) for name, style in population.STYLES.items()}
 HANDLES, TAKER_HANDLE = plain(venue, "HANDLES TAKER_HANDLE")
 
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CANCEL REPLACE QUOTE")
-SUCCEEDED, FAILED, UNFUNDED = plain(transaction, "SUCCEEDED FAILED UNFUNDED")
+SUCCEEDED, FAILED, UNFUNDED, LEFT_OUT = plain(transaction, "SUCCEEDED FAILED UNFUNDED LEFT_OUT")
 LADDER, NEVER = plain(transaction, "LADDER NEVER")
 
 # Limits, which are part of the specification: said again rather than shared.

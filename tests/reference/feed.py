@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, VIEWS
+from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, SUCCEEDED, VIEWS
 
 WEI = 1e18
 
@@ -47,6 +47,7 @@ class View:
     base_fee: int  # of the next block
     marginal_tip: int
     trades: int  # so far
+    settled: int  # last block whose orders have all met their fate
     visible: list[int]  # ns
     quotes: list[Quotes]
 
@@ -64,12 +65,15 @@ class Outlook:
 
 @dataclass(slots=True)
 class Receipt:
-    """Of an account's last executed transaction."""
+    """Of an account's last executed transaction, and sums over all that it sent with that decision into the block."""
 
     decided: int
+    block: int
     status: int
     gas_used: int
     gas_price: int
+    landed_gas: int
+    successes: int
 
 
 class Feed:
@@ -118,13 +122,21 @@ class Feed:
             visible.append(block.time + producer.latency[access] + transfer + verification)
         quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
         trades = len(venue.tape.trades)
-        self.views.append(View(block.number, next_base_fee, block.marginal_tip, trades, visible, quotes))
+        settled = venue.last_batch if venue.batching else block.number
+        self.views.append(View(block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes))
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)
+                gas_used, successes = transaction.gas_used, int(transaction.status == SUCCEEDED)
+                last = self.receipts.get(transaction.sender)
+                if last and (last.decided, last.block) == (transaction.decided, block.number):
+                    landed_gas, before = last.landed_gas, last.successes
+                else:
+                    landed_gas = before = 0
                 self.receipts[transaction.sender] = Receipt(
-                    transaction.decided, transaction.status, transaction.gas_used, gas_price
-                )
+                    transaction.decided, block.number, transaction.status, gas_used, gas_price,
+                    landed_gas + gas_used, before + successes,
+                )  # fmt: skip
 
     @staticmethod
     def best_quotes(book):

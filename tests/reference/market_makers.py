@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import mesa
 
-from .constants import HANDLES, LADDER, NEVER, QUOTE, SUCCEEDED, UNFUNDED
+from .constants import HANDLES, LADDER, LIMIT, NEVER, POST_ONLY, QUOTE, SUCCEEDED, UNFUNDED
 from .mempool import Transaction
 
 FILLS = 256  # that can wait to be marked
@@ -217,7 +217,9 @@ class MarketMaker(mesa.Agent):
         if as_maker:
             place = trade.maker_handle % HANDLES
             level = place % LADDER
-            if self.ladder[place] == trade.price:
+            quoted = self.ladder[place]
+            better = self.model.venue.batching and quoted > 0 and (trade.price - quoted) * side < 0
+            if quoted == trade.price or better:
                 self.remaining[place] = max(self.remaining[place] - trade.size, 0)
         if len(self.fills) < FILLS:
             fee = (trade.maker_fee if as_maker else trade.taker_fee) * 1e-6
@@ -323,6 +325,7 @@ class MarketMaker(mesa.Agent):
         self.model.mempool.submit(
             Transaction(
                 kind=QUOTE,
+                style=POST_ONLY if self.model.settings.chain.ordering == "cancels_first" else LIMIT,
                 sender=self.account,
                 access=self.access,
                 instrument=self.instrument.number,

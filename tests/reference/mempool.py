@@ -25,6 +25,7 @@ class Transaction:
     handle: int = 0
     ladder: tuple[int, ...] = ()  # bid prices, then ask prices; 0 for none
     independent: bool = False  # nonces do not bind
+    copy: int = 0  # number of this copy of an order just sent
     nonce: int = 0
     sequence: int = 0
     tie: int = 0
@@ -57,7 +58,8 @@ class Mempool:
             self.refused += 1
             return False
         transaction.sequence = self.submitted
-        transaction.tie = draw_bits(self.tie_key, transaction.sender, transaction.decided) % 2**32
+        key = (self.tie_key + transaction.copy) % 2**64
+        transaction.tie = draw_bits(key, transaction.sender, transaction.decided) % 2**32
         self.pending[transaction.sequence] = transaction
         if not transaction.independent:
             transaction.nonce = self.next_nonce[transaction.sender]

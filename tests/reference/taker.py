@@ -4,7 +4,7 @@ from .constants import HANDLES, IMMEDIATE_OR_CANCEL, PLACE, TAKER_HANDLE
 from .mempool import Transaction
 
 
-def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip):
+def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip, copy=0):
     """Send an immediate-or-cancel order of ``size`` lots at ``limit`` ticks."""
     gas = agent.model.gas
     agent.model.mempool.submit(
@@ -24,5 +24,8 @@ def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip):
             expires=expires,
             max_fee=max_fee,
             tip=min(tip, max_fee),
+            independent=copy > 0,
+            nonce=copy,
+            copy=copy,
         )
     )

@@ -1,9 +1,11 @@
 """The venue: executes a block's transactions one after the other."""
 
+import copy
 from itertools import count
 
 from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
+from .batch import Batch, BatchOrder
 from .constants import (
     BACKGROUND,
     BURNED,
@@ -11,8 +13,10 @@ from .constants import (
     CANCEL,
     FAILED,
     HANDLES,
+    IMMEDIATE_OR_CANCEL,
     LADDER,
     LARGEST_VALUE,
+    LEFT_OUT,
     LIMIT,
     MARKET,
     PLACE,
@@ -26,7 +30,7 @@ from .constants import (
     VENUE_FEES,
 )
 from .ledger import Ledger
-from .order_book import OrderBook, TradeTape
+from .order_book import PRICES, OrderBook, TradeTape
 
 
 class Instrument:
@@ -43,6 +47,7 @@ class Instrument:
         self.impact_lots = max(round(settings.impact_size / settings.lot_size), 1)
         maker_fee_ppm, taker_fee_ppm = round(settings.maker_fee_bps * 100), round(settings.taker_fee_bps * 100)
         self.book = OrderBook(tape, number, maker_fee_ppm, taker_fee_ppm, self.tick_lot_value)
+        self.batch = Batch(self.book)
         self.index = 0
         self.mark = 0
         self.basis = 0.0
@@ -61,13 +66,14 @@ class Instrument:
         return max(side * (price * self.tick_lot_value - self.mark), 0) * lots
 
     def resting_lots(self, account):
-        """Lots of an account's resting bids and asks."""
+        """Lots of an account's bids and asks, resting or waiting for a batch."""
         lots = {BUY: 0, SELL: 0}
         orders = self.book.orders
         for handle in range(account * HANDLES, (account + 1) * HANDLES):
             if handle in orders:
                 lots[orders[handle].side] += orders[handle].size
-        return lots[BUY], lots[SELL]
+        waiting_bids, waiting_asks = self.batch.lots(account)
+        return lots[BUY] + waiting_bids, lots[SELL] + waiting_asks
 
 
 class Venue:
@@ -78,10 +84,18 @@ class Venue:
         ]
         self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments))
         self.oracle_delay = int(scenario.venue.oracle_delay_s * 10**9)
+        self.batching = scenario.venue.matching == "batch"
+        self.batch_interval = int(scenario.venue.batch_interval_s * 10**9)
+        self.next_batch = 0
+        self.last_batch = 0
+        self.revert_protection = scenario.chain.revert_protection
         self.funding_interval = int(scenario.venue.funding_interval_s * 10**9)
 
     def execute(self, block, burns_base_fee):
-        """Carry out a block, charge the gas and write the receipts. Failed transactions pay in full."""
+        """Carry out a block, charge the gas and write the receipts.
+
+        Failed transactions pay in full, or are left out if the chain protects from reverts.
+        """
         producer = block.producer.account
         base_fee_account = BURNED if burns_base_fee else producer
         self.tape.time = block.time
@@ -93,11 +107,34 @@ class Venue:
             if sender != BACKGROUND and self.ledger.accounts[sender].wei < transaction.gas * price:
                 transaction.status = UNFUNDED
                 continue
+            if self.revert_protection and not self.would_succeed(transaction):
+                transaction.status = LEFT_OUT
+                continue
             transaction.status = SUCCEEDED if self.carry_out(transaction) else FAILED
             transaction.gas_used = transaction.gas
             block.gas_used += transaction.gas
             self.ledger.transfer_wei(sender, base_fee_account, transaction.gas * block.base_fee)
             self.ledger.transfer_wei(sender, producer, transaction.gas * tip)
+        if self.batching and block.time >= self.next_batch:
+            self.clear_batches(block)
+
+    def clear_batches(self, block):
+        if self.batch_interval:
+            self.next_batch = (block.time // self.batch_interval + 1) * self.batch_interval
+        self.last_batch = block.number
+        for instrument in self.instruments:
+            first = len(self.tape.trades)
+            instrument.batch.clear(round(instrument.mark / instrument.tick_lot_value), block.number)
+            self.settle(first)
+
+    def would_succeed(self, transaction):
+        """Whether a transaction would do what its sender wants: it is tried on a copy of the market."""
+        if transaction.kind == TRANSFER:
+            return True
+        tape, self.tape.trades = self.tape.trades, []
+        trial = copy.deepcopy(self)
+        self.tape.trades = tape
+        return trial.carry_out(copy.copy(transaction))
 
     def carry_out(self, transaction):
         """Whether a transaction did what its sender wanted."""
@@ -114,6 +151,8 @@ class Venue:
     def place(self, transaction, instrument):
         side, size = transaction.side, transaction.size
         bids = size if side > 0 else 0
+        if self.batching:
+            return self.place_in_batch(transaction, instrument, bids)
         if transaction.style == MARKET:
             lots, cost = instrument.book.cost_to_fill(side, size)
             loss = max(side * (cost * instrument.tick_lot_value - lots * instrument.mark), 0)
@@ -129,13 +168,31 @@ class Venue:
         self.settle(first)
         return filled > 0 or (filled == 0 and transaction.style in (LIMIT, POST_ONLY))
 
+    def place_in_batch(self, transaction, instrument, bids):
+        style, side, price = transaction.style, transaction.side, transaction.price
+        if style == MARKET:
+            style = IMMEDIATE_OR_CANCEL
+            reach = instrument.mark // 100 * (100 + 10 * side) // instrument.tick_lot_value
+            price = min(max(reach, 1), PRICES - 1)
+        loss = instrument.loss(side, price, transaction.size)
+        if not self.within_margin(transaction.sender, instrument, bids, transaction.size - bids, loss):
+            return False
+        return self.enter(transaction, instrument, transaction.handle, side, price, style, loss)
+
+    def enter(self, transaction, instrument, handle, side, price, style, loss):
+        block, size = self.tape.block, transaction.size
+        order = BatchOrder(handle, transaction.sender, side, price, size, style, loss, transaction, block)
+        return instrument.batch.enter(order) == 0
+
     def cancel(self, transaction, instrument):
         cancelled = instrument.book.cancel(transaction.handle, transaction.sender)
+        if cancelled < 0 and self.batching:
+            cancelled = instrument.batch.withdraw(transaction.handle) or cancelled
         transaction.filled = min(cancelled, 0)
         return cancelled > 0
 
     def replace(self, transaction, instrument):
-        resting = instrument.book.orders.get(transaction.handle)
+        resting = instrument.book.orders.get(transaction.handle) or instrument.batch.find(transaction.handle)
         if resting is None:
             return False
         more = max(transaction.size - resting.size, 0)
@@ -143,6 +200,8 @@ class Venue:
         loss = instrument.loss(resting.side, transaction.price, transaction.size)
         if not self.within_margin(transaction.sender, instrument, bids, more - bids, loss):
             return False
+        if self.batching:
+            return self.replace_in_batch(transaction, instrument, resting, loss)
         if loss > 0 and loss > self.free_collateral(transaction.sender):
             return False
         first = len(self.tape.trades)
@@ -152,6 +211,18 @@ class Venue:
         self.settle(first)
         return transaction.filled >= 0
 
+    def replace_in_batch(self, transaction, instrument, order, loss):
+        book, price, size = instrument.book, transaction.price, transaction.size
+        rests = order.handle in book.orders
+        if rests and price == order.price and size <= order.size:
+            return book.replace(order.handle, order.owner, price, size) == 0
+        side = order.side
+        if rests:
+            book.cancel(order.handle, order.owner)
+        else:
+            instrument.batch.withdraw(order.handle)
+        return self.enter(transaction, instrument, transaction.handle, side, price, LIMIT, loss)
+
     def quote(self, transaction, instrument):
         """Cancel the sender's ladder and, if its margin allows, put up the new one."""
         sender, book = transaction.sender, instrument.book
@@ -159,6 +230,7 @@ class Venue:
         for handle in range(first_handle, first_handle + 2 * LADDER):
             if handle in book.orders:
                 book.cancel(handle, sender)
+            instrument.batch.withdraw(handle)
         bids = transaction.size * sum(price > 0 for price in transaction.ladder[:LADDER])
         asks = transaction.size * sum(price > 0 for price in transaction.ladder[LADDER:])
         sides = [BUY] * LADDER + [SELL] * LADDER
@@ -168,7 +240,13 @@ class Venue:
             return False
         first = len(self.tape.trades)
         for handle, side, price in quotes:
-            transaction.filled += max(book.place(handle, sender, side, price, transaction.size, LIMIT), 0)
+            style = POST_ONLY if transaction.style == POST_ONLY else LIMIT
+            if self.batching:
+                self.enter(
+                    transaction, instrument, handle, side, price, style, instrument.loss(side, price, transaction.size)
+                )
+                continue
+            transaction.filled += max(book.place(handle, sender, side, price, transaction.size, style), 0)
         self.settle(first)
         return True
 
@@ -205,6 +283,7 @@ class Venue:
         free = holder.cash
         for instrument in self.instruments:
             bids, asks = instrument.resting_lots(account)
+            free -= instrument.batch.reserved.get(account, 0)
             if instrument.perpetual:
                 position = holder.positions[instrument.number]
                 free += position * instrument.mark

@@ -65,8 +65,8 @@ class ReferenceMarket(mesa.Model):
             NoiseTrader(self, scenario.noise_traders, number, place, seed)
         for number, place in enumerate(self.places("informed", scenario.informed_traders, seed)):
             InformedTrader(self, scenario.informed_traders, number, place, seed)
-        for place in self.places("arbitrageur", scenario.arbitrageurs, seed):
-            Arbitrageur(self, scenario.arbitrageurs, place)
+        for number, place in enumerate(self.places("arbitrageur", scenario.arbitrageurs, seed)):
+            Arbitrageur(self, scenario.arbitrageurs, number, place, seed)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur, MarketMaker)
         self.makers = self.agents_by_type.get(MarketMaker, [])
@@ -140,6 +140,8 @@ class ReferenceMarket(mesa.Model):
         arrivals = (one.decided + nearest[one.access] for one in self.mempool.pending.values())
         fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
+        if any(instrument.batch.waiting for instrument in self.venue.instruments):
+            due = min(due, self.venue.next_batch)
         if self.chain.skip_empty_blocks(due):
             self.feed.views[-1].base_fee = self.chain.base_fee
 
