@@ -145,6 +145,7 @@ METER = np.dtype(
         ("loss_to_arbitrage", "i8"),
         ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it
         ("usual_tip", "i8"),  # wei per gas that wallets tip without congestion
+        ("block_gas", "i8", (len(ROLES),)),  # gas used in the block that is being recorded
         ("background_delays", "i8", (DELAY_BINS,)),  # number of transactions by delay class
         ("market_delays", "i8", (DELAY_BINS,)),
         ("order_costs", ORDER_COSTS, (len(SIZE_BUCKETS_USD) + 1,)),  # of noise traders, by size
@@ -243,41 +244,59 @@ def _measure_order(meter, log, transaction, number, gas_usd, path, value, lot_si
 
 @kernel
 def _add(amount, gas, price):
-    """Add ``gas`` units at ``price`` wei each, exactly."""
-    wei = amount.wei + gas * (price % WEI_PER_GWEI)
-    amount.gwei += gas * (price // WEI_PER_GWEI) + wei // WEI_PER_GWEI
+    """Add ``gas`` units at ``price`` wei each, exactly: billions of gas are taken apart so that nothing overflows."""
+    rest = price % WEI_PER_GWEI
+    wei = amount.wei + gas % WEI_PER_GWEI * rest
+    amount.gwei += gas * (price // WEI_PER_GWEI) + gas // WEI_PER_GWEI * rest + wei // WEI_PER_GWEI
     amount.wei = wei % WEI_PER_GWEI
 
 
 @kernel
 def _divide_gas(row, meter, block, transaction, role, tip, ether_usd):
-    """Say what a transaction's gas was paid for, and by whom; see ``experiments/rents.py`` for the rule."""
+    """Say what a transaction's gas was paid for, and by whom; see ``experiments/rents.py`` for the rule.
+
+    What the base fee makes of gas is left to :func:`_divide_base_fees`, once a block.
+    """
     gas = np.int64(transaction.gas_used)
-    _add(meter.base_fees[role], gas, block.base_fee)
+    meter.block_gas[role] += gas
     _add(meter.tips[role], gas, tip)
-    searches = role == ARBITRAGEUR
-    failed = transaction.status == FAILED
-    if failed:
+    plain = min(tip, meter.usual_tip)
+    short = tip - plain
+    if transaction.status == FAILED:
         _add(meter.failed_gas[role], gas, block.base_fee + tip)
-    to_dollars = np.float64(gas) * 1e-18 * ether_usd
-    if searches:
+    if role == ARBITRAGEUR:
+        to_dollars = np.float64(gas) * 1e-18 * ether_usd
         row.searcher_gas += gas
         row.searcher_gas_usd += (block.base_fee + tip) * to_dollars
-        if failed:
+        if transaction.status == FAILED:
             row.spam_gas += gas
             row.ordering_usd += (block.base_fee + tip) * to_dollars
             _add(meter.gas_by_purpose[PLACE_IN_BLOCK], gas, block.base_fee + tip)
             return
-    plain = min(block.base_fee, meter.lowest_base_fee) + min(tip, meter.usual_tip)
-    ahead = np.int64(0)
-    if searches:
         ahead = max(tip - max(block.marginal_tip, meter.usual_tip), np.int64(0))
         row.ordering_usd += ahead * to_dollars
         _add(meter.gas_by_purpose[PLACE_IN_BLOCK], gas, ahead)
-    short = block.base_fee + tip - plain - ahead
-    row.congestion_usd += short * to_dollars
+        short -= ahead
+    _add(meter.gas_by_purpose[PLAIN_SPACE], gas, plain)
+    if short > 0:
+        row.congestion_usd += short * np.float64(gas) * 1e-18 * ether_usd
+        _add(meter.gas_by_purpose[CONGESTION], gas, short)
+
+
+@kernel
+def _divide_base_fees(row, meter, block, ether_usd):
+    """Divide the base fees of a block: by who paid, and into what is paid on an empty chain and what is not."""
+    plain = min(block.base_fee, meter.lowest_base_fee)
+    short = block.base_fee - plain
+    gas = np.int64(0)
+    for role in range(len(ROLES)):
+        _add(meter.base_fees[role], meter.block_gas[role], block.base_fee)
+        gas += meter.block_gas[role]
+        meter.block_gas[role] = 0
+    gas -= row.spam_gas
     _add(meter.gas_by_purpose[PLAIN_SPACE], gas, plain)
     _add(meter.gas_by_purpose[CONGESTION], gas, short)
+    row.congestion_usd += short * np.float64(gas) * 1e-18 * ether_usd
 
 
 @kernel
@@ -352,6 +371,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
                 next_trade += 1
         elif transaction.kind == PLACE and role == NOISE:
             _measure_unfilled(meter, venue, log, transaction)
+    _divide_base_fees(row, meter, block, ether_usd)
     row.mean_delay_s = delay_sum / row.transactions if row.transactions > 0 else math.nan
 
 

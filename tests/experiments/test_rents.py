@@ -1,12 +1,15 @@
 """Rents close to the last unit, under every preset and policy, and the ledger agrees."""
 
+import numpy as np
 import pytest
 
+from blockspace.experiments import recorder
 from blockspace.experiments.market import Market
 from blockspace.experiments.recorder import ROLES
 from blockspace.experiments.rents import rents
 from blockspace.experiments.scenario import load_scenario, scenario_from
 from blockspace.markets.ledger import BURNED, VENUE_FEES
+from blockspace.network.compilation import kernel
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.presets import preset_names
 
@@ -131,3 +134,18 @@ def test_the_parts_are_told_by_who_paid():
     assert ether["arbitrageur"] == found["paid_by_searchers_wei"]
     assert ether["maker"] > 0
     assert sum(ether.values()) == found["paid_by_others_wei"] + found["paid_by_searchers_wei"]
+
+
+@kernel
+def _added(amounts, gas, price):
+    recorder._add(amounts[0], gas, price)
+
+
+@pytest.mark.parametrize("price", [0, 1, 7, 10**9 - 1, 10**9, 123_456_789_012, 10**15])
+@pytest.mark.parametrize("gas", [0, 21_000, 10**9 - 1, 10**9, 549_755_813_888])
+def test_amounts_of_gas_are_added_to_the_wei(gas, price):
+    amounts = np.zeros(1, recorder.WEI)
+    for times in range(1, 4):
+        _added(amounts, gas, price)
+        assert int(amounts[0]["gwei"]) * 10**9 + int(amounts[0]["wei"]) == times * gas * price
+        assert 0 <= amounts[0]["wei"] < 10**9
