@@ -94,7 +94,7 @@ class Chain(Stateful):
         When the next block comes.
     """
 
-    CONSTANTS: ClassVar = ("settings", "rank", "graph")
+    CONSTANTS: ClassVar = ("settings", "policy", "graph")
 
     def __init__(
         self,
