@@ -22,6 +22,9 @@ STYLE = Path(__file__).with_name("blockspace.mplstyle")
 COLUMNS = 3
 PANEL_INCHES = (3.7, 2.9)
 LEGEND_LINE_POINTS = 10.5
+FEW = 6
+"""Swept values up to which each has a tick of its own."""
+
 WIDE = 3.0
 """Ratio of the largest to the smallest swept value above which their axis is logarithmic."""
 
@@ -170,6 +173,9 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     if log:
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
+    places = np.unique(across)
+    if len(places) <= FEW:
+        axis.set_xticks(places)
     axis.xaxis.set_major_formatter(FuncFormatter(tick_label))
     axis.set_xlim(_room(across, log=log, share=0.04))
     if panel.log:
