@@ -67,7 +67,7 @@ def new_arbitrageurs(
 
 
 @kernel
-def _learn(row, feed, view):
+def learn(row, feed, view):
     """Find out what became of the last order, if its block is visible by now."""
     if view.number < row.landing:
         return
@@ -81,6 +81,33 @@ def _learn(row, feed, view):
     else:
         row.success -= rate * row.success
         row.bid_share += rate * (1.0 - row.bid_share)
+
+
+@kernel
+def bid_for(row, feed, view, gas, profit, price):
+    """What to bid for a profit (dollars) that takes so much gas: the maximum fee and the tip, in wei per gas.
+
+    The tip is -1 where the try is not worth its costs.
+    """
+    usual_tip = wallet_tip(feed, view)
+    hoped = row.success * profit
+    if hoped <= gas_cost_usd(feed, gas, view.base_fee + usual_tip, price):
+        # Hope returns slowly to those who stay away.
+        row.success += 0.1 * row.learning_rate * (1.0 - row.success)
+        return np.int64(0), np.int64(-1)
+    # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
+    cost = gas_cost_usd(feed, gas, view.base_fee, price)
+    tip = max(fee_worth(feed, gas, min(row.bid_share * (profit - cost), hoped - cost), price), usual_tip)
+    return fee_worth(feed, gas, profit, price), tip
+
+
+@kernel
+def remember_try(row, decided, landing):
+    """Remember what was sent when, and the number of the only block that may include it."""
+    row.pending = 1
+    row.sent_at = decided
+    row.landing = landing
+    row.tries += 1
 
 
 @kernel
@@ -98,16 +125,9 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     profit = (side * (lots * price - paid) - terms.taker_fee * paid) * terms.lot_size
     if profit <= 0.0:
         return False
-    usual_tip = wallet_tip(feed, view)
-    hoped = row.success * profit
-    if hoped <= gas_cost_usd(feed, feed.gas.place, view.base_fee + usual_tip, price):
-        # Hope returns slowly to those who stay away.
-        row.success += 0.1 * row.learning_rate * (1.0 - row.success)
+    max_fee, tip = bid_for(row, feed, view, feed.gas.place, profit, price)
+    if tip < 0:
         return False
-    # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
-    gas = gas_cost_usd(feed, feed.gas.place, view.base_fee, price)
-    tip = max(fee_worth(feed, feed.gas.place, min(row.bid_share * (profit - gas), hoped - gas), price), usual_tip)
-    max_fee = fee_worth(feed, feed.gas.place, profit, price)
     send_taking_order(
         pool,
         feed,
@@ -122,11 +142,15 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
         max_fee,
         tip,
     )
-    row.pending = 1
-    row.sent_at = outlook.decision
-    row.landing = block.number
-    row.tries += 1
+    remember_try(row, outlook.decision, block.number)
     return True
+
+
+@kernel
+def take_from_book(row, feed, pool, block, outlook, view):
+    """Send an order against the side of the book that promises more than it costs, if there is one."""
+    if not _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(BUY)):
+        _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(SELL))
 
 
 @kernel
@@ -141,7 +165,7 @@ def take_stale_quotes(rows, feeds, pools, blocks):
             row.next_look = outlook.decision + row.look_interval
             view = feed.views[outlook.newest & (VIEWS - 1)]
             if row.pending != 0:
-                _learn(row, feed, view)
-            if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(BUY)):
-                _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(SELL))
+                learn(row, feed, view)
+            if row.pending == 0:
+                take_from_book(row, feed, pools[0], block, outlook, view)
         feed.next_due = min(feed.next_due, row.next_look + block.shortest_latency[row.access])

@@ -1,8 +1,8 @@
 """The venue: the state machine that executes an ordered list of transactions.
 
-A venue holds the ledger, the instruments and one order book for each. The chain hands it a block; it charges
-gas, carries each transaction out or fails it, settles every trade at once, and leaves a receipt. It never
-looks at the network.
+A venue holds the ledger, the instruments with one order book for each, and the pools. The chain hands it a block;
+it charges gas, carries each transaction out or fails it, settles every trade at once, and leaves a receipt. It
+never looks at the network.
 """
 
 from typing import Any
@@ -21,6 +21,7 @@ from blockspace.markets.ledger import (
     transfer_cash,
     transfer_position,
 )
+from blockspace.markets.listed_pools import POOL_FIELDS
 from blockspace.markets.matching import (
     BOOK,
     BUY,
@@ -35,10 +36,22 @@ from blockspace.markets.matching import (
     place,
     replace,
 )
+from blockspace.markets.pool_execution import execute_in_pool
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import CANCEL, FAILED, LADDER, PLACE, QUOTE, REPLACE, SUCCEEDED, TRANSFER, UNFUNDED
+from blockspace.network.transaction import (
+    CANCEL,
+    FAILED,
+    LADDER,
+    PLACE,
+    QUOTE,
+    REPLACE,
+    SUCCEEDED,
+    SWAP,
+    TRANSFER,
+    UNFUNDED,
+)
 
 SPOT, PERPETUAL = range(2)
 INSTRUMENT_KINDS = ("spot", "perpetual")
@@ -80,6 +93,9 @@ VENUE = np.dtype(
         ("count", "i8"),  # instruments in use
         ("oracle_delay", "i8"),  # ns by which the index lags the external price
         ("funding_interval", "i8"),  # ns
+        ("swap_gas", "i8"),  # gas of a swap, and of each tick that it crosses
+        ("swap_tick_gas", "i8"),
+        *POOL_FIELDS,
     ],
     align=True,
 )
@@ -304,11 +320,24 @@ def _execute_quote(venue, log, transaction):
 
 
 @kernel
+def _execute_in_pool(venue, log, transaction):
+    """Let the sender trade with a pool what it has: lots that no resting order sells, and cash that no margin needs."""
+    if transaction.order >= venue.pool_count or venue.pools[transaction.order].instrument != transaction.instrument:
+        return False
+    number, sender = transaction.instrument, transaction.sender
+    _, resting_asks = resting_lots(venue.books[number], sender)
+    lots = venue.ledger.accounts[sender].position[number] - resting_asks
+    return execute_in_pool(venue, log, transaction, lots, free_collateral(venue, sender))
+
+
+@kernel
 def _carry_out(venue, log, transaction):
     if transaction.kind == TRANSFER:
         return True
     if transaction.instrument >= venue.count:
         return False
+    if transaction.kind >= SWAP:
+        return _execute_in_pool(venue, log, transaction)
     if transaction.kind == QUOTE:
         return _execute_quote(venue, log, transaction)
     if transaction.order // HANDLES != transaction.sender:
