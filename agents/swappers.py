@@ -55,7 +55,7 @@ class SwapperSettings(Settings):
     """Traders with reasons of their own who trade in pools."""
 
     count: int = Field(0, ge=0, le=10_000, description="number of swappers, spread evenly over the pools")
-    swaps_per_s: float = Field(
+    orders_per_s: float = Field(
         0.1, ge=0, le=1e5, description="times per second, all of them together, that one of them considers a trade"
     )
     size_mean: float = Field(2.0, gt=0, le=1e6, description="mean size of a trade, units of the underlying")
@@ -87,7 +87,7 @@ def new_swappers(
     rows["access"] = access
     rows["pool"] = pools
     rows["instrument"] = instruments
-    rows["rate"] = settings.swaps_per_s / max(len(accounts), 1)
+    rows["rate"] = settings.orders_per_s / max(len(accounts), 1)
     rows["mean_lots"] = settings.size_mean / lot_sizes[rows["instrument"]]
     rows["size_sigma"] = math.sqrt(math.log(1.0 + settings.size_variation**2))
     rows["value"] = settings.value_bps / 1e4

@@ -14,7 +14,7 @@ import numpy as np
 from blockspace.markets import constant_product
 from blockspace.markets.bitmap import occupied_above, occupied_below
 from blockspace.markets.listed_pools import CONSTANT_PRODUCT
-from blockspace.markets.swaps import LARGEST_AMOUNT
+from blockspace.markets.swaps import LARGEST_AMOUNT, fee_on_top, without_fee
 from blockspace.markets.ticks import TICKS
 from blockspace.network.compilation import kernel
 
@@ -183,8 +183,11 @@ def estimate_lots(view, kind, side, lots):
     kept = 1.0 - view.fee_ppm * 1e-6
     if side > 0:
         base, quote, crossings, complete = _walk_up(view, np.inf, np.float64(lots))
-        return _estimate(math.ceil(quote / kept), np.float64(lots) if complete else base, crossings, complete)
-    base, quote, crossings, complete = _walk_down(view, 0.0, lots * kept)
+        cost = np.float64(math.ceil(quote / kept))
+        return _estimate(cost, np.float64(lots) if complete else base, crossings, complete)
+    # The fee of a sale is a whole number of lots.
+    usable = np.float64(without_fee(np.uint64(lots), np.uint64(view.fee_ppm)))
+    base, quote, crossings, complete = _walk_down(view, 0.0, usable)
     return _estimate(np.float64(lots) if complete else base / kept, quote, crossings, complete)
 
 
@@ -204,5 +207,10 @@ def estimate_arbitrage(view, kind, price):
         return np.int64(1), _estimate(quote / kept, base, crossings, complete)
     if lowest < view.sqrt_price:
         base, quote, crossings, complete = _walk_down(view, lowest, np.inf)
-        return np.int64(-1), _estimate(base / kept, quote, crossings, complete)
+        # Whole lots, for which no more comes out than their part of it at the least.
+        usable = math.floor(min(base, np.float64(LARGEST_AMOUNT)))
+        if usable < 1.0:
+            return np.int64(0), nothing()
+        fee = fee_on_top(np.uint64(usable), np.uint64(view.fee_ppm))
+        return np.int64(-1), _estimate(np.float64(np.uint64(usable) + fee), quote * (usable / base), crossings, complete)
     return np.int64(0), nothing()

@@ -29,7 +29,11 @@ class Arbitrageur(mesa.Agent):
         if self.pending and outlook.view.number >= self.landing:
             self.learn()
         if not self.pending:
-            _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
+            self.seize(outlook)
+
+    def seize(self, outlook):
+        """Send an order against the side of the book that promises more than it costs."""
+        _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
 
     def due(self):
         return self.next_look + self.model.chain.shortest_latency[self.access]
@@ -48,7 +52,7 @@ class Arbitrageur(mesa.Agent):
 
     def take_stale_quotes(self, outlook, side):
         """Send an order against one side of the book if it promises more than it costs; whether it did."""
-        feed, instrument, view = self.model.feed, self.instrument, outlook.view
+        instrument, view = self.instrument, outlook.view
         price, fee = outlook.external_price, instrument.taker_fee
         limit = price * (1.0 - side * fee) / instrument.tick
         limit = math.floor(limit) if side > 0 else math.ceil(limit)
@@ -59,18 +63,27 @@ class Arbitrageur(mesa.Agent):
         profit = (side * (lots * price - paid) - fee * paid) * instrument.lot_size
         if profit <= 0.0:
             return False
-        gas, usual_tip = self.model.gas.place, feed.wallet_tip(view)
+        bid = self.bid(self.model.gas.place, profit, outlook)
+        if bid is None:
+            return False
+        send_taking_order(self, side, lots, limit, outlook.decision, self.model.block.time, *bid)
+        self.remember(outlook)
+        return True
+
+    def bid(self, gas, profit, outlook):
+        """Maximum fee and tip for a profit in dollars, or None if the try is not worth its costs."""
+        feed, view, price = self.model.feed, outlook.view, outlook.external_price
+        usual_tip = feed.wallet_tip(view)
         hoped = self.success * profit
         if hoped <= feed.gas_cost_usd(gas, view.base_fee + usual_tip, price):
             # Hope returns slowly to those who stay away.
             self.success += 0.1 * self.learning_rate * (1.0 - self.success)
-            return False
+            return None
         gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
         bid = feed.fee_worth(gas, min(self.bid_share * (profit - gas_usd), hoped - gas_usd), price)
-        max_fee = feed.fee_worth(gas, profit, price)
-        block, now = self.model.block, outlook.decision
-        send_taking_order(self, side, lots, limit, now, block.time, max_fee, max(bid, usual_tip))
+        return feed.fee_worth(gas, profit, price), max(bid, usual_tip)
+
+    def remember(self, outlook):
         self.pending = True
-        self.sent_at = now
-        self.landing = block.number
-        return True
+        self.sent_at = outlook.decision
+        self.landing = self.model.block.number

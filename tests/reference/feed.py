@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, VIEWS
+from .pools import PoolView
 
 WEI = 1e18
 
@@ -49,6 +50,8 @@ class View:
     trades: int  # so far
     visible: list[int]  # ns
     quotes: list[Quotes]
+    pools: list[PoolView]
+    time: int  # ns
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class Receipt:
     status: int
     gas_used: int
     gas_price: int
+    block: int
 
 
 class Feed:
@@ -118,12 +122,15 @@ class Feed:
             visible.append(block.time + producer.latency[access] + transfer + verification)
         quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
         trades = len(venue.tape.trades)
-        self.views.append(View(block.number, next_base_fee, block.marginal_tip, trades, visible, quotes))
+        pools = [pool.view() for pool in venue.pools]
+        self.views.append(
+            View(block.number, next_base_fee, block.marginal_tip, trades, visible, quotes, pools, block.time)
+        )
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)
                 self.receipts[transaction.sender] = Receipt(
-                    transaction.decided, transaction.status, transaction.gas_used, gas_price
+                    transaction.decided, transaction.status, transaction.gas_used, gas_price, block.number
                 )
 
     @staticmethod
