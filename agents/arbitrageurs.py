@@ -51,6 +51,7 @@ ARBITRAGEUR = np.dtype(
         ("account", "u4"),
         ("access", "u4"),
         ("instrument", "u4"),
+        ("pool", "u4"),  # of a pool arbitrageur
         ("bid_share", "f8"),  # share of the expected profit that is bid as a tip
         ("success", "f8"),  # expected share of tries that trade; in batches, of the profit in sight that is earned
         ("realised", "f8"),  # expected share of the profit in sight that a success earns, under revert protection
@@ -93,9 +94,14 @@ class ArbitrageurSettings(Settings):
 
 
 def new_arbitrageurs(
-    settings: ArbitrageurSettings, accounts: list[int], access: list[int], instruments: list[int], seed: int
+    settings: ArbitrageurSettings,
+    accounts: list[int],
+    access: list[int],
+    instruments: list[int],
+    seed: int,
+    stream: str = "arbitrageurs",
 ) -> npt.NDArray[Any]:
-    """State of the population: one row of type ``ARBITRAGEUR`` each."""
+    """State of a population: one row of type ``ARBITRAGEUR`` each; ``stream`` names its random draws."""
     rows = np.zeros(len(accounts), ARBITRAGEUR)
     rows["account"] = accounts
     rows["access"] = access
@@ -108,7 +114,7 @@ def new_arbitrageurs(
     rows["most_copies"] = settings.most_copies
     rows["copies_share"] = 0.1
     for number, row in enumerate(rows):
-        row["key"] = stream_key(seed, f"arbitrageurs/{number}")
+        row["key"] = stream_key(seed, f"{stream}/{number}")
     return rows
 
 
@@ -122,7 +128,10 @@ def _earned(row, feed, log, view, price):
         if trade.instrument == row.instrument and (trade.taker == row.account or trade.maker == row.account):
             takes = trade.taker == row.account
             side = trade.side if takes else -trade.side
-            gain = side * (price - trade.price * terms.tick) * trade.size * terms.lot_size
+            if trade.pool > 0:
+                gain = side * (price * trade.size * terms.lot_size - trade.notional * 1e-6)
+            else:
+                gain = side * (price - trade.price * terms.tick) * trade.size * terms.lot_size
             earned += gain - (trade.taker_fee if takes else trade.maker_fee) * 1e-6
     return earned
 
@@ -141,7 +150,7 @@ def _learn_copies(row, feed, log, view, receipt):
 
 
 @kernel
-def _learn(row, feed, log, view, price):
+def learn(row, feed, log, view, price):
     """Find out what became of the last order, if its block is visible by now."""
     if view.settled < row.landing:
         return
@@ -191,6 +200,50 @@ def _number_of_copies(row, profit, cost):
 
 
 @kernel
+def bid_for(row, feed, view, gas, profit, price):
+    """What to bid for a profit (dollars) that takes so much gas: the maximum fee and the tip, in wei per gas.
+
+    The tip is -1 where the try is not worth its costs; otherwise ``row.copies`` is how many copies to send.
+    """
+    rules = feed.rules
+    usual_tip = wallet_tip(feed, view)
+    hoped = row.success * profit
+    if rules.revert_protection != 0:
+        hoped = row.realised * profit  # what does not succeed costs nothing
+    cost = gas_cost_usd(feed, gas, view.base_fee + usual_tip, price)
+    if hoped <= cost:
+        auction = rules.tips_buy_nothing == 0 and rules.withdrawals_first == 0 and rules.batching == 0
+        pace = HOPE_RETURNS if auction else HOPE_RETURNS_SLOWLY
+        row.success += pace * row.learning_rate * (1.0 - row.success)
+        row.realised += HOPE_RETURNS_SLOWLY * row.learning_rate * (1.0 - row.realised)
+        return np.int64(0), np.int64(-1)
+    # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
+    space = gas_cost_usd(feed, gas, view.base_fee, price)
+    bid = row.bid_share * (row.realised * profit - space)
+    tip = max(fee_worth(feed, gas, min(bid, hoped - space), price), usual_tip)
+    row.copies = 1
+    row.stake = profit
+    row.price = price
+    row.trades_seen = view.trades
+    if rules.batching != 0:
+        tip = usual_tip
+    elif rules.tips_buy_nothing != 0:
+        tip = usual_tip
+        row.copies = _number_of_copies(row, profit, cost)
+    return fee_worth(feed, gas, profit, price), tip
+
+
+@kernel
+def remember_try(row, decided, landing):
+    """Remember what was sent when, and the number of the only block that may include it."""
+    row.copies_sent += row.copies
+    row.pending = 1
+    row.sent_at = decided
+    row.landing = landing
+    row.tries += 1
+
+
+@kernel
 def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     """Send an order against one side of the book if it promises more than it costs; returns whether it did."""
     price = outlook.external_price
@@ -205,32 +258,9 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     profit = (side * (lots * price - paid) - terms.taker_fee * paid) * terms.lot_size
     if profit <= 0.0:
         return False
-    usual_tip = wallet_tip(feed, view)
-    hoped = row.success * profit
-    if feed.rules.revert_protection != 0:
-        hoped = row.realised * profit  # what does not succeed costs nothing
-    cost = gas_cost_usd(feed, feed.gas.place, view.base_fee + usual_tip, price)
-    if hoped <= cost:
-        rules = feed.rules
-        auction = rules.tips_buy_nothing == 0 and rules.withdrawals_first == 0 and rules.batching == 0
-        pace = HOPE_RETURNS if auction else HOPE_RETURNS_SLOWLY
-        row.success += pace * row.learning_rate * (1.0 - row.success)
-        row.realised += HOPE_RETURNS_SLOWLY * row.learning_rate * (1.0 - row.realised)
+    max_fee, tip = bid_for(row, feed, view, feed.gas.place, profit, price)
+    if tip < 0:
         return False
-    # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
-    gas = gas_cost_usd(feed, feed.gas.place, view.base_fee, price)
-    bid = row.bid_share * (row.realised * profit - gas)
-    tip = max(fee_worth(feed, feed.gas.place, min(bid, hoped - gas), price), usual_tip)
-    max_fee = fee_worth(feed, feed.gas.place, profit, price)
-    row.copies = 1
-    row.stake = profit
-    row.price = price
-    row.trades_seen = view.trades
-    if feed.rules.batching != 0:
-        tip = usual_tip
-    elif feed.rules.tips_buy_nothing != 0:
-        tip = usual_tip
-        row.copies = _number_of_copies(row, profit, cost)
     for copy in range(row.copies):
         send_taking_order(
             pool,
@@ -247,12 +277,15 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
             tip,
             copy,
         )
-    row.copies_sent += row.copies
-    row.pending = 1
-    row.sent_at = outlook.decision
-    row.landing = block.number
-    row.tries += 1
+    remember_try(row, outlook.decision, block.number)
     return True
+
+
+@kernel
+def take_from_book(row, feed, pool, block, outlook, view):
+    """Send an order against the side of the book that promises more than it costs, if there is one."""
+    if not _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(BUY)):
+        _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(SELL))
 
 
 @kernel
@@ -267,7 +300,7 @@ def take_stale_quotes(rows, feeds, logs, pools, blocks):
             row.next_look = outlook.decision + row.look_interval
             view = feed.views[outlook.newest & (VIEWS - 1)]
             if row.pending != 0:
-                _learn(row, feed, logs[0], view, outlook.external_price)
-            if row.pending == 0 and not _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(BUY)):
-                _take_stale_quotes(row, feed, pools[0], block, outlook, view, np.int64(SELL))
+                learn(row, feed, logs[0], view, outlook.external_price)
+            if row.pending == 0:
+                take_from_book(row, feed, pools[0], block, outlook, view)
         feed.next_due = min(feed.next_due, row.next_look + block.shortest_latency[row.access])

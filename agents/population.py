@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from blockspace.markets.feed import VIEWS
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
+from blockspace.markets.swaps import LARGEST_AMOUNT
 from blockspace.markets.venue import HANDLES, TAKER_HANDLE
 from blockspace.network.state import Stateful
-from blockspace.network.transaction import CANCEL, PLACE, REPLACE
+from blockspace.network.transaction import BURN, CANCEL, EXACT_IN, EXACT_OUT, MINT, PLACE, REPLACE, SWAP
 
 STYLES = {"limit": LIMIT, "post_only": POST_ONLY, "immediate_or_cancel": IMMEDIATE_OR_CANCEL, "market": MARKET}
 SIDES = {"buy": 1, "sell": -1}
@@ -73,6 +74,24 @@ class Arbitrageur(Member):
     kind = "arbitrageur"
 
 
+class PoolArbitrageur(Member):
+    """A trader who takes what a pool offers; see :mod:`blockspace.agents.pool_arbitrageurs`."""
+
+    kind = "pool_arbitrageur"
+
+
+class Swapper(Member):
+    """A trader with private values who trades in a pool or on its book; see :mod:`blockspace.agents.swappers`."""
+
+    kind = "swapper"
+
+
+class LiquidityProvider(Member):
+    """A provider of a pool's liquidity; see :mod:`blockspace.agents.liquidity_providers`."""
+
+    kind = "provider"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 
@@ -96,11 +115,12 @@ class Sight:
         Number of the access point.
     """
 
-    __slots__ = ("_prices", "_view", "base_fee", "decision_ns", "external_price", "fresh")
+    __slots__ = ("_pools", "_prices", "_view", "base_fee", "decision_ns", "external_price", "fresh")
 
     def __init__(self, feed: np.void, access: int) -> None:
         self.decision_ns, newest, self.external_price, self.fresh = feed["outlooks"][access].item()
         self._view = feed["views"][newest & (VIEWS - 1)]
+        self._pools = feed["pools"][newest & (VIEWS - 1)]
         self.base_fee = int(self._view["base_fee"])
         self._prices: dict[tuple[int, str], list[int]] = {}
 
@@ -109,6 +129,10 @@ class Sight:
         if (instrument, side) not in self._prices:
             self._prices[instrument, side] = self._view["quotes"][instrument][side].tolist()
         return self._prices[instrument, side]
+
+    def lot_price(self, pool: int) -> float:
+        """Visible price of a pool in micro-dollars per lot, before fees."""
+        return float(self._pools[pool]["sqrt_price"]) ** 2
 
 
 class Trader(mesa.Agent, Stateful):
@@ -259,6 +283,132 @@ class Trader(mesa.Agent, Stateful):
             60.0,
             price=round(price_usd / self.world.tick_usd(instrument)),
             size=round(size / self.world.lot_size(instrument)),
+        )
+
+    def pool_price(self, pool: int = 0) -> float:
+        """Price of a pool that is visible, before fees, in dollars per unit of the underlying."""
+        lot_price = self._sight.lot_price(pool) if self._sight is not None else 0.0
+        return lot_price * 1e-6 / self.world.lot_size(self.world.pool_instrument(pool))
+
+    def swap(
+        self,
+        side: str,
+        price_usd: float,
+        size: float = 0.0,
+        *,
+        amount_usd: float = 0.0,
+        pool: int = 0,
+        stop_usd: float = 0.0,
+        ticks_crossed: int = 1,
+        max_fee: int | None = None,
+        tip: int | None = None,
+        expires_after_s: float = 60.0,
+    ) -> str:
+        """Send a swap with a pool as a transaction.
+
+        Parameters
+        ----------
+        side
+            ``"buy"`` or ``"sell"`` units of the underlying.
+        price_usd
+            Worst price on average, fee included, in dollars per unit; at a worse one the swap fails.
+        size, amount_usd
+            What is exact, one of the two: units of the underlying, or dollars.
+        stop_usd
+            Price of the pool at which to stop, with what has been swapped until then; 0 for nowhere (concentrated).
+        ticks_crossed
+            Ticks for whose crossing to have gas (concentrated).
+        max_fee, tip, expires_after_s
+            As in :meth:`submit`.
+
+        Returns
+        -------
+        str
+            What the mempool said.
+
+        Raises
+        ------
+        ValueError
+            If side or pool is none of those, or size and amount are both given or both missing.
+        """
+        if side not in SIDES:
+            raise ValueError(f"side is {side!r}; it may be buy or sell")
+        if (size > 0.0) == (amount_usd > 0.0):
+            raise ValueError(f"size is {size:g} and amount_usd is {amount_usd:g}; one of the two must be above 0")
+        instrument = self.world.pool_instrument(pool)
+        concentrated = self.world.scenario.pools[pool].kind == "concentrated"
+        if stop_usd and not concentrated:
+            raise ValueError(f"stop_usd is {stop_usd:g}; a pool of constant product has no such limit")
+        lot_size = self.world.lot_size(instrument)
+        buys, of_size = side == "buy", size > 0.0
+        lots = round(size / lot_size) if of_size else round(amount_usd / price_usd / lot_size)
+        dollars = amount_usd or lots * lot_size * price_usd
+        amount, bound = (lots, round(dollars * 1e6)) if of_size else (round(dollars * 1e6), lots)
+        ticks = stop_usd / self.world.tick_usd(instrument)
+        return self._send_to_pool(
+            SWAP,
+            pool,
+            max_fee,
+            tip,
+            expires_after_s,
+            ticks_crossed=ticks_crossed if concentrated else 0,
+            side=SIDES[side],
+            style=EXACT_OUT if buys == of_size else EXACT_IN,
+            price=int(np.floor(ticks + 1e-9)) if buys else int(np.ceil(ticks - 1e-9)),
+            size=lots if of_size else 0,
+            amount=amount,
+            bound=bound,
+        )
+
+    def add_liquidity(
+        self,
+        size: float,
+        amount_usd: float,
+        *,
+        pool: int = 0,
+        lower_usd: float = 0.0,
+        upper_usd: float = 0.0,
+        max_fee: int | None = None,
+        tip: int | None = None,
+    ) -> str:
+        """Provide at most ``size`` units and ``amount_usd`` dollars to a pool, in the ratio that it asks for.
+
+        In a pool of concentrated liquidity this is for prices from ``lower_usd`` to ``upper_usd`` per unit, moved
+        outwards to the next ticks where a range may end; 0 stands for the last tick there is.
+        """
+        instrument = self.world.pool_instrument(pool)
+        lower, upper = self.world.pool_range(pool, lower_usd, upper_usd)
+        lots, cash = round(size / self.world.lot_size(instrument)), round(amount_usd * 1e6)
+        return self._send_to_pool(MINT, pool, max_fee, tip, 60.0, lower=lower, upper=upper, amount=lots, bound=cash)
+
+    def remove_liquidity(
+        self,
+        liquidity: int = LARGEST_AMOUNT,
+        *,
+        pool: int = 0,
+        lower_usd: float = 0.0,
+        upper_usd: float = 0.0,
+        max_fee: int | None = None,
+        tip: int | None = None,
+    ) -> str:
+        """Take shares or liquidity of a range out of a pool, with all fees that the range has earned.
+
+        All of it by default; the range is given as in :meth:`add_liquidity`. With 0 only the fees of a range are taken.
+        """
+        lower, upper = self.world.pool_range(pool, lower_usd, upper_usd)
+        return self._send_to_pool(BURN, pool, max_fee, tip, 60.0, lower=lower, upper=upper, amount=liquidity)
+
+    def _send_to_pool(
+        self, kind: int, pool: int, max_fee: int | None, tip: int | None, expires_after_s: float, **fields: int
+    ) -> str:
+        return self.world.send_to_pool(
+            self,
+            kind=kind,
+            pool=pool,
+            tip=self.world.wallet_tip_wei if tip is None else tip,
+            max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
+            expires=self.decision_ns + int(expires_after_s * 1e9),
+            **fields,
         )
 
     def _send(

@@ -43,7 +43,7 @@ TRADER = np.dtype(
 )
 
 # Draws of a trader at one wake-up, by index (of one integer type: Numba would compile anew for each literal).
-_GAP, _SIDE, _SIZE, _VALUE, _SIGNAL = np.arange(5)
+DRAW_GAP, DRAW_SIDE, DRAW_SIZE, DRAW_VALUE, DRAW_SIGNAL = np.arange(5)
 _DRAWS = 8
 
 
@@ -108,16 +108,17 @@ def new_traders(
     name = type(settings).__name__
     for number, row in enumerate(rows):
         row["key"] = stream_key(seed, f"traders/{name}/{number}")
-        gap = draw_exponential(row["key"], 0, _GAP)
+        gap = draw_exponential(row["key"], 0, DRAW_GAP)
         row["next_wake"] = int(gap / row["rate"] * 1e9) if row["rate"] > 0 else 2**62
     return rows
 
 
 @kernel
-def _size(row):
+def draw_size(row):
+    """Lots that a trader wants at this wake-up, drawn from its log-normal law."""
     lots = row.mean_lots
     if row.size_sigma > 0.0:
-        normal = draw_normal(row.key, row.wakes, _SIZE)
+        normal = draw_normal(row.key, row.wakes, DRAW_SIZE)
         lots *= math.exp(row.size_sigma * normal - 0.5 * row.size_sigma * row.size_sigma)
     return np.int64(max(min(lots + 0.5, 1e8), 1.0))
 
@@ -160,9 +161,10 @@ def _trade_if_worth_it(row, feed, pool, time, external_price, side, size, value)
 
 
 @kernel
-def _sleep(row):
+def sleep(row):
+    """Draw the next wake-up of a trader."""
     row.wakes += 1
-    row.next_wake += np.int64(min(draw_exponential(row.key, row.wakes, _GAP) / row.rate * 1e9, 1e18)) + 1
+    row.next_wake += np.int64(min(draw_exponential(row.key, row.wakes, DRAW_GAP) / row.rate * 1e9, 1e18)) + 1
 
 
 @kernel
@@ -173,11 +175,11 @@ def trade_on_private_values(rows, feeds, pools, paths, blocks):
     for number in range(rows.size):
         row = rows[number]
         while row.next_wake <= until:
-            side = np.int64(BUY if draw_uniform(row.key, row.wakes, _SIDE) < 0.5 else SELL)
-            value = row.value * draw_exponential(row.key, row.wakes, _VALUE)
+            side = np.int64(BUY if draw_uniform(row.key, row.wakes, DRAW_SIDE) < 0.5 else SELL)
+            value = row.value * draw_exponential(row.key, row.wakes, DRAW_VALUE)
             price = price_at(paths[0], row.next_wake)
-            _trade_if_worth_it(row, feed, pools[0], row.next_wake, price, side, _size(row), value)
-            _sleep(row)
+            _trade_if_worth_it(row, feed, pools[0], row.next_wake, price, side, draw_size(row), value)
+            sleep(row)
         feed.next_due = min(feed.next_due, row.next_wake)
 
 
@@ -198,9 +200,9 @@ def trade_on_signals(rows, feeds, pools, paths, blocks):
             price = price_at(path, time)
             move = math.log(price_at(path, time + row.signal_horizon) / price)
             usual = math.sqrt(path.nodes[(time >> CELL_BITS) & (NODES - 1)].variance * row.signal_horizon * 1e-9)
-            signal = move + row.signal_noise * usual * draw_normal(row.key, row.wakes, _SIGNAL)
+            signal = move + row.signal_noise * usual * draw_normal(row.key, row.wakes, DRAW_SIGNAL)
             expected = signal / (1.0 + row.signal_noise * row.signal_noise)
             side = np.int64(BUY if expected > 0.0 else SELL)
-            _trade_if_worth_it(row, feed, pools[0], time, price, side, _size(row), abs(expected))
-            _sleep(row)
+            _trade_if_worth_it(row, feed, pools[0], time, price, side, draw_size(row), abs(expected))
+            sleep(row)
         feed.next_due = min(feed.next_due, row.next_wake)

@@ -16,6 +16,7 @@ from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.summary import summarise
 from blockspace.experiments.world import World
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
+from blockspace.markets.listed_pools import check_pools
 from blockspace.network.chain import NS
 from blockspace.network.state import StateError, Stateful
 
@@ -149,7 +150,8 @@ class Market(mesa.Model, Stateful):
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, with the chain, the block and the numbers.
+            If a column of a ledger does not sum to zero, or a pool is not what its account and its providers' claims
+            say, with the chain, the block and the numbers.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
@@ -158,6 +160,10 @@ class Market(mesa.Model, Stateful):
                     f"the ledger of {world.scenario.name} does not sum to zero after block {world.chain.number}: "
                     f"{wrong}"
                 )
+            try:
+                check_pools(world.venues[0])
+            except AssertionError as error:
+                raise RuntimeError(f"{world.scenario.name}, after block {world.chain.number}: {error}") from None
 
     def fingerprint(self) -> str:
         """Hash of the whole tape of trades and fees so far, 32 hexadecimal digits for each chain."""

@@ -1,14 +1,17 @@
 """What is measured, block by block, in one kernel over preallocated rows.
 
-A row of ``BLOCK_ROW`` describes a block, a row of ``MARKET_ROW`` an instrument after it. What needs the single
-transaction (delays, costs of orders by size, gas by role, the fingerprint) is summed up in a ``METER`` as it happens.
+A row of ``BLOCK_ROW`` describes a block, a row of ``MARKET_ROW`` an instrument after it and its order book, and a row
+of :data:`~blockspace.experiments.pool_recorder.POOL_ROW` a pool. What needs the single transaction (delays, costs of
+orders by size, gas by role, the fingerprint) is summed up in a ``METER`` as it happens.
 """
 
 import math
 
 import numpy as np
 
+from blockspace.experiments.pool_recorder import POOL_METER, clear_pools, measure_pool, measure_swap
 from blockspace.markets.ledger import ACCOUNTS, WEI_PER_GWEI
+from blockspace.markets.listed_pools import POOLS
 from blockspace.markets.matching import BUY, SELL, cost_to_fill, depth_within
 from blockspace.markets.price_path import price_at
 from blockspace.markets.trade_log import TRADES
@@ -16,8 +19,22 @@ from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import FAILED, KINDS, LEFT_OUT, PLACE, TRANSFER, UNFUNDED
 
-ROLES = ("system", "background", "producer", "maker", "noise", "informed", "arbitrageur", "own")
-SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(len(ROLES))
+ROLES = (
+    "system",
+    "background",
+    "producer",
+    "maker",
+    "noise",
+    "informed",
+    "arbitrageur",
+    "own",
+    "pool_arbitrageur",
+    "swapper",
+    "provider",
+    "pool",
+)
+SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL = range(8, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -157,12 +174,19 @@ METER = np.dtype(
         ("last_time", "i8"),
         ("print_low", "u8"),
         ("print_high", "u8"),
+        ("pools", POOL_METER, (POOLS,)),
         ("keep_tape", "i8"),
         ("tape", TAPE_ROW, (TAPE,)),
         ("tape_count", "i8"),
     ],
     align=True,
 )
+
+
+@kernel
+def is_searcher(role):
+    """Whether accounts of a role are searchers: they take what has become stale, on books or in pools."""
+    return role in (ARBITRAGEUR, POOL_ARBITRAGEUR)
 
 
 @kernel
@@ -264,7 +288,7 @@ def _divide_gas(row, meter, block, transaction, role, tip, ether_usd):
     short = tip - plain
     if transaction.status == FAILED:
         _add(meter.failed_gas[role], gas, block.base_fee + tip)
-    if role == ARBITRAGEUR:
+    if is_searcher(role):
         to_dollars = np.float64(gas) * 1e-18 * ether_usd
         row.searcher_gas += gas
         row.searcher_gas_usd += (block.base_fee + tip) * to_dollars
@@ -433,28 +457,53 @@ def _keep(meter, transaction, block, tip):
 
 @kernel
 def _account_for_trade(row, meter, trade, instrument):
-    """Add a trade's fees to the accounts of rents, and what its maker lost to an arbitrageur."""
+    """Add a trade's fees to the accounts of rents, and what its maker lost to a searcher.
+
+    The fee of a pool belongs to those who lose to searchers there: it is part of what they get back, and no fee of the
+    venue.
+    """
     maker, taker = meter.roles[trade.maker], meter.roles[trade.taker]
+    worth = np.int64(round(trade.external_price * instrument.lot_size * 1e6))
+    if trade.pool > 0:
+        if is_searcher(taker):
+            loss = trade.side * (np.int64(trade.size) * worth - trade.notional) - trade.taker_fee
+            meter.loss_to_arbitrage += loss
+            row.loss_to_arbitrage_usd += loss * 1e-6
+        return
     meter.venue_fees[maker] += trade.maker_fee
     meter.venue_fees[taker] += trade.taker_fee
-    worth = np.int64(round(trade.external_price * instrument.lot_size * 1e6))
     gain = trade.side * np.int64(trade.size) * (worth - np.int64(trade.price) * instrument.tick_lot_value)
-    if taker == ARBITRAGEUR:
+    if is_searcher(taker):
         meter.loss_to_arbitrage += gain
         row.loss_to_arbitrage_usd += gain * 1e-6
         row.searcher_fees_usd += trade.taker_fee * 1e-6
-    if maker == ARBITRAGEUR:
+    if is_searcher(maker):
         meter.loss_to_arbitrage -= gain
         row.loss_to_arbitrage_usd -= gain * 1e-6
         row.searcher_fees_usd += trade.maker_fee * 1e-6
 
 
 @kernel
-def _measure_trades(rows, meter, venue, log, path, first_trade):
+def _stamp_trade(meter, trade):
+    _stamp(meter, trade.time)
+    _stamp(meter, np.int64(trade.price) * 1_000_003 + np.int64(trade.size))
+    _stamp(meter, np.int64(trade.maker) * 65_537 + np.int64(trade.taker) * 2 + (trade.side > 0))
+    _stamp(meter, trade.maker_fee + trade.taker_fee)
+
+
+@kernel
+def _measure_trades(rows, pool_rows, meter, venue, log, path, first_trade):
     for number in range(first_trade, log.count):
         trade = log.trades[number & (TRADES - 1)]
         row = rows[trade.instrument]
         instrument = venue.instruments[trade.instrument]
+        is_arbitrage = is_searcher(meter.roles[trade.taker])
+        _stamp_trade(meter, trade)
+        _account_for_trade(row, meter, trade, instrument)
+        if trade.pool > 0:
+            measure_swap(pool_rows[trade.pool - 1], trade, instrument.lot_size, is_arbitrage)
+            _stamp(meter, trade.notional + trade.taker_fee)
+            continue
         units = trade.size * instrument.lot_size
         price = trade.price * instrument.tick_lot_value * 1e-6 / instrument.lot_size
         side = np.float64(trade.side)
@@ -462,18 +511,13 @@ def _measure_trades(rows, meter, venue, log, path, first_trade):
         row.volume_usd += price * units
         row.maker_fees_usd += trade.maker_fee * 1e-6
         row.taker_fees_usd += trade.taker_fee * 1e-6
-        _account_for_trade(row, meter, trade, instrument)
-        if meter.roles[trade.taker] == ARBITRAGEUR:
+        if is_arbitrage:
             row.arbitrage_volume_usd += price * units
             row.arbitrage_profit_usd += side * (trade.external_price - price) * units - trade.taker_fee * 1e-6
         else:
             later = price_at(path, trade.time + REALISED_AFTER_NS)
             row.effective_spread_usd += 2.0 * side * (price - trade.external_price) * units
             row.realised_spread_usd += 2.0 * side * (price - later) * units
-        _stamp(meter, trade.time)
-        _stamp(meter, np.int64(trade.price) * 1_000_003 + np.int64(trade.size))
-        _stamp(meter, np.int64(trade.maker) * 65_537 + np.int64(trade.taker) * 2 + (trade.side > 0))
-        _stamp(meter, trade.maker_fee + trade.taker_fee)
 
 
 @kernel
@@ -542,13 +586,14 @@ def _clear(rows):
 
 
 @kernel
-def record(block_rows, market_rows, index, meters, venues, logs, pools, blocks, paths, gas_token_price):
+def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pools, blocks, paths, gas_token_price):
     """Write the rows of the block just executed.
 
     Parameters
     ----------
     block_rows : array of BLOCK_ROW
     market_rows : array of MARKET_ROW, shape (blocks, instruments)
+    pool_rows : array of POOL_ROW, shape (blocks, pools)
     index
         Row to write.
     gas_token_price
@@ -596,9 +641,12 @@ def record(block_rows, market_rows, index, meters, venues, logs, pools, blocks, 
     if venue.batching != 0:
         _measure_batches(meter, venue, log, block, path, ether_usd, first_trade)
     _clear(rows)
-    _measure_trades(rows, meter, venue, log, path, first_trade)
+    clear_pools(pool_rows[index])
+    _measure_trades(rows, pool_rows[index], meter, venue, log, path, first_trade)
     meter.trades_seen = log.count
     for number in range(venue.count):
         _measure_book(rows[number], venue, number)
+    for number in range(venue.pool_count):
+        measure_pool(pool_rows[index, number], meter.pools[number], venue, number, log.external_price)
     _stamp(meter, block.base_fee)
     _stamp(meter, block.gas_used)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.experiments.pool_recorder import POOL_ROW
 from blockspace.experiments.recorder import BLOCK_ROW, MARKET_ROW, METER, TAPE, TAPE_ROW, record
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.tape import Tape
@@ -77,6 +78,7 @@ class Records(Stateful):
         self._transactions_kept = 0
         self._full_blocks = Pieces()
         self._full_markets = Pieces()
+        self._full_pools = Pieces()
         self._rows_full = 0
         self._warm_up_ns = scenario.warm_up_s * 1e9
         self._at_warm_up: dict[str, npt.NDArray[Any]] | None = None
@@ -85,6 +87,7 @@ class Records(Stateful):
     def _new_chunk(self) -> None:
         self._block_rows = np.zeros(CHUNK, BLOCK_ROW)
         self._market_rows = np.zeros((CHUNK, len(self.scenario.instruments)), MARKET_ROW)
+        self._pool_rows = np.zeros((CHUNK, len(self.scenario.pools)), POOL_ROW)
         self._index = 0
 
     def record(
@@ -96,6 +99,7 @@ class Records(Stateful):
         record(
             self._block_rows,
             self._market_rows,
+            self._pool_rows,
             self._index,
             self.meters,
             venues,
@@ -109,6 +113,8 @@ class Records(Stateful):
         if self._index == CHUNK:
             self._full_blocks.append(self._block_rows)
             self._full_markets.append(self._market_rows)
+            if self.scenario.pools:
+                self._full_pools.append(self._pool_rows)
             self._rows_full += CHUNK
             self._new_chunk()
         if self._keep and (
@@ -156,13 +162,20 @@ class Records(Stateful):
         full = (markets[:, instrument] for markets in self._full_markets.arrays)
         return np.concatenate([*full, self._market_rows[: self._index, instrument]])
 
+    def pool_rows(self, pool: int) -> npt.NDArray[Any]:
+        """Rows of a pool after each block, of type ``POOL_ROW``."""
+        full = (pools[:, pool] for pools in self._full_pools.arrays)
+        return np.concatenate([*full, self._pool_rows[: self._index, pool]])
+
     def blocks(self) -> pd.DataFrame:
-        """One row per block; columns of the market carry the instrument's name if there are several."""
+        """One row per block; columns of the market carry the instrument's name if there are several, and the pool's."""
         frames = [pd.DataFrame(self.block_rows())]
         several = len(self.scenario.instruments) > 1
         for number, instrument in enumerate(self.scenario.instruments):
             frame = pd.DataFrame(self.market_rows(number)).drop(columns="instrument")
             frames.append(frame.add_prefix(f"{instrument.name}.") if several else frame)
+        for number, pool in enumerate(self.scenario.pools):
+            frames.append(pd.DataFrame(self.pool_rows(number)).add_prefix(f"{pool.name}."))
         return pd.concat(frames, axis=1)
 
     def trades(self) -> pd.DataFrame:
@@ -179,12 +192,19 @@ class Records(Stateful):
         instruments = self.scenario.instruments
         ticks = np.array([instrument.tick_usd for instrument in instruments])[rows["instrument"]]
         lots = np.array([instrument.lot_size for instrument in instruments])[rows["instrument"]]
+        prices = rows["price"] * ticks
+        columns = {}
+        if self.scenario.pools:
+            # The price of a swap is not a whole number of ticks.
+            swaps = rows["pool"] > 0
+            prices = np.where(swaps, rows["notional"] * 1e-6 / np.where(swaps, rows["size"] * lots, 1.0), prices)
+            columns["pool"] = np.array(["", *(pool.name for pool in self.scenario.pools)])[rows["pool"]]
         return pd.DataFrame(
             {
                 "time_s": rows["time"] * 1e-9,
                 "block": rows["block"],
                 "instrument": np.array([instrument.name for instrument in instruments])[rows["instrument"]],
-                "price_usd": rows["price"] * ticks,
+                "price_usd": prices,
                 "size": rows["size"] * lots,
                 "side": np.where(rows["side"] > 0, "buy", "sell"),
                 "maker": rows["maker"],
@@ -192,6 +212,7 @@ class Records(Stateful):
                 "maker_fee_usd": rows["maker_fee"] * 1e-6,
                 "taker_fee_usd": rows["taker_fee"] * 1e-6,
                 "external_price_usd": rows["external_price"],
+                **columns,
             }
         )
 

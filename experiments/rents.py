@@ -4,7 +4,8 @@ Whoever is no searcher pays gas, venue fees, and what arbitrageurs take from quo
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
 - with the *venue*, as fees;
-- with the *searchers* (the arbitrageurs), as what is left to them of the makers' loss after gas and fees.
+- with the *searchers* (the arbitrageurs of books and pools), as what is left to them after gas and venue fees of what
+  makers lose, and the providers of pools net of their fees.
 
 Gas is counted in wei and the rest in micro-dollars; each sum closes in integers, and gas is what the ledger says it is.
 Gas of failed transactions is part of the above and told once more by itself. Gas is divided a second time, by what it
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.experiments.recorder import ARBITRAGEUR, CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE
+from blockspace.experiments.recorder import ARBITRAGEUR, CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, POOL_ARBITRAGEUR
 from blockspace.markets.ledger import WEI_PER_GWEI
 
 if TYPE_CHECKING:
@@ -65,20 +66,21 @@ def rents(market: "Market", world: int = 0) -> Accounts:
 
 def close_accounts(meter: Any, burns: bool) -> Accounts:
     """Accounts of rents from what a meter has added up; ``burns`` says whether base fees are destroyed."""
-    others = np.arange(len(meter["venue_fees"])) != ARBITRAGEUR
+    searchers = [ARBITRAGEUR, POOL_ARBITRAGEUR]
+    others = np.setdiff1d(np.arange(len(meter["venue_fees"])), searchers)
     base_fees, tips, fees = meter["base_fees"], meter["tips"], meter["venue_fees"]
     base_fee = _wei(base_fees)
     loss = int(meter["loss_to_arbitrage"])
-    searcher_fees = int(fees[ARBITRAGEUR])
+    searcher_fees = int(fees[searchers].sum())
     purposes = meter["gas_by_purpose"]
     return {
         "burned_wei": base_fee if burns else 0,
         "sequencer_base_fee_wei": 0 if burns else base_fee,
         "tips_wei": _wei(tips),
         "paid_by_others_wei": _wei(base_fees[others]) + _wei(tips[others]),
-        "paid_by_searchers_wei": _wei(base_fees[[ARBITRAGEUR]]) + _wei(tips[[ARBITRAGEUR]]),
+        "paid_by_searchers_wei": _wei(base_fees[searchers]) + _wei(tips[searchers]),
         "failed_gas_wei": _wei(meter["failed_gas"]),
-        "failed_gas_of_searchers_wei": _wei(meter["failed_gas"][[ARBITRAGEUR]]),
+        "failed_gas_of_searchers_wei": _wei(meter["failed_gas"][searchers]),
         "plain_space_wei": _wei(purposes[[PLAIN_SPACE]]),
         "congestion_wei": _wei(purposes[[CONGESTION]]),
         "place_wei": _wei(purposes[[PLACE_IN_BLOCK]]),

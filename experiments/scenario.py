@@ -17,11 +17,15 @@ from pydantic.fields import FieldInfo
 
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
+from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
+from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
+from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
-from blockspace.markets.settings import GasSettings, InstrumentSettings, PriceSettings, VenueSettings
+from blockspace.markets.listed_pools import POOLS
+from blockspace.markets.settings import GasSettings, InstrumentSettings, PoolSettings, PriceSettings, VenueSettings
 from blockspace.network.presets import preset_names
 from blockspace.network.settings import (
     ChainSettings,
@@ -39,6 +43,10 @@ FEWEST_TICKS, MOST_TICKS = 100, 500_000
 MOST_CASH_USD = 4e12
 MOST_ETHER = 4e9
 """What all agents together may own: half of what 64 bits of micro-dollars or gwei hold."""
+
+
+POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers")
+"""Settings of agents who deal with pools."""
 
 
 class ScenarioError(UserError):
@@ -70,16 +78,22 @@ class Scenario(Settings):
     instruments: tuple[InstrumentSettings, ...] = Field(
         (InstrumentSettings(),), min_length=1, max_length=INSTRUMENTS, description="what is traded"
     )
+    pools: tuple[PoolSettings, ...] = Field((), max_length=POOLS, description="automated market makers")
     endowment: EndowmentSettings = EndowmentSettings()
     background_users: BackgroundUserSettings = BackgroundUserSettings()
     noise_traders: NoiseTraderSettings = NoiseTraderSettings()
     informed_traders: InformedTraderSettings = InformedTraderSettings()
     market_makers: MarketMakerSettings = MarketMakerSettings()
     arbitrageurs: ArbitrageurSettings = ArbitrageurSettings()
+    pool_arbitrageurs: PoolArbitrageurSettings = PoolArbitrageurSettings()
+    swappers: SwapperSettings = SwapperSettings()
+    liquidity_providers: LiquidityProviderSettings = LiquidityProviderSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":
         smallest = max(self.gas.place, self.gas.quote + 2 * self.market_makers.levels * self.gas.quote_level)
+        if self.pools:
+            smallest = max(smallest, self.gas.mint, self.gas.burn, self.gas.swap + self.gas.swap_tick)
         if self.chain.gas_limit < smallest:
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
@@ -89,7 +103,8 @@ class Scenario(Settings):
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
         counts = [population.count for population in populations]
-        accounts = self.topology.validators + sum(counts)
+        counts += [getattr(self, name).count for name in POOL_POPULATIONS]
+        accounts = self.topology.validators + sum(counts) + 2 * len(self.pools)
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
@@ -106,9 +121,29 @@ class Scenario(Settings):
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
             raise ValueError(f"the instruments are called {', '.join(names)}; each must have a name of its own")
+        self._require_pools_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
+
+    def _require_pools_fit(self) -> None:
+        """Refuse pools without names or spot instruments of their own, and agents of pools where there are none."""
+        names = [pool.name for pool in self.pools]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the pools are called {', '.join(names)}; each must have a name of its own")
+        spot = [instrument.name for instrument in self.instruments if instrument.kind == "spot"]
+        for pool in self.pools:
+            if pool.name in (instrument.name for instrument in self.instruments):
+                raise ValueError(f"the pool {pool.name} is called like an instrument; it must have a name of its own")
+            if pool.instrument not in spot:
+                raise ValueError(
+                    f"the instrument of the pool {pool.name} is {pool.instrument!r}; it must be the name of a spot "
+                    f"instrument, {'such as ' + ' or '.join(spot) if spot else 'of which there is none'}"
+                )
+        for population in POOL_POPULATIONS:
+            count = getattr(self, population).count
+            if count and not self.pools:
+                raise ValueError(f"{population}.count is {count}; it must be 0 where there are no pools")
 
     def require_ticks(self, what: str, price_usd: float) -> None:
         """Refuse a price for which the book of an instrument has no room on one side.
@@ -293,6 +328,12 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
         raise ScenarioError(f"the setting {path!r} is not a dotted path such as chain.gas_limit")
     if names[0] == "instruments" and "instruments" not in data and len(names) > 1:
         data["instruments"] = [{}]
+    if names[0] == "pools" and len(names) > 1:
+        pools = data.setdefault("pools", [])
+        if isinstance(pools, tuple):
+            pools = data["pools"] = list(pools)
+        if names[1] == str(len(pools)):  # one more
+            pools.append({})
     place: Any = data
     for name in names[:-1]:
         place = _item(place, name, path) if isinstance(place, list) else place.setdefault(name, {})

@@ -14,13 +14,17 @@ import numpy.typing as npt
 from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
+from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
+from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
+from blockspace.agents.swappers import new_swappers, swap_on_private_values
 from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
 from blockspace.experiments.recorder import ROLES
 from blockspace.experiments.records import Records
 from blockspace.experiments.scenario import Scenario
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
-from blockspace.markets.ledger import BACKGROUND, BURNED, endow, open_account
+from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
+from blockspace.markets.listed_pools import POOL_KINDS, list_pool, provide_first, range_between
 from blockspace.markets.perpetual import revalue
 from blockspace.markets.price_path import PricePath
 from blockspace.markets.trade_log import TRADE_LOG
@@ -29,10 +33,15 @@ from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import stream_key
 from blockspace.network.state import StateError, Stateful
-from blockspace.network.transaction import CANCEL, PLACE, REPLACE
+from blockspace.network.transaction import BURN, CANCEL, MINT, PLACE, REPLACE, SWAP
 
 ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fee", "tip", "expires")
 """What an agent in Python says of a transaction, in the order in which the mempool takes it."""
+
+POOL_FIELDS = ("side", "style", "price", "size", "amount", "bound", "lower", "upper", "max_fee", "tip", "expires")
+"""The same of a transaction with a pool."""
+
+_PoolPlaces = tuple[list[int], list[int], list[int], list[int]]
 
 PHASES = (
     ("extend the external price", "_extend_price"),
@@ -42,6 +51,9 @@ PHASES = (
     ("noise traders decide", "_noise"),
     ("informed traders decide", "_informed"),
     ("arbitrageurs decide", "_arbitrage"),
+    ("pool arbitrageurs decide", "_arbitrage_pools"),
+    ("swappers decide", "_swap"),
+    ("liquidity providers decide", "_provide"),
     ("market makers decide", "_quote"),
     ("agents in Python decide", "_act"),
     ("fill the block", "_fill"),
@@ -92,6 +104,7 @@ class World(Stateful):
         self._settle_in(seed)
         self._look_ahead_ns = int(scenario.look_ahead_s * NS)
         path.extend(self._look_ahead_ns)
+        self._open_pools()
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
         self.feeds[0]["views"][0]["visible"] = 0
         self.phases: list[tuple[str, Callable[[], None]]] = [(name, getattr(self, method)) for name, method in PHASES]
@@ -120,7 +133,7 @@ class World(Stateful):
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
         feed["access_points"] = len(self.chain.access_points)
-        for name in ("place", "cancel", "replace", "quote", "quote_level"):
+        for name in ("place", "cancel", "replace", "quote", "quote_level", "swap", "swap_tick", "mint", "burn"):
             feed["gas"][name] = getattr(scenario.gas, name)
         for number, instrument in enumerate(scenario.instruments):
             terms = feed["terms"][number]
@@ -132,15 +145,26 @@ class World(Stateful):
         feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
         feed["rules"]["batching"] = scenario.venue.matching == "batch"
         feed["rules"]["revert_protection"] = scenario.chain.revert_protection
+        names = [instrument.name for instrument in scenario.instruments]
+        for number, pool in enumerate(scenario.pools):
+            terms = feed["pool_terms"][number]
+            terms["kind"] = POOL_KINDS.index(pool.kind)
+            terms["instrument"] = names.index(pool.instrument)
+            terms["fee"] = pool.fee_ppm * 1e-6
+            terms["tick_spacing"] = pool.spacing
+        self.venues[0]["swap_gas"] = scenario.gas.swap
+        self.venues[0]["swap_tick_gas"] = scenario.gas.swap_tick
         feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
         feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
         if scenario.venue.gas_token == "fixed":
             feed["gas_token_price"] = scenario.venue.gas_token_usd
         self._gas_token_price = float(feed["gas_token_price"])
-        self._gas_of = {PLACE: scenario.gas.place, CANCEL: scenario.gas.cancel, REPLACE: scenario.gas.replace}
+        gas = scenario.gas
+        self._gas_of = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}
+        self._gas_of |= {SWAP: gas.swap, MINT: gas.mint, BURN: gas.burn}
 
     def _settle_in(self, seed: int) -> None:
-        """Open the accounts and create the populations, in the order producers, makers, traders, arbitrageurs."""
+        """Open the accounts and create the populations, producers first and those who deal with pools last."""
         scenario, ledger = self.scenario, self.venues[0]["ledger"]
         roles = self.records.meters[0]["roles"]
         endow(ledger, BACKGROUND, ether=9e8)
@@ -168,6 +192,21 @@ class World(Stateful):
         self.arbitrageurs = new_arbitrageurs(
             arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed), seed
         )
+        self.pool_arbitrageurs = new_pool_arbitrageurs(
+            scenario.pool_arbitrageurs,
+            *self._pool_places(
+                "pool_arbitrageur", scenario.pool_arbitrageurs.count, scenario.pool_arbitrageurs.colocated, seed
+            ),
+            seed,
+        )
+        self.swappers = new_swappers(
+            scenario.swappers, *self._pool_places("swapper", scenario.swappers.count, False, seed), lot_sizes, seed
+        )
+        self.providers = new_liquidity_providers(
+            scenario.liquidity_providers,
+            *self._pool_places("provider", scenario.liquidity_providers.count, False, seed),
+            seed,
+        )
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
@@ -178,6 +217,9 @@ class World(Stateful):
             (population.NoiseTrader, self.noise),
             (population.InformedTrader, self.informed),
             (population.Arbitrageur, self.arbitrageurs),
+            (population.PoolArbitrageur, self.pool_arbitrageurs),
+            (population.Swapper, self.swappers),
+            (population.LiquidityProvider, self.providers),
         ):
             for number in range(len(rows)):
                 kind(self.model, rows, number)
@@ -197,6 +239,29 @@ class World(Stateful):
         shares = np.cumsum([instrument.share_of_traders for instrument in self.scenario.instruments])
         spread_evenly = (np.arange(count) + 0.5) / max(count, 1) * shares[-1]
         return accounts, access, np.searchsorted(shares, spread_evenly).tolist()
+
+    def _pool_places(self, kind: str, count: int, colocated: bool, seed: int) -> _PoolPlaces:
+        """Accounts, access points, pools and their instruments of the members of a population that deals with pools."""
+        accounts, access, _ = self._places(kind, count, colocated, seed)
+        pools = [number % len(self.scenario.pools) for number in range(count)]
+        return accounts, access, pools, [int(self.feeds[0]["pool_terms"][pool]["instrument"]) for pool in pools]
+
+    def _open_pools(self) -> None:
+        """List the pools at the external price, and let first providers bring the liquidity of each."""
+        venue, roles = self.venues[0], self.records.meters[0]["roles"]
+        for number, pool in enumerate(self.scenario.pools):
+            terms = self.feeds[0]["pool_terms"][number]
+            instrument = int(terms["instrument"])
+            price = self.path.price(0.0) * self.lot_size(instrument) * MICRO_DOLLARS
+            account = open_account(venue["ledger"])
+            roles[account] = ROLES.index("pool")
+            list_pool(venue, pool.kind, instrument, account, pool.fee_ppm, pool.spacing, price)
+            cash = round(pool.initial_liquidity_usd * MICRO_DOLLARS)
+            lots = round(cash / price)
+            provider = open_account(venue["ledger"], lots=(0,) * instrument + (lots,))
+            endow(venue["ledger"], provider, pool.initial_liquidity_usd)
+            roles[provider] = ROLES.index("provider")
+            provide_first(venue, number, provider, lots, cash, pool.initial_range_bps)
 
     def open_agent_account(self, kind: str, cash_usd: float | None = None, ether: float | None = None) -> int:
         """Open an account with the scenario's endowment, or another one."""
@@ -233,6 +298,25 @@ class World(Stateful):
         """Lot of an instrument in units of the underlying."""
         return self.scenario.instruments[instrument].lot_size
 
+    def pool_instrument(self, pool: int) -> int:
+        """Number of the instrument that a pool trades.
+
+        Raises
+        ------
+        ValueError
+            If there is no such pool.
+        """
+        if not 0 <= pool < len(self.scenario.pools):
+            raise ValueError(f"pool is {pool}; it may be 0 to {len(self.scenario.pools) - 1}, and there must be one")
+        return int(self.feeds[0]["pool_terms"][pool]["instrument"])
+
+    def pool_range(self, pool: int, lower_usd: float, upper_usd: float) -> tuple[int, int]:
+        """Ticks of a pool around a range of prices in dollars per unit; see :func:`range_between`."""
+        scale = self.lot_size(self.pool_instrument(pool)) * MICRO_DOLLARS
+        if self.scenario.pools[pool].kind != "concentrated":
+            return 0, 0
+        return range_between(lower_usd * scale, upper_usd * scale, self.scenario.pools[pool].spacing)
+
     def join(self, agent: population.Trader) -> None:
         """Let an agent written in Python take part."""
         self.own_agents.append(agent)
@@ -248,6 +332,24 @@ class World(Stateful):
             self.scenario.gas.bytes_per_transaction,
             agent.decision_ns,
             *(fields[name] for name in ORDER_FIELDS),
+        )
+        return mempool.OUTCOMES[outcome]
+
+    def send_to_pool(
+        self, agent: population.Trader, *, kind: int, pool: int, ticks_crossed: int = 0, **fields: int
+    ) -> str:
+        """Hand a transaction of an agent written in Python with a pool to the mempool; missing fields are 0."""
+        outcome = mempool.submit_to_pool(
+            self.chain.pools,
+            agent.account,
+            agent.access,
+            kind,
+            self._gas_of[kind] + ticks_crossed * self.scenario.gas.swap_tick,
+            self.scenario.gas.bytes_per_transaction,
+            agent.decision_ns,
+            int(self.feeds[0]["pool_terms"][pool]["instrument"]),
+            pool,
+            *(fields.get(name, 0) for name in POOL_FIELDS),
         )
         return mempool.OUTCOMES[outcome]
 
@@ -354,6 +456,18 @@ class World(Stateful):
 
     def _arbitrage(self) -> None:
         take_stale_quotes(self.arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _arbitrage_pools(self) -> None:
+        if len(self.pool_arbitrageurs):
+            arbitrage_pools(self.pool_arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _swap(self) -> None:
+        if len(self.swappers):
+            swap_on_private_values(self.swappers, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+
+    def _provide(self) -> None:
+        if len(self.providers):
+            provide_liquidity(self.providers, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _quote(self) -> None:
         quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)

@@ -162,7 +162,7 @@ def _within_range(limit):
 
 
 @kernel
-def _look(pool, side, amount, exact_in, limit):
+def look(pool, side, amount, exact_in, limit):
     """A walk that changes nothing, and its status after all checks."""
     side, amount, limit = np.int64(side), np.int64(amount), _within_range(np.uint64(limit))
     refusal = _refusal_of(pool, side, amount, limit)
@@ -186,7 +186,8 @@ def _as_swap(walk, status):
 
 
 @kernel
-def _carry_out(pool, side, amount, exact_in, limit, walk):
+def carry_out(pool, side, amount, exact_in, limit, walk):
+    """Make a swap that :func:`look` followed, and that the pool has not changed since."""
     side, amount, limit = np.int64(side), np.int64(amount), _within_range(np.uint64(limit))
     token = _token_in(side)
     if walk.crossings > 0:
@@ -204,14 +205,14 @@ def _carry_out(pool, side, amount, exact_in, limit, walk):
 @kernel
 def quote_exact_in(pool, side, amount, limit):
     """What :func:`swap_exact_in` would do now."""
-    walk, status = _look(pool, side, amount, True, limit)
+    walk, status = look(pool, side, amount, True, limit)
     return _as_swap(walk, status)
 
 
 @kernel
 def quote_exact_out(pool, side, amount, limit):
     """What :func:`swap_exact_out` would do now."""
-    walk, status = _look(pool, side, amount, False, limit)
+    walk, status = look(pool, side, amount, False, limit)
     return _as_swap(walk, status)
 
 
@@ -237,11 +238,11 @@ def swap_exact_in(pool, side, amount, least_out, limit):
     Swap
         Its status is ``DONE``, ``PARTIAL`` if less than ``amount`` went in, or a refusal.
     """
-    walk, status = _look(pool, side, amount, True, limit)
+    walk, status = look(pool, side, amount, True, limit)
     if status >= 0 and np.int64(walk.amount_out) < np.int64(least_out):
         status = np.int64(BEYOND_BOUND)
     if status >= 0:
-        _carry_out(pool, side, amount, True, limit, walk)
+        carry_out(pool, side, amount, True, limit, walk)
     return _as_swap(walk, status)
 
 
@@ -251,11 +252,11 @@ def swap_exact_out(pool, side, amount, most_in, limit):
 
     The other arguments and the result are those of :func:`swap_exact_in`; ``PARTIAL`` if less came out.
     """
-    walk, status = _look(pool, side, amount, False, limit)
+    walk, status = look(pool, side, amount, False, limit)
     if status >= 0 and np.int64(walk.amount_in + walk.fee) > np.int64(most_in):
         status = np.int64(BEYOND_BOUND)
     if status >= 0:
-        _carry_out(pool, side, amount, False, limit, walk)
+        carry_out(pool, side, amount, False, limit, walk)
     return _as_swap(walk, status)
 
 

@@ -166,7 +166,8 @@ def quote_exact_out(pool, side, amount):
 
 
 @kernel
-def _carry_out(pool, side, swap):
+def carry_out(pool, side, swap):
+    """Make a swap that was quoted, and that the pool has not changed since."""
     token = _token_in(side)
     pool.reserves[token] += swap.amount_in
     pool.reserves[1 - token] -= swap.amount_out
@@ -182,7 +183,7 @@ def swap_exact_in(pool, side, amount, least_out):
         return swap
     if swap.amount_out < np.int64(least_out):
         return refused(BEYOND_BOUND)
-    return _carry_out(pool, side, swap)
+    return carry_out(pool, side, swap)
 
 
 @kernel
@@ -193,7 +194,7 @@ def swap_exact_out(pool, side, amount, most_in):
         return swap
     if swap.amount_in > np.int64(most_in):
         return refused(BEYOND_BOUND)
-    return _carry_out(pool, side, swap)
+    return carry_out(pool, side, swap)
 
 
 @kernel

@@ -1,8 +1,9 @@
 """What can be seen, from where, and when: the only door through which agents look at chain and market.
 
-After each block the venue publishes a view: fees, top of the books, marks. It becomes visible at an access point once
-the block has travelled there. An agent that decides at some time gets the newest view that could have reached it by
-then, and trades of the blocks up to that view; nothing later is within its reach (no look-ahead, by construction).
+After each block the venue publishes a view: fees, top of the books, marks, pools. It becomes visible at an access
+point once the block has travelled there. An agent that decides at some time gets the newest view that could have
+reached it by then, and trades of the blocks up to that view; nothing later is within its reach (no look-ahead, by
+construction).
 
 Just before a block is built, :func:`survey` works out for each access point the last moment at which a decision can
 still make the block, and what is visible at that moment: the ``outlook`` of the access point.
@@ -14,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
+from blockspace.markets.listed_pools import POOLS
 from blockspace.markets.matching import next_ask_above, next_bid_below
+from blockspace.markets.pool_view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
@@ -89,10 +92,25 @@ RULES = np.dtype(
 """Public rules by which a block is made."""
 
 GAS = np.dtype(
-    [(name, "i8") for name in ("transfer", "place", "cancel", "replace", "quote", "quote_level")],
+    [
+        (name, "i8")
+        for name in (
+            "transfer",
+            "place",
+            "cancel",
+            "replace",
+            "quote",
+            "quote_level",
+            "swap",
+            "swap_tick",
+            "mint",
+            "burn",
+        )
+    ],
     align=True,
 )
-"""Gas that each kind of transaction uses; a quote uses ``quote`` plus ``quote_level`` for each level that it places."""
+"""Gas that each kind of transaction uses; a quote uses ``quote`` plus ``quote_level`` for each level that it places, a
+swap ``swap`` plus ``swap_tick`` for each tick that it crosses."""
 
 TERMS = np.dtype(
     [
@@ -119,6 +137,8 @@ FEED = np.dtype(
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
         ("bytes_per_transaction", "i8"),
         ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
+        ("pools", POOL_VIEW, (VIEWS, POOLS)),  # what a view shows of each pool, beside the views: most runs have none
+        ("pool_terms", POOL_TERMS, (POOLS,)),
     ],
     align=True,
 )
@@ -220,6 +240,8 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
         _publish_quotes(venue.books[number], quotes)
         quotes.mark = venue.instruments[number].mark
         quotes.index = venue.instruments[number].index
+    for number in range(venue.pool_count):
+        publish_pool(venue, number, feed.pools[(feed.count - 1) & (VIEWS - 1), number])
     _publish_receipts(feed, pools[0], block)
     block.base_fee = next_base_fee
 

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from blockspace.markets.concentrated_liquidity import FEE_TIERS, LARGEST_TICK_SPACING
 from blockspace.markets.ledger import MICRO_DOLLARS
+from blockspace.markets.swaps import LARGEST_FEE_PPM
 from blockspace.network.settings import Settings
 
 
@@ -83,6 +85,51 @@ class InstrumentSettings(Settings):
         return round(self.tick_usd * self.lot_size * MICRO_DOLLARS)
 
 
+class PoolSettings(Settings):
+    """An automated market maker for one of the spot instruments."""
+
+    name: str = Field("ETH-POOL", min_length=1, max_length=40, description="name of the pool")
+    kind: Literal["constant_product", "concentrated"] = Field(
+        "constant_product", description="constant product of the reserves, or liquidity concentrated between ticks"
+    )
+    instrument: str = Field("ETH-SPOT", description="name of the spot instrument whose lots are traded for dollars")
+    fee_ppm: int = Field(3_000, ge=0, le=LARGEST_FEE_PPM, description="fee of a swap, millionths of what goes in")
+    tick_spacing: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_TICK_SPACING,
+        description="ticks of one basis point between which ranges may start and end; 0 for what is usual at the fee "
+        "(concentrated)",
+    )
+    initial_liquidity_usd: float = Field(
+        25_000_000.0,
+        ge=1,
+        le=1e11,
+        description="dollars that the first providers bring on each side, out of an account of their own",
+    )
+    initial_range_bps: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="distance from the price of either end of the first providers' range, basis points; 0 for all "
+        "prices (concentrated)",
+    )
+
+    @model_validator(mode="after")
+    def _spacing_is_known(self) -> "PoolSettings":
+        if self.kind == "concentrated" and self.tick_spacing == 0 and self.fee_ppm not in FEE_TIERS:
+            raise ValueError(
+                f"tick_spacing is 0; it must be at least 1 where fee_ppm is {self.fee_ppm}, since only the fees "
+                f"{', '.join(map(str, FEE_TIERS))} have a usual one"
+            )
+        return self
+
+    @property
+    def spacing(self) -> int:
+        """Tick spacing, chosen or usual."""
+        return self.tick_spacing or FEE_TIERS.get(self.fee_ppm, 1)
+
+
 class VenueSettings(Settings):
     """Rules of the venue that hold for all its instruments."""
 
@@ -110,4 +157,30 @@ class GasSettings(Settings):
         60_000, ge=21_000, le=16_777_216, description="gas of replacing a whole ladder, without its levels"
     )
     quote_level: int = Field(20_000, ge=0, le=1_000_000, description="gas of each order of a ladder")
+    swap: int = Field(
+        125_000,
+        ge=21_000,
+        le=16_777_216,
+        description="gas of a swap in a pool (Uniswap v3's gas snapshots, 2021: 104,000 to 118,000 within a range, and "
+        "about 20,000 for the router)",
+    )
+    swap_tick: int = Field(
+        20_000,
+        ge=0,
+        le=1_000_000,
+        description="gas of each tick that a swap crosses (Uniswap v3's gas snapshots, 2021: 137,000 with one crossed)",
+    )
+    mint: int = Field(
+        250_000,
+        ge=21_000,
+        le=16_777_216,
+        description="gas of adding liquidity to a pool (Uniswap v3's gas snapshots, 2021: 107,000 to 330,000)",
+    )
+    burn: int = Field(
+        120_000,
+        ge=21_000,
+        le=16_777_216,
+        description="gas of taking liquidity and fees out of a pool (Uniswap v3's gas snapshots, 2021: 60,000 to "
+        "103,000, and about 20,000 around them)",
+    )
     bytes_per_transaction: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction of the market")

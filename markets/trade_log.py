@@ -14,7 +14,7 @@ from blockspace.network.compilation import kernel
 TRADES = 65536  # a power of two
 
 # Sizes are in lots and prices in ticks; fees are in micro-dollars, negative for a rebate. Side +1: the taker
-# bought.
+# bought. A swap is a trade with its pool's account as the maker, who earns what the taker pays as fee.
 TRADE = np.dtype(
     [
         ("time", "i8"),
@@ -29,6 +29,8 @@ TRADE = np.dtype(
         ("maker_order", "u4"),
         ("instrument", "u1"),
         ("side", "i1"),
+        ("pool", "u1"),  # number of the pool plus 1; 0 for the order book
+        ("notional", "i8"),  # micro-dollars of a swap without its fee, where the price is rounded to ticks; else 0
     ],
     align=True,
 )
@@ -62,7 +64,18 @@ def append_trade(log, instrument, side, price, size, maker, taker, maker_order, 
     trade.maker_order = maker_order
     trade.instrument = instrument
     trade.side = side
+    trade.pool = 0
+    trade.notional = 0
     log.count += 1
+
+
+@kernel
+def append_swap(log, instrument, pool, side, price, size, notional, maker, taker, fee):
+    """Write a swap with a pool as a trade: its maker is the pool's account, and earns the fee (micro-dollars)."""
+    trade = log.trades[np.uint64(log.count) & np.uint64(TRADES - 1)]
+    append_trade(log, instrument, side, price, size, maker, taker, np.uint32(0), -fee, fee)
+    trade.pool = pool + 1
+    trade.notional = notional
 
 
 def trades_since(log: Any, number: int) -> npt.NDArray[Any]:

@@ -1,8 +1,8 @@
 """The venue: the state machine that executes an ordered list of transactions.
 
-A venue holds the ledger, the instruments and one order book for each. The chain hands it a block; it charges
-gas, carries each transaction out or fails it, settles every trade at once, and leaves a receipt. It never
-looks at the network.
+A venue holds the ledger, the instruments with one order book for each, and the pools. The chain hands it a block;
+it charges gas, carries each transaction out or fails it, settles every trade at once, and leaves a receipt. It
+never looks at the network.
 """
 
 from typing import Any
@@ -22,6 +22,7 @@ from blockspace.markets.ledger import (
     transfer_cash,
     transfer_position,
 )
+from blockspace.markets.listed_pools import POOL_FIELDS
 from blockspace.markets.matching import (
     BOOK,
     BUY,
@@ -39,6 +40,7 @@ from blockspace.markets.matching import (
     replace,
     take_from,
 )
+from blockspace.markets.pool_execution import execute_in_pool
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
@@ -51,6 +53,7 @@ from blockspace.network.transaction import (
     QUOTE,
     REPLACE,
     SUCCEEDED,
+    SWAP,
     TRANSFER,
     UNFUNDED,
 )
@@ -101,6 +104,9 @@ VENUE = np.dtype(
         ("next_batch", "i8"),  # ns
         ("last_batch", "i8"),  # number of the block in which the last batch cleared
         ("batches", BATCH, (INSTRUMENTS,)),
+        ("swap_gas", "i8"),  # gas of a swap, and of each tick that it crosses
+        ("swap_tick_gas", "i8"),
+        *POOL_FIELDS,
     ],
     align=True,
 )
@@ -367,12 +373,14 @@ def _replace_in_batch(venue, block, slot, transaction):
 
 
 @kernel
-def _carry_to_batch(venue, block, slot, transaction):
-    """Carry out a transaction where orders wait for a batch; what withdraws does so at once."""
+def _carry_to_batch(venue, log, block, slot, transaction):
+    """Carry out a transaction where orders wait for a batch; what withdraws, or trades with a pool, does so at once."""
     if transaction.kind == TRANSFER:
         return True
     if transaction.instrument >= venue.count:
         return False
+    if transaction.kind >= SWAP:
+        return _execute_in_pool(venue, log, transaction)
     if transaction.kind == QUOTE:
         return _quote_in_batch(venue, block, slot, transaction)
     if transaction.order // HANDLES != transaction.sender:
@@ -532,11 +540,24 @@ def _would_leave_a_trace(venue, transaction):
 
 
 @kernel
+def _execute_in_pool(venue, log, transaction):
+    """Let the sender trade with a pool what it has: lots that no resting order sells, and cash that no margin needs."""
+    if transaction.order >= venue.pool_count or venue.pools[transaction.order].instrument != transaction.instrument:
+        return False
+    number, sender = transaction.instrument, transaction.sender
+    _, asks = committed_lots(venue, number, sender)
+    lots = venue.ledger.accounts[sender].position[number] - asks
+    return execute_in_pool(venue, log, transaction, lots, free_collateral(venue, sender))
+
+
+@kernel
 def _carry_out(venue, log, transaction):
     if transaction.kind == TRANSFER:
         return True
     if transaction.instrument >= venue.count:
         return False
+    if transaction.kind >= SWAP:
+        return _execute_in_pool(venue, log, transaction)
     if transaction.kind == QUOTE:
         return _execute_quote(venue, log, transaction)
     if transaction.order // HANDLES != transaction.sender:
@@ -608,7 +629,7 @@ def execute(venues, logs, pools, blocks):
             transaction.status = LEFT_OUT
             continue
         if venue.batching != 0:
-            done = _carry_to_batch(venue, block, block.order[position], transaction)
+            done = _carry_to_batch(venue, log, block, block.order[position], transaction)
         else:
             done = _carry_out(venue, log, transaction)
         if done:

@@ -205,6 +205,55 @@ def _draw_tie(pool, transaction, number):
 
 
 @kernel
+def submit_to_pool(
+    pools,
+    sender,
+    access,
+    kind,
+    gas,
+    size_bytes,
+    decided,
+    instrument,
+    number,
+    side,
+    style,
+    price,
+    size,
+    amount,
+    bound,
+    lower,
+    upper,
+    max_fee,
+    tip,
+    expires,
+):
+    """Draft and submit one transaction with the pool of this ``number`` from Python; ``pools`` are the mempool."""
+    pool = pools[0]
+    slot = draft(pool)
+    transaction = pool.transactions[slot]
+    transaction.sender = sender
+    transaction.access = access
+    transaction.kind = kind
+    transaction.gas = gas
+    transaction.bytes = size_bytes
+    transaction.decided = decided
+    transaction.instrument = instrument
+    transaction.order = number
+    transaction.side = side
+    transaction.style = style
+    transaction.price = price
+    transaction.size = size
+    transaction.amount = amount
+    transaction.bound = bound
+    transaction.ladder[0] = lower
+    transaction.ladder[1] = upper
+    transaction.max_fee = max_fee
+    transaction.tip = tip
+    transaction.expires = expires
+    return submit(pool, slot)
+
+
+@kernel
 def _identify(pool, transaction):
     transaction.sequence = pool.submitted
     transaction.tie = _draw_tie(pool, transaction, np.int64(0))

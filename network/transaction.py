@@ -15,8 +15,11 @@ NEVER = np.int64(2**62)
 """A time in nanoseconds that no run reaches."""
 
 # Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space.
-TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = range(5)
-KINDS = ("transfer", "place", "cancel", "replace", "quote")
+TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN = range(8)
+KINDS = ("transfer", "place", "cancel", "replace", "quote", "swap", "mint", "burn")
+
+# Styles of a swap: whether `amount` is what goes in, or what comes out.
+EXACT_IN, EXACT_OUT = range(2)
 
 POST_ONLY = 1
 """Style of an order that never takes, as the order book numbers it: the one style that an ordering policy looks at."""
@@ -39,20 +42,24 @@ TRANSACTION = np.dtype(
         ("tie", "u4"),  # random order among equals: (score, arrival)
         ("gas", "u4"),  # gas limit that the sender declares
         ("bytes", "u4"),
-        ("order", "u4"),  # handle of the order that is placed, cancelled or replaced; first handle of a quote
-        ("price", "i4"),  # ticks
-        ("size", "i4"),  # lots; of a quote: lots per level
-        ("ladder", "i4", (2 * LADDER,)),  # quote: LADDER bid prices, then LADDER ask prices, in ticks; 0 for none
+        ("order", "u4"),  # handle of the order that is placed, cancelled or replaced; first handle of a quote; pool
+        ("price", "i4"),  # ticks; of a swap: where to stop, 0 for nowhere
+        ("size", "i4"),  # lots; of a quote: lots per level; of a swap: lots that are wanted, 0 if unknown
+        # Quote: LADDER bid prices, then LADDER ask prices, in ticks; 0 for none. Mint and burn: the range, in ticks of
+        # the pool.
+        ("ladder", "i4", (2 * LADDER,)),
+        ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity
+        ("bound", "i8"),  # swap: least that comes out or most that goes in; mint: most micro-dollars
         ("access", "u2"),  # access point where the sender sits
         ("kind", "u1"),
-        ("style", "u1"),  # limit, post-only, immediate-or-cancel or market, as the order book numbers them
+        ("style", "u1"),  # limit, post-only, immediate-or-cancel or market, as the order book numbers them; of a swap
         ("instrument", "u1"),
         ("side", "i1"),  # +1 buy, -1 sell
         ("independent", "u1"),  # 1: it comes from a wallet with no other transaction pending: nonces do not bind
         # Receipt, written by the state machine.
         ("status", "u1"),
         ("gas_used", "u4"),
-        ("filled", "i4"),  # lots traded, or the order book's refusal code
+        ("filled", "i4"),  # lots traded, or the refusal code of the order book or the pool
         # The mempool's own threads through its slots.
         ("following", "u4"),  # next pending transaction of the same sender
         ("preceding", "u4"),

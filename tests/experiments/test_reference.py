@@ -233,6 +233,69 @@ def test_cancels_first():
     assert arbitrageurs["wins"].sum() < 0.2 * arbitrageurs["tries"].sum()
 
 
+POOL = {"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e6}
+
+
+def run_pools(pools, seed, **tables):
+    """Run a spot market with pools and everybody who deals with them, compiled and plain."""
+    settings = {
+        "chain": {"block_time_s": 2.0, "gas_limit": 4_000_000},
+        "fee_market": {"initial_base_fee_wei": 10**9},
+        "topology": {"validators": 3, "regions": ["london", "tokyo"]},
+        "price": {"volatility_per_day": 0.3},
+        "instruments": [{}, SPOT],
+        "endowment": {"cash_usd": 3e6, "spot": 2_000.0},
+        "background_users": {"arrivals_per_s": 8.0},
+        "noise_traders": {"count": 10, "orders_per_s": 0.3},
+        "informed_traders": {"count": 0},
+        "pools": pools,
+        "pool_arbitrageurs": {"count": 3},
+        "swappers": {"count": 12, "orders_per_s": 1.0, "tolerance_bps": 10.0, "value_bps": 100.0},
+        "liquidity_providers": {
+            "count": 5,
+            "capital_usd": 4e5,
+            "review_interval_s": 100.0,
+            "rest_s": 30.0,
+            "exploration": 0.4,
+        },
+        **tables,
+    }
+    market = run_both(settings, seconds=1_500, seed=seed)
+    statuses = market.transactions().groupby("kind")["status"].nunique()
+    assert statuses["swap"] == 2, "a swap should succeed and another one fail"
+    assert {"mint", "burn"} <= set(statuses.index)
+    trades = market.trades()
+    for pool in pools:
+        assert set(trades.loc[trades["pool"] == pool["name"], "side"]) == {"buy", "sell"}
+    return market
+
+
+def test_constant_product_pool():
+    """Arbitrageurs who race, swappers who choose between pool and book, providers who come and go."""
+    market = run_pools([POOL], seed=8)
+    assert market.world.swappers["orders_sent"].sum() > 10 < market.world.swappers["swaps_sent"].sum()
+
+
+def test_concentrated_pool():
+    """The same with ranges: providers who move them, and prices that cross their ends."""
+    pool = {**POOL, "kind": "concentrated", "initial_range_bps": 2_000.0}
+    market = run_pools([pool], seed=9)
+    assert market.world.providers["burns"].sum() > 10
+    assert market.world.providers["width"].max() > 1
+    assert market.transactions().query("kind == 'swap'")["gas_used"].nunique() > 2, "no swap crossed several ticks"
+
+
+def test_two_pools():
+    """A pool of each kind beside one another, without a maker, on slow blocks at random times."""
+    ranges = {**POOL, "name": "RANGES", "kind": "concentrated", "fee_ppm": 3_000}
+    run_pools(
+        [POOL, ranges],
+        seed=10,
+        chain={"block_time_s": 5.0, "block_arrivals": "poisson", "gas_limit": 6_000_000},
+        market_makers={"count": 0},
+    )
+
+
 class Fidget:
     """Places, moves and cancels orders of every style in turn, around what it sees."""
 

@@ -12,6 +12,8 @@ from .taker import send_taking_order
 
 
 class Arbitrageur(mesa.Agent):
+    stream = "arbitrageurs"
+
     def __init__(self, model, settings, number, place, seed):
         super().__init__(model)
         self.tips_count = model.settings.chain.ordering not in WITHOUT_TIPS
@@ -22,7 +24,7 @@ class Arbitrageur(mesa.Agent):
         self.copies_share = 0.1  # of the expected profit that is spent on copies of an order
         self.usual_return = 0.0
         self.tries = 0
-        self.key = stream_key(seed, f"arbitrageurs/{number}")
+        self.key = stream_key(seed, f"{self.stream}/{number}")
         self.account, self.access, self.instrument = place
         self.learning_rate = settings.learning_rate
         self.look_interval = int(settings.look_interval_s * 1e9)
@@ -42,7 +44,11 @@ class Arbitrageur(mesa.Agent):
         if self.pending and outlook.view.settled >= self.landing:
             self.learn(outlook)
         if not self.pending:
-            _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
+            self.seize(outlook)
+
+    def seize(self, outlook):
+        """Send an order against the side of the book that promises more than it costs."""
+        _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
 
     def due(self):
         return self.next_look + self.model.chain.shortest_latency[self.access]
@@ -93,7 +99,10 @@ class Arbitrageur(mesa.Agent):
             if trade.instrument == instrument.number and self.account in (trade.taker, trade.maker):
                 takes = trade.taker == self.account
                 side, fee = (trade.side, trade.taker_fee) if takes else (-trade.side, trade.maker_fee)
-                gain = side * (price - trade.price * instrument.tick) * trade.size * instrument.lot_size
+                if trade.pool is not None:
+                    gain = side * (price * trade.size * instrument.lot_size - trade.notional * 1e-6)
+                else:
+                    gain = side * (price - trade.price * instrument.tick) * trade.size * instrument.lot_size
                 earned += gain - fee * 1e-6
         return earned
 
@@ -110,7 +119,7 @@ class Arbitrageur(mesa.Agent):
 
     def take_stale_quotes(self, outlook, side):
         """Send an order against one side of the book if it promises more than it costs; whether it did."""
-        feed, instrument, view = self.model.feed, self.instrument, outlook.view
+        instrument, view = self.instrument, outlook.view
         price, fee = outlook.external_price, instrument.taker_fee
         limit = price * (1.0 - side * fee) / instrument.tick
         limit = math.floor(limit) if side > 0 else math.ceil(limit)
@@ -121,7 +130,18 @@ class Arbitrageur(mesa.Agent):
         profit = (side * (lots * price - paid) - fee * paid) * instrument.lot_size
         if profit <= 0.0:
             return False
-        gas, usual_tip = self.model.gas.place, feed.wallet_tip(view)
+        bid = self.bid(self.model.gas.place, profit, outlook)
+        if bid is None:
+            return False
+        for copy in range(self.copies):
+            send_taking_order(self, side, lots, limit, outlook.decision, self.model.block.time, *bid, copy)
+        self.remember(outlook)
+        return True
+
+    def bid(self, gas, profit, outlook):
+        """Maximum fee and tip for a profit in dollars, or None if the try is not worth its costs."""
+        feed, view, price = self.model.feed, outlook.view, outlook.external_price
+        usual_tip = feed.wallet_tip(view)
         hoped = self.realised * profit if self.protected else self.success * profit
         cost = feed.gas_cost_usd(gas, view.base_fee + usual_tip, price)
         if hoped <= cost:
@@ -129,11 +149,9 @@ class Arbitrageur(mesa.Agent):
             auction = self.tips_count and not self.batching and not self.cancels_first
             self.success += (0.1 if auction else 0.002) * self.learning_rate * (1.0 - self.success)
             self.realised += 0.002 * self.learning_rate * (1.0 - self.realised)
-            return False
+            return None
         gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
         bid = feed.fee_worth(gas, min(self.bid_share * (self.realised * profit - gas_usd), hoped - gas_usd), price)
-        max_fee = feed.fee_worth(gas, profit, price)
-        block, now = self.model.block, outlook.decision
         tip = max(bid, usual_tip)
         self.copies = 1
         self.stake = profit
@@ -144,10 +162,10 @@ class Arbitrageur(mesa.Agent):
         elif not self.tips_count:
             tip = usual_tip
             self.copies = self.number_of_copies(profit, cost)
-        for copy in range(self.copies):
-            send_taking_order(self, side, lots, limit, now, block.time, max_fee, tip, copy)
+        return feed.fee_worth(gas, profit, price), tip
+
+    def remember(self, outlook):
         self.tries += 1
         self.pending = True
-        self.sent_at = now
-        self.landing = block.number
-        return True
+        self.sent_at = outlook.decision
+        self.landing = self.model.block.number

@@ -6,6 +6,9 @@ import pandas as pd
 LEARNED = {
     "makers": ("half_spread", "increment", "levels", "variance", "step", "gas_paid", "position", "quote_life"),
     "arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
+    "pool_arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
+    "swappers": ("wakes",),
+    "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
 }
 
 
@@ -26,7 +29,7 @@ def without_idle_fields(transactions):
     """Blank what a kind of transaction does not use: its slot may hold what an earlier one left there."""
     kind = transactions["kind"]
     frame = transactions.copy()
-    frame.loc[kind != "place", "side"] = 0
+    frame.loc[~kind.isin(["place", "swap"]), "side"] = 0
     frame.loc[kind.isin(["quote", "cancel"]), "price_usd"] = 0.0
     frame.loc[kind == "cancel", "size"] = 0.0
     return frame

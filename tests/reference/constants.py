@@ -1,7 +1,7 @@
 """The package's numbers as plain Python integers: NumPy's, which kernels share, are slow in Python and overflow."""
 
 from blockspace.agents import population
-from blockspace.markets import ledger, matching, venue
+from blockspace.markets import ledger, matching, ticks, venue
 from blockspace.network import transaction
 
 
@@ -25,11 +25,18 @@ STYLES = {name: int(style) for name, style in population.STYLES.items()}
 HANDLES, TAKER_HANDLE = plain(venue, "HANDLES TAKER_HANDLE")
 
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CANCEL REPLACE QUOTE")
+SWAP, MINT, BURN = plain(transaction, "SWAP MINT BURN")
+EXACT_IN, EXACT_OUT = plain(transaction, "EXACT_IN EXACT_OUT")
 SUCCEEDED, FAILED, UNFUNDED, LEFT_OUT = plain(transaction, "SUCCEEDED FAILED UNFUNDED LEFT_OUT")
 LADDER, NEVER = plain(transaction, "LADDER NEVER")
+
+MINIMUM_TICK, MAXIMUM_TICK = plain(ticks, "MINIMUM_TICK MAXIMUM_TICK")
 
 # Limits, which are part of the specification: said again rather than shared.
 LARGEST_VALUE = 2**60
 LEVELS_SEEN = 8
+TICKS_SEEN = 8
+LARGEST_AMOUNT = 2**62
+POSITIONS = 4096
 VIEWS = 4096
 SMALLEST_GAS = 21_000

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, SUCCEEDED, VIEWS
+from .pools import PoolView
 
 WEI = 1e18
 
@@ -50,6 +51,8 @@ class View:
     settled: int  # last block whose orders have all met their fate
     visible: list[int]  # ns
     quotes: list[Quotes]
+    pools: list[PoolView]
+    time: int  # ns
 
 
 @dataclass(slots=True)
@@ -123,7 +126,10 @@ class Feed:
         quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
         trades = len(venue.tape.trades)
         settled = venue.last_batch if venue.batching else block.number
-        self.views.append(View(block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes))
+        pools = [pool.view() for pool in venue.pools]
+        self.views.append(
+            View(block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes, pools, block.time)
+        )
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)

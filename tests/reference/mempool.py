@@ -24,6 +24,10 @@ class Transaction:
     style: int = 0
     handle: int = 0
     ladder: tuple[int, ...] = ()  # bid prices, then ask prices; 0 for none
+    pool: int | None = None
+    amount: int = 0
+    bound: int = 0
+    range: tuple[int, int] = (0, 0)  # ticks of the pool
     independent: bool = False  # nonces do not bind
     copy: int = 0  # number of this copy of an order just sent
     nonce: int = 0

@@ -38,6 +38,8 @@ class Trade(NamedTuple):
     maker_fee: int
     taker_fee: int
     external_price: float
+    pool: int | None = None
+    notional: int = 0  # micro-dollars of a swap without its fee
 
 
 @dataclass(eq=False, slots=True)

@@ -31,6 +31,7 @@ from .constants import (
 )
 from .ledger import Ledger
 from .order_book import PRICES, OrderBook, TradeTape
+from .pools import execute_in_pool
 
 
 class Instrument:
@@ -83,6 +84,8 @@ class Venue:
             Instrument(settings, number, self.tape) for number, settings in enumerate(scenario.instruments)
         ]
         self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments))
+        self.gas = scenario.gas
+        self.pools = []
         self.oracle_delay = int(scenario.venue.oracle_delay_s * 10**9)
         self.batching = scenario.venue.matching == "batch"
         self.batch_interval = int(scenario.venue.batch_interval_s * 10**9)
@@ -140,6 +143,8 @@ class Venue:
         """Whether a transaction did what its sender wanted."""
         if transaction.kind == TRANSFER:
             return True
+        if transaction.pool is not None:
+            return execute_in_pool(self, self.pools[transaction.pool], transaction)
         instrument = self.instruments[transaction.instrument]
         if transaction.kind == QUOTE:
             return self.quote(transaction, instrument)

@@ -17,11 +17,15 @@ from .block import Block
 from .chain import Chain
 from .constants import BACKGROUND, NEVER, TRANSFER
 from .feed import Feed
+from .liquidity_providers import LiquidityProvider
 from .market_makers import MarketMaker
 from .mempool import Mempool
 from .order_book import PRICES
 from .perpetual import revalue
+from .pool_arbitrageurs import PoolArbitrageur
+from .pools import Pool, move
 from .price_path import ReferencePath
+from .swappers import Swapper
 from .traders import InformedTrader, NoiseTrader
 from .venue import Venue
 
@@ -45,6 +49,8 @@ class ReferenceMarket(mesa.Model):
         self.transaction_rows = []
         self.settle_in(seed)
         self.look_ahead = int(scenario.look_ahead_s * NS)
+        self.path.extend(self.look_ahead)
+        self.open_pools()
         self.block = Block(0, 0, self.chain.base_fee, self.chain.producers[0], 0, 0)
         self.publish(self.chain.base_fee)
         self.feed.views[0].visible = [0] * len(self.chain.access_points)
@@ -67,10 +73,20 @@ class ReferenceMarket(mesa.Model):
             InformedTrader(self, scenario.informed_traders, number, place, seed)
         for number, place in enumerate(self.places("arbitrageur", scenario.arbitrageurs, seed)):
             Arbitrageur(self, scenario.arbitrageurs, number, place, seed)
+        for number, place in enumerate(self.pool_places("pool_arbitrageur", scenario.pool_arbitrageurs, seed)):
+            PoolArbitrageur(self, scenario.pool_arbitrageurs, number, place, seed)
+        for number, place in enumerate(self.pool_places("swapper", scenario.swappers, seed)):
+            Swapper(self, scenario.swappers, number, place, seed)
+        for number, place in enumerate(self.pool_places("provider", scenario.liquidity_providers, seed)):
+            LiquidityProvider(self, scenario.liquidity_providers, number, place, seed)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
-        kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur, MarketMaker)
+        kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
+        kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
+        self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
+        self.swappers = self.agents_by_type.get(Swapper, [])
+        self.providers = self.agents_by_type.get(LiquidityProvider, [])
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
 
     def places(self, kind, settings, seed):
@@ -89,6 +105,31 @@ class ReferenceMarket(mesa.Model):
             instrument = next(index for index, upper in enumerate(shares) if upper >= share)
             places.append((accounts[number], access[number], self.venue.instruments[instrument]))
         return places
+
+    def pool_places(self, kind, settings, seed):
+        """Account, access point, number of the pool and its instrument of each member of a population."""
+        names = [instrument.name for instrument in self.settings.instruments]
+        places = self.places(kind, settings, seed)
+        for number, (account, access, _) in enumerate(places):
+            pool = number % len(self.settings.pools)
+            instrument = names.index(self.settings.pools[pool].instrument)
+            yield account, access, pool, self.venue.instruments[instrument]
+
+    def open_pools(self):
+        """Open the pools at the external price, and let first providers bring the liquidity of each."""
+        names = [instrument.name for instrument in self.settings.instruments]
+        ledger = self.venue.ledger
+        for number, settings in enumerate(self.settings.pools):
+            instrument = names.index(settings.instrument)
+            lot_price = self.path.price_at(0) * self.settings.instruments[instrument].lot_size * 10**6
+            pool = Pool(settings, number, instrument, ledger.open_account("pool"), lot_price)
+            cash = round(settings.initial_liquidity_usd * 10**6)
+            lots = round(cash / lot_price)
+            provider = ledger.open_account("provider")
+            ledger.endow(provider, settings.initial_liquidity_usd, 0.0, [0] * instrument + [lots])
+            self.venue.pools.append(pool)
+            ticks = pool.range_around(settings.initial_range_bps) if pool.concentrated else (0, 0)
+            move(self.venue, pool, provider, *pool.mint(provider, lots, cash, *ticks))
 
     def open_account(self, role):
         """Open an account with the scenario's endowment."""
@@ -158,6 +199,10 @@ class ReferenceMarket(mesa.Model):
             row += [bid * tick if bid > 0 else math.nan, ask * tick if ask < PRICES else math.nan]
             row += [value * 1e-6 / traded.lot_size for value in (traded.mark, traded.index)]
             row.append(traded.funding_rate)
+        for pool in self.venue.pools:
+            lot_size = self.settings.instruments[pool.instrument].lot_size
+            lots, cash = pool.slow.reserves
+            row += [pool.price * 1e-6 / lot_size, lots * lot_size, cash * 1e-6, float(pool.liquidity)]
         self.block_rows.append(row)
         self.transaction_rows += [(block.time, block.number, block.base_fee, one) for one in block.transactions]
 
@@ -170,6 +215,8 @@ class ReferenceMarket(mesa.Model):
         for prefix in names if len(names) > 1 else [""]:
             columns += [f"{prefix}{name}_usd" for name in ("best_bid", "best_ask", "mark", "index")]
             columns.append(f"{prefix}funding_rate")
+        for pool in self.settings.pools:
+            columns += [f"{pool.name}.{name}" for name in ("price_usd", "reserve", "reserve_usd", "liquidity")]
         return pd.DataFrame(self.block_rows, columns=columns)
 
     def trades(self):
@@ -190,6 +237,10 @@ class ReferenceMarket(mesa.Model):
                 "taker_fee_usd": trade.taker_fee * 1e-6,
                 "external_price_usd": trade.external_price,
             })  # fmt: skip
+            if trade.pool is not None:
+                rows[-1]["price_usd"] = trade.notional * 1e-6 / (trade.size * instrument.lot_size)
+            if self.settings.pools:
+                rows[-1]["pool"] = "" if trade.pool is None else self.settings.pools[trade.pool].name
         return pd.DataFrame(rows)
 
     def transactions(self):
