@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.experiments.pool_summary import summarise_pools
 from blockspace.experiments.recorder import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD, delay_quantile
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
     summary |= _makers(world, hours)
+    summary |= summarise_pools(world, kept, lasts, meter)
     return summary
 
 

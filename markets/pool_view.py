@@ -212,5 +212,7 @@ def estimate_arbitrage(view, kind, price):
         if usable < 1.0:
             return np.int64(0), nothing()
         fee = fee_on_top(np.uint64(usable), np.uint64(view.fee_ppm))
-        return np.int64(-1), _estimate(np.float64(np.uint64(usable) + fee), quote * (usable / base), crossings, complete)
+        return np.int64(-1), _estimate(
+            np.float64(np.uint64(usable) + fee), quote * (usable / base), crossings, complete
+        )
     return np.int64(0), nothing()
