@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.experiments.pool_summary import summarise_pools
 from blockspace.experiments.recorder import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD, delay_quantile
 from blockspace.experiments.rents import rent_measures
 
@@ -79,6 +80,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee)
     summary |= _makers(world, hours)
     summary |= _searchers(world)
+    summary |= summarise_pools(world, kept, lasts, meter)
     return summary
 
 

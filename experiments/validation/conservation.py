@@ -60,6 +60,12 @@ def _scenario(funding_interval_s: float) -> Scenario:
             "informed_traders.noise": 0.5,
             "informed_traders.horizon_s": 120.0,
             "noise_traders.orders_per_s": 2.0,
+            "pools": [
+                {"name": "PRODUCT", "instrument": SPOT, "fee_ppm": 500},
+                {"name": "RANGES", "instrument": SPOT, "kind": "concentrated", "initial_range_bps": 1_000.0},
+            ],
+            "pool_arbitrageurs.count": 3,
+            "swappers": {"count": 10, "orders_per_s": 0.5},
         },
     )
 
@@ -67,7 +73,8 @@ def _scenario(funding_interval_s: float) -> Scenario:
 def cash_and_lots(trades: pd.DataFrame, scenario: Scenario) -> Flows:
     """What trades do to cash (micro-dollars) and positions (lots), by account and column of the ledger.
 
-    The buyer pays price times size to the seller, and both pay their fees to the venue.
+    The buyer pays price times size to the seller, and both pay their fees to the venue; of a swap, what the taker pays
+    as a fee the pool earns.
     """
     instruments = {instrument.name: instrument for instrument in scenario.instruments}
     flows: defaultdict[tuple[int, str], int] = defaultdict(int)
@@ -75,11 +82,15 @@ def cash_and_lots(trades: pd.DataFrame, scenario: Scenario) -> Flows:
         instrument = instruments[trade["instrument"]]
         ticks, lots = round(trade["price_usd"] / instrument.tick_usd), round(trade["size"] / instrument.lot_size)
         bought = lots if trade["side"] == "buy" else -lots
+        notional = lots * ticks * instrument.tick_lot_value
+        if trade["pool"]:  # at a price between two ticks
+            notional = round(trade["price_usd"] * trade["size"] * 1e6)
+        paid = notional if bought > 0 else -notional
         sides = ((trade["taker"], 1, trade["taker_fee_usd"]), (trade["maker"], -1, trade["maker_fee_usd"]))
         for account, sign, fee_usd in sides:
             fee = round(fee_usd * 1e6)
             flows[account, f"{instrument.name}_lots"] += sign * bought
-            flows[account, "cash_micro_usd"] -= sign * bought * ticks * instrument.tick_lot_value + fee
+            flows[account, "cash_micro_usd"] -= sign * paid + fee
             flows[VENUE_FEES, "cash_micro_usd"] += fee
     return flows
 

@@ -46,6 +46,18 @@ def fast():
     return [scenario(chain=chain, warm_up_s=5.0, **FEW)]
 
 
+def pools():
+    """Both kinds of pool, more often reviewed and traded than is usual."""
+    both = [{"name": kind, "kind": kind, "fee_ppm": 500} for kind in ("constant_product", "concentrated")]
+    tables = {
+        "pools": both,
+        "pool_arbitrageurs": {"count": 2},
+        "swappers": {"count": 5, "orders_per_s": 0.5},
+        "liquidity_providers": {"count": 6, "review_interval_s": 20.0, "rest_s": 10.0, "exploration": 0.5},
+    }
+    return [scenario(instruments=[{"name": "ETH-SPOT", "kind": "spot"}], price={"volatility_per_day": 0.3}, **tables)]
+
+
 RUNS = {  # what it is made of, when it is stopped, when it ends
     "ethereum-30m, in the warm-up": (lambda: preset("ethereum-30m", 1_500, 600), 300.0, 1_500.0),
     "ethereum-30m, after the warm-up": (lambda: preset("ethereum-30m", 1_500, 300), 1_000.0, 1_500.0),
@@ -77,6 +89,7 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
         101.0,
         200.0,
     ),
+    "pools of both kinds, with all who deal with them": (pools, 101.0, 200.0),
     "two chains that make blocks at the same moment": (
         lambda: [scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})],
         4.5,

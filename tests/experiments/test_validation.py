@@ -15,6 +15,7 @@ from blockspace.experiments.validation import (
     conservation,
     fee_market,
     mean_with_error,
+    pools,
     queue,
     ratio_with_error,
     run_validation,
@@ -24,7 +25,7 @@ from blockspace.experiments.validation import (
 )
 from blockspace.network.fee_market import EIP1559
 
-NAMES = ("V1", "V2", "V3", "V4", "V7", "V7b", "V13", "V42")
+NAMES = ("V1", "V2", "V3", "V4", "V7", "V7b", "V8", "V9", "V11", "V13", "V42")
 
 
 def failed(rows):
@@ -71,6 +72,57 @@ def test_wrong_noise_and_persistence_are_noticed(monkeypatch):
 def test_another_stability_threshold_is_noticed():
     assert fee_market.bifurcation(EIP1559(denominator=4), low=4.0) == pytest.approx(8.0, abs=0.1)
     assert fee_market.bifurcation(EIP1559(denominator=8)) == pytest.approx(16.0, abs=0.1)
+
+
+def test_a_wrong_share_of_arbitrage_is_noticed(monkeypatch):
+    right = pools.arbitrage_share
+    monkeypatch.setattr(pools, "arbitrage_share", lambda fee, *case: right(1.25 * fee, *case))
+    wrong = failed(run_validation(["V8"], quick=True))
+    assert sum("share of loss-versus-rebalancing" in what for what in wrong) > 2
+
+
+def test_a_wrong_share_of_gas_is_noticed(monkeypatch):
+    right = pools.beyond_band
+    monkeypatch.setattr(pools, "beyond_band", lambda band, threshold, step: right(band, 0.5 * threshold, step))
+    assert len(failed(run_validation(["V9"], quick=True))) == 4  # without gas there is no threshold
+
+
+def test_a_wrong_band_does_not_explain_the_accounts():
+    """A tape that is read with another fee tells another loss than the accounts do."""
+    scenario = pools.pool_scenario(500, 12.0, 20_000)
+    right = pools.measure(scenario, 1)
+    assert right.identity == pytest.approx(right.share, abs=3.0 * math.hypot(right.error, right.identity_error))
+    assert right.unexplained < 0.01
+    market = Market(scenario, seed=1)
+    lots, cash = market.world.venues[0]["constant_products"][0]["reserves"].tolist()
+    market.run_for(scenario.duration_s)
+    beyond = pools.overshoots(market.trades(), lots, cash, 500)
+    assert (beyond > 0.0).all()
+    wrong = pools.overshoots(market.trades(), lots, cash, 400)
+    share = (wrong**2).sum() / (wrong**2 + 2.0 * 4e-4 * wrong).sum()
+    assert share > right.share + 5.0 * right.error
+
+
+def test_the_integral_equation_is_what_is_known_in_closed_form():
+    """Without gas the overshoot of a far barrier, without time between blocks the threshold alone, and one by hand."""
+    mean, square = pools.beyond_band(3e-3, 0.0, 1e-4)
+    assert mean == pytest.approx(1e-4 / math.sqrt(2.0), rel=0.02)
+    assert square == pytest.approx(math.sqrt(2.0) * pools.OVERSHOOT * 1e-8, rel=0.02)
+    for band, block_time in ((5e-4, 2.0), (3e-3, 12.0), (7e-4, 0.25)):
+        share = pools.loss_share(band, 0.0, pools.per_block(block_time))
+        assert share == pytest.approx(pools.arbitrage_share(-math.expm1(-band), block_time, "slots"), rel=0.01)
+    threshold = math.sqrt(8.0 * 2.0 / 5e7)
+    assert pools.loss_share(5e-4, threshold, 1e-5) == pytest.approx(threshold / (1e-3 + threshold), rel=0.02)
+    draws = np.random.default_rng(1)
+    gap, found = 0.0, []
+    for step in draws.normal(0.0, 3e-4, 200_000):
+        gap += step
+        if abs(gap) > 8e-4:
+            found.append(abs(gap) - 5e-4)
+            gap = math.copysign(5e-4, gap)
+    mean, square = pools.beyond_band(5e-4, 3e-4, 3e-4)
+    assert np.mean(found) == pytest.approx(mean, rel=0.01)
+    assert np.mean(np.square(found)) == pytest.approx(square, rel=0.02)
 
 
 def test_a_wrong_queue_is_noticed(monkeypatch):
@@ -135,9 +187,11 @@ def test_the_conservation_run_has_every_kind_of_agent_and_transaction():
     conservation.Churner(market)
     market.run_for(600.0)
     transactions, ledger = market.transactions(), market.ledger()
-    assert set(transactions["kind"]) == {"transfer", "place", "cancel", "replace", "quote"}
+    assert set(transactions["kind"]) == {"transfer", "place", "cancel", "replace", "quote", "swap"}
     roles = set(ledger.loc[transactions["sender"].unique(), "role"])
     assert {"background users", "maker", "noise", "informed", "arbitrageur", "own"} <= roles
+    assert {"pool_arbitrageur", "swapper"} <= roles
+    assert set(market.trades()["pool"]) == {"", "PRODUCT", "RANGES"}
     assert ledger["cash_micro_usd"][3] > 0  # funding was paid: its rounding lies on ROUNDING
     assert set(market.trades()["instrument"]) == {conservation.PERPETUAL, conservation.SPOT}
 
