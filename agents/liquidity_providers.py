@@ -106,7 +106,7 @@ class LiquidityProviderSettings(Settings):
         "wider ones are twice the one before (concentrated)",
     )
     required_return_bps_per_day: float = Field(
-        0.0, ge=-1e4, le=1e4, description="return after gas below which a provider leaves, basis points of its capital"
+        0.0, ge=-1e4, le=1e4, description="return a day after gas below which a provider leaves, in basis points"
     )
     learning_rate: float = Field(
         0.3, gt=0, le=1, description="weight of the newest result in what a width is known for"

@@ -137,8 +137,8 @@ FEED = np.dtype(
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
         ("bytes_per_transaction", "i8"),
         ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
-        ("pools", POOL_VIEW, (VIEWS, POOLS)),  # what a view shows of each pool, beside the views: most runs have none
         ("pool_terms", POOL_TERMS, (POOLS,)),
+        ("pools", POOL_VIEW, (VIEWS, POOLS)),  # what a view shows of each pool, beside the views: most runs have none
     ],
     align=True,
 )

@@ -34,12 +34,12 @@ LISTED_POOL = np.dtype(
 )
 
 POOL_FIELDS = [
+    ("pool_count", "i8"),
     ("pools", LISTED_POOL, (POOLS,)),
     ("constant_products", CONSTANT_PRODUCT_POOL, (POOLS,)),  # by number of the pool, whose kind says where it lies
     ("concentrated", CONCENTRATED_POOL, (POOLS,)),
-    ("pool_count", "i8"),
 ]
-"""What a venue's record holds of its pools. Untouched parts use no memory."""
+"""What a venue's record holds of its pools, at its end: what nobody touches uses no memory, not even a huge page."""
 
 
 def list_pool(

@@ -62,6 +62,16 @@ MARKET = (
     ("volume", "volume_usd_per_h", "$ per h"),
     ("arbitrage in it", "arbitrage_volume_share", "share"),
 )
+POOL = (
+    ("value of both reserves", "value_usd", "$"),
+    ("distance from the external price", "price_gap_bps", "bp"),
+    ("swaps", "swaps_per_h", "per h"),
+    ("volume", "volume_usd_per_h", "$ per h"),
+    ("arbitrage in it", "arbitrage_volume_share", "share"),
+    ("fees", "fees_bps_per_day", "bp of the value per day"),
+    ("loss to arbitrage, after fees", "loss_to_arbitrage_bps_per_day", "bp of the value per day"),
+    ("gain over rebalancing", "gain_over_rebalancing_bps_per_day", "bp of the value per day"),
+)
 COSTS = (
     ("total", "cost_bps", "bp of the order"),
     ("half-spread", "cost_half_spread_bps", "bp"),
@@ -88,6 +98,7 @@ def summary_groups(scenario: "Scenario") -> list[tuple[str, list[tuple[str, str,
     groups: list[tuple[str, tuple[tuple[str, str, str], ...], str]] = [("Network", NETWORK, "")]
     for instrument in scenario.instruments:
         groups.append((instrument.name, MARKET, f"{instrument.name}." if several else ""))
+    groups += [(pool.name, POOL, f"{pool.name}.") for pool in scenario.pools]
     groups += [("Cost of an order", COSTS, ""), ("Money", MONEY, "")]
     return [
         (title, [(label, prefix + measure, unit) for label, measure, unit in measures])

@@ -8,6 +8,7 @@ import pytest
 from blockspace.agents.liquidity_providers import IN, OUT
 from blockspace.agents.population import Trader
 from blockspace.experiments import Market
+from blockspace.experiments.reports.tables import summary_groups
 from blockspace.experiments.scenario import ScenarioError, load_scenario, scenario_from
 
 SPOT = {"name": "ETH-SPOT", "kind": "spot", "lot_size": 0.0001}
@@ -272,6 +273,12 @@ def test_summary_of_a_pool(busy):
     assert 0.0 < summary["gas_pool_arbitrageur_usd_per_h"]
     assert summary["swappers_to_pool_share"] == 1.0  # there is nobody on the book
     assert 0.0 < summary["pool_arbitrage_success"] < 1.0
+
+
+def test_the_table_of_a_run_shows_its_pools(busy):
+    groups, summary = dict(summary_groups(busy.world.scenario)), busy.summary()
+    assert "ETH-POOL" in groups
+    assert all(np.isfinite(summary[measure]) for _, measure, _ in groups["ETH-POOL"])
 
 
 # What everybody does.
