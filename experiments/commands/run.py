@@ -178,6 +178,8 @@ def _simulate(market: "Market", shows_progress: bool, every_s: float = 0.0, chec
 @contextmanager
 def _unfinished(out: Path, resume: bool, fresh: bool) -> Iterator[Path]:
     """The folder in which a run is made; whoever stops the run is told how it continues."""
+    # With all that is slow to import, before anything lies on disk: an interruption half-way through an import is ugly.
+    import blockspace.experiments.checkpoint  # noqa: F401
     from blockspace.experiments.errors import UserError
     from blockspace.experiments.unfinished import is_resumable, unfinished_run
 
