@@ -19,9 +19,9 @@ from pydantic import Field
 from blockspace.agents.pool_orders import send_liquidity
 from blockspace.agents.taker import gas_cost_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
-from blockspace.markets.listed_pools import CONSTANT_PRODUCT
-from blockspace.markets.swaps import LARGEST_AMOUNT
-from blockspace.markets.ticks import MAXIMUM_TICK, MINIMUM_TICK
+from blockspace.markets.pools.listing import CONSTANT_PRODUCT
+from blockspace.markets.pools.swaps import LARGEST_AMOUNT
+from blockspace.markets.pools.ticks import MAXIMUM_TICK, MINIMUM_TICK
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_uniform, stream_key
 from blockspace.network.settings import Settings

@@ -22,8 +22,8 @@ from pydantic import Field
 
 from blockspace.agents.taker import fee_worth, gas_cost_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
+from blockspace.markets.instruments import HANDLES
 from blockspace.markets.trade_log import TRADES
-from blockspace.markets.venue import HANDLES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings

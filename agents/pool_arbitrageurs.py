@@ -23,7 +23,7 @@ from blockspace.agents.arbitrageurs import (
 )
 from blockspace.agents.pool_orders import send_swap, swap_gas
 from blockspace.markets.feed import VIEWS
-from blockspace.markets.pool_view import estimate_arbitrage
+from blockspace.markets.pools.view import estimate_arbitrage
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import EXACT_IN
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets.feed import VIEWS
+from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
-from blockspace.markets.swaps import LARGEST_AMOUNT
-from blockspace.markets.venue import HANDLES, TAKER_HANDLE
+from blockspace.markets.pools.swaps import LARGEST_AMOUNT
 from blockspace.network.state import Stateful
 from blockspace.network.transaction import BURN, CANCEL, EXACT_IN, EXACT_OUT, MINT, PLACE, REPLACE, SWAP
 

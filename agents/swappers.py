@@ -16,9 +16,9 @@ from blockspace.agents.pool_orders import send_swap, swap_gas
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, send_taking_order
 from blockspace.agents.traders import DRAW_GAP, DRAW_SIDE, DRAW_VALUE, draw_size, sleep
 from blockspace.markets.feed import VIEWS, view_at, wallet_tip
-from blockspace.markets.listed_pools import CONCENTRATED
 from blockspace.markets.matching import BUY, SELL
-from blockspace.markets.pool_view import estimate_lots
+from blockspace.markets.pools.listing import CONCENTRATED
+from blockspace.markets.pools.view import estimate_lots
 from blockspace.markets.price_path import price_at
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, draw_uniform, stream_key

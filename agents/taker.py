@@ -3,8 +3,8 @@
 import numpy as np
 
 from blockspace.markets.feed import LEVELS_SEEN, gas_price_usd
+from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL
-from blockspace.markets.venue import HANDLES, TAKER_HANDLE
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import PLACE

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from blockspace.experiments.prices import price_path
-from blockspace.experiments.recorder import ROLES
+from blockspace.experiments.recording.rows import ROLES
+from blockspace.experiments.recording.summary import summarise
 from blockspace.experiments.scenario import Scenario
-from blockspace.experiments.summary import summarise
 from blockspace.experiments.world import World
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
-from blockspace.markets.listed_pools import check_pools
+from blockspace.markets.pools.listing import check_pools
 from blockspace.network.chain import NS
 from blockspace.network.state import StateError, Stateful
 

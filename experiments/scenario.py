@@ -24,7 +24,7 @@ from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
-from blockspace.markets.listed_pools import POOLS
+from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.settings import GasSettings, InstrumentSettings, PoolSettings, PriceSettings, VenueSettings
 from blockspace.network.presets import preset_names
 from blockspace.network.settings import (

@@ -19,16 +19,17 @@ from blockspace.agents.market_makers import new_market_makers, quote
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
 from blockspace.agents.swappers import new_swappers, swap_on_private_values
 from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
-from blockspace.experiments.recorder import ROLES
-from blockspace.experiments.records import Records
+from blockspace.experiments.recording.records import Records
+from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
+from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
-from blockspace.markets.listed_pools import POOL_KINDS, list_pool, provide_first, range_between
 from blockspace.markets.perpetual import revalue
+from blockspace.markets.pools.listing import POOL_KINDS, list_pool, provide_first, range_between
 from blockspace.markets.price_path import PricePath
 from blockspace.markets.trade_log import TRADE_LOG
-from blockspace.markets.venue import execute, list_instrument, new_venue
+from blockspace.markets.venue import execute, new_venue
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import stream_key

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
-from blockspace.markets.listed_pools import POOLS
 from blockspace.markets.matching import next_ask_above, next_bid_below
-from blockspace.markets.pool_view import POOL_TERMS, POOL_VIEW, publish_pool
+from blockspace.markets.pools.listing import POOLS
+from blockspace.markets.pools.view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel

@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 
+from blockspace.markets.instruments import PERPETUAL
 from blockspace.markets.ledger import ROUNDING, transfer_cash
 from blockspace.markets.matching import BUY, SELL, cost_to_fill
 from blockspace.markets.price_path import price_at
-from blockspace.markets.venue import PERPETUAL
 from blockspace.network.compilation import kernel
 
 BASIS_MEMORY_NS = 150e9

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from blockspace.markets.concentrated_liquidity import FEE_TIERS, LARGEST_TICK_SPACING
 from blockspace.markets.ledger import MICRO_DOLLARS
-from blockspace.markets.swaps import LARGEST_FEE_PPM
+from blockspace.markets.pools.concentrated_liquidity import FEE_TIERS, LARGEST_TICK_SPACING
+from blockspace.markets.pools.swaps import LARGEST_FEE_PPM
 from blockspace.network.settings import Settings
 
 

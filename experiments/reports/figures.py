@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from blockspace.experiments.files import write_whole
-from blockspace.experiments.recorder import DEPTHS_BPS
+from blockspace.experiments.recording.rows import DEPTHS_BPS
 from blockspace.experiments.results import Results
 
 STYLE = Path(__file__).with_name("blockspace.mplstyle")

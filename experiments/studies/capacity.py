@@ -8,13 +8,13 @@ plenty on the other.
 import numpy as np
 from matplotlib.figure import Figure
 
-from blockspace.experiments.recorder import SIZE_BUCKETS_USD
+from blockspace.experiments.recording.rows import SIZE_BUCKETS_USD
+from blockspace.experiments.recording.summary import bucket_names
 from blockspace.experiments.reports.figures import ACTIVITY, COSTS, DEPTHS, SPREADS, Curve, Panel, draw_page
 from blockspace.experiments.reports.findings import change, weigh
 from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import Scenario, load_scenario
-from blockspace.experiments.summary import bucket_names
 from blockspace.experiments.sweeps.points import Point, Sweep
 
 QUESTION = "What does a chain's gas per second do to a derivatives market on it?"

@@ -11,9 +11,9 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from blockspace.markets.pool import ConcentratedPool, ConstantProductPool
-from blockspace.markets.swaps import LARGEST_AMOUNT, SWAP
-from tests.markets.slow_pools import SlowConcentrated, SlowConstantProduct
+from blockspace.markets.pools.pool import ConcentratedPool, ConstantProductPool
+from blockspace.markets.pools.swaps import LARGEST_AMOUNT, SWAP
+from tests.markets.pools.slow_pools import SlowConcentrated, SlowConstantProduct
 
 SWAPS = 1_000_000
 SLOW_SWAPS = 2_000

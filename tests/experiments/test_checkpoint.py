@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from blockspace.agents.population import Member, Trader
-from blockspace.experiments import checkpoint, records, state_files
+from blockspace.experiments import checkpoint, state_files
 from blockspace.experiments.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -23,7 +23,8 @@ from blockspace.experiments.checkpoint import (
     save_checkpoint,
 )
 from blockspace.experiments.market import Market
-from blockspace.experiments.records import CHUNK
+from blockspace.experiments.recording import records
+from blockspace.experiments.recording.records import CHUNK
 from blockspace.experiments.scenario import load_scenario
 from blockspace.experiments.world import World
 from blockspace.network.state import Part, Pieces, _declared

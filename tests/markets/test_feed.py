@@ -17,12 +17,13 @@ from blockspace.markets.feed import (
     view_at,
     wallet_tip,
 )
+from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import BACKGROUND
 from blockspace.markets.matching import LIMIT, place
 from blockspace.markets.price_path import CELL_SECONDS, PricePath
 from blockspace.markets.price_sources import Diffusion
 from blockspace.markets.trade_log import TRADE_LOG
-from blockspace.markets.venue import list_instrument, new_venue
+from blockspace.markets.venue import new_venue
 from blockspace.network.block import BLOCK
 from blockspace.network.draws import draw_bits
 from blockspace.network.mempool import new_mempool

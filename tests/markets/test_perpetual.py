@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import ROUNDING, open_account, totals
 from blockspace.markets.matching import LIMIT, cancel, place
 from blockspace.markets.perpetual import (
@@ -18,7 +19,7 @@ from blockspace.markets.perpetual import (
 )
 from blockspace.markets.price_path import CELL_SECONDS, NODE, PricePath
 from blockspace.markets.trade_log import TRADE_LOG
-from blockspace.markets.venue import list_instrument, new_venue
+from blockspace.markets.venue import new_venue
 from blockspace.network.block import BLOCK
 
 S = 10**9

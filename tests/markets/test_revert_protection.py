@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from blockspace.markets.instruments import HANDLES
 from blockspace.markets.ledger import BURNED, ether_wei
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
-from blockspace.markets.venue import HANDLES
 from blockspace.network.transaction import CANCEL, FAILED, LEFT_OUT, PLACE, QUOTE, REPLACE, SUCCEEDED, TRANSFER
 
 from .test_venue import MID, PERP, SPOT, Stage

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from blockspace.markets.collateral import free_collateral
+from blockspace.markets.instruments import HANDLES, list_instrument
 from blockspace.markets.ledger import (
     BACKGROUND,
     BURNED,
@@ -26,7 +28,7 @@ from blockspace.markets.matching import (
 )
 from blockspace.markets.order_book import check_book
 from blockspace.markets.trade_log import TRADE_LOG, trades_since
-from blockspace.markets.venue import HANDLES, execute, free_collateral, list_instrument, new_venue
+from blockspace.markets.venue import execute, new_venue
 from blockspace.network.block import BLOCK
 from blockspace.network.mempool import new_mempool
 from blockspace.network.transaction import (

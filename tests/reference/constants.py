@@ -1,7 +1,8 @@
 """The package's numbers as plain Python integers: NumPy's, which kernels share, are slow in Python and overflow."""
 
 from blockspace.agents import population
-from blockspace.markets import ledger, matching, ticks, venue
+from blockspace.markets import instruments, ledger, matching
+from blockspace.markets.pools import ticks
 from blockspace.network import transaction
 
 
@@ -22,7 +23,7 @@ UNKNOWN_KIND, UNKNOWN_SIDE = plain(matching, "UNKNOWN_KIND UNKNOWN_SIDE")
 SIDES = {name: int(side) for name, side in population.SIDES.items()}
 STYLES = {name: int(style) for name, style in population.STYLES.items()}
 
-HANDLES, TAKER_HANDLE = plain(venue, "HANDLES TAKER_HANDLE")
+HANDLES, TAKER_HANDLE = plain(instruments, "HANDLES TAKER_HANDLE")
 
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CANCEL REPLACE QUOTE")
 SWAP, MINT, BURN = plain(transaction, "SWAP MINT BURN")

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tests.markets.slow_pools import UNIT, SlowConcentrated, SlowConstantProduct, root_at
+from tests.markets.pools.slow_pools import UNIT, SlowConcentrated, SlowConstantProduct, root_at
 
 from .constants import BURN, EXACT_IN, LARGEST_AMOUNT, MAXIMUM_TICK, MINIMUM_TICK, MINT, POSITIONS, SWAP, TICKS_SEEN
 from .order_book import Trade

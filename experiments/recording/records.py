@@ -1,0 +1,246 @@
+"""Rows of blocks and tapes of trades and transactions: kept in memory, or streamed to disk.
+
+Rows are written by a kernel into chunks of fixed size. A tape is drained from its ring now and then, to memory or to a
+Parquet file that grows as the run goes on.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from blockspace.experiments.recording.pools import POOL_ROW
+from blockspace.experiments.recording.recorder import record
+from blockspace.experiments.recording.rows import BLOCK_ROW, MARKET_ROW, METER, TAPE, TAPE_ROW
+from blockspace.experiments.recording.tape import Tape
+from blockspace.experiments.scenario import Scenario
+from blockspace.markets.trade_log import TRADE, TRADES, trades_since
+from blockspace.network.state import Pieces, Stateful
+from blockspace.network.transaction import KINDS, STATUSES
+
+CHUNK = 4096
+CUMULATIVE = (
+    "background_delays",
+    "market_delays",
+    "order_costs",
+    "gas_usd",
+    "failed_gas_usd",
+    "gas_units",
+    "kinds",
+    "base_fees",
+    "tips",
+    "failed_gas",
+    "gas_by_purpose",
+    "venue_fees",
+    "loss_to_arbitrage",
+)
+"""Fields of the meter that add up over the run."""
+
+DRAIN_AT = min(TAPE, TRADES) // 2
+
+
+def _difference(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if now.dtype.names is None:
+        return np.asarray(now - before)
+    result = np.empty_like(now)
+    for name in now.dtype.names:
+        result[name] = now[name] - before[name]
+    return result
+
+
+class Records(Stateful):
+    """What a world remembers of its run.
+
+    Parameters
+    ----------
+    scenario
+        The scenario of the world.
+    pools, logs
+        The world's mempool and trade log.
+    tapes
+        ``"memory"``, ``"none"``, or a folder for ``trades.parquet`` and ``transactions.parquet``.
+    """
+
+    CONSTANTS: ClassVar = ("scenario", "_pools", "_logs")  # the arrays are those of the chain and of the world
+
+    def __init__(self, scenario: Scenario, pools: npt.NDArray[Any], logs: npt.NDArray[Any], tapes: str | Path) -> None:
+        self.scenario = scenario
+        self._pools = pools
+        self._logs = logs
+        self.meters = np.zeros(1, METER)
+        self._keep = tapes != "none"
+        self.meters[0]["keep_tape"] = self._keep
+        folder = None if tapes in ("memory", "none") else Path(tapes)
+        self._trades = Tape(self._trade_columns, TRADE, folder and folder / "trades.parquet")
+        self._transactions = Tape(self._transaction_columns, TAPE_ROW, folder and folder / "transactions.parquet")
+        self._trades_kept = 0
+        self._transactions_kept = 0
+        self._full_blocks = Pieces()
+        self._full_markets = Pieces()
+        self._full_pools = Pieces()
+        self._rows_full = 0
+        self._warm_up_ns = scenario.warm_up_s * 1e9
+        self._at_warm_up: dict[str, npt.NDArray[Any]] | None = None
+        self._new_chunk()
+
+    def _new_chunk(self) -> None:
+        self._block_rows = np.zeros(CHUNK, BLOCK_ROW)
+        self._market_rows = np.zeros((CHUNK, len(self.scenario.instruments)), MARKET_ROW)
+        self._pool_rows = np.zeros((CHUNK, len(self.scenario.pools)), POOL_ROW)
+        self._index = 0
+
+    def record(
+        self, venues: npt.NDArray[Any], blocks: npt.NDArray[Any], paths: npt.NDArray[Any], gas_token_price: float
+    ) -> None:
+        """Write the rows of the block just executed."""
+        if self._at_warm_up is None and blocks["time"][0] > self._warm_up_ns:
+            self._at_warm_up = {name: self.meters[0][name].copy() for name in CUMULATIVE}
+        record(
+            self._block_rows,
+            self._market_rows,
+            self._pool_rows,
+            self._index,
+            self.meters,
+            venues,
+            self._logs,
+            self._pools,
+            blocks,
+            paths,
+            gas_token_price,
+        )
+        self._index += 1
+        if self._index == CHUNK:
+            self._full_blocks.append(self._block_rows)
+            self._full_markets.append(self._market_rows)
+            if self.scenario.pools:
+                self._full_pools.append(self._pool_rows)
+            self._rows_full += CHUNK
+            self._new_chunk()
+        if self._keep and (
+            self._logs["count"][0] - self._trades_kept >= DRAIN_AT
+            or self.meters["tape_count"][0] - self._transactions_kept >= DRAIN_AT
+        ):
+            self.drain()
+
+    def drain(self) -> None:
+        """Move what the rings hold to the tapes."""
+        if not self._keep:
+            return
+        self._trades.append(trades_since(self._logs[0], self._trades_kept))
+        self._trades_kept = int(self._logs["count"][0])
+        meter = self.meters[0]
+        count = int(meter["tape_count"])
+        self._transactions.append(meter["tape"][np.arange(self._transactions_kept, count) & (TAPE - 1)])
+        self._transactions_kept = count
+
+    def close(self) -> None:
+        """Drain the rings and finish the files."""
+        self.drain()
+        self._trades.close()
+        self._transactions.close()
+
+    @property
+    def rows(self) -> int:
+        """Number of blocks recorded."""
+        return self._rows_full + self._index
+
+    def since_warm_up(self) -> dict[str, npt.NDArray[Any]]:
+        """What the meter has added up since the end of the warm-up."""
+        meter = self.meters[0]
+        before = self._at_warm_up
+        if before is None:
+            return {name: np.zeros_like(meter[name]) for name in CUMULATIVE}
+        return {name: _difference(meter[name], before[name]) for name in CUMULATIVE}
+
+    def block_rows(self) -> npt.NDArray[Any]:
+        """Rows of all blocks, of type ``BLOCK_ROW``."""
+        return np.concatenate([*self._full_blocks.arrays, self._block_rows[: self._index]])
+
+    def market_rows(self, instrument: int) -> npt.NDArray[Any]:
+        """Rows of an instrument after each block, of type ``MARKET_ROW``."""
+        full = (markets[:, instrument] for markets in self._full_markets.arrays)
+        return np.concatenate([*full, self._market_rows[: self._index, instrument]])
+
+    def pool_rows(self, pool: int) -> npt.NDArray[Any]:
+        """Rows of a pool after each block, of type ``POOL_ROW``."""
+        full = (pools[:, pool] for pools in self._full_pools.arrays)
+        return np.concatenate([*full, self._pool_rows[: self._index, pool]])
+
+    def blocks(self) -> pd.DataFrame:
+        """One row per block; columns of the market carry the instrument's name if there are several, and the pool's."""
+        frames = [pd.DataFrame(self.block_rows())]
+        several = len(self.scenario.instruments) > 1
+        for number, instrument in enumerate(self.scenario.instruments):
+            frame = pd.DataFrame(self.market_rows(number)).drop(columns="instrument")
+            frames.append(frame.add_prefix(f"{instrument.name}.") if several else frame)
+        for number, pool in enumerate(self.scenario.pools):
+            frames.append(pd.DataFrame(self.pool_rows(number)).add_prefix(f"{pool.name}."))
+        return pd.concat(frames, axis=1)
+
+    def trades(self) -> pd.DataFrame:
+        """One row per trade."""
+        self.drain()
+        return self._trades.frame()
+
+    def transactions(self) -> pd.DataFrame:
+        """One row per transaction that was included in a block or found unfunded."""
+        self.drain()
+        return self._transactions.frame()
+
+    def _trade_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
+        instruments = self.scenario.instruments
+        ticks = np.array([instrument.tick_usd for instrument in instruments])[rows["instrument"]]
+        lots = np.array([instrument.lot_size for instrument in instruments])[rows["instrument"]]
+        prices = rows["price"] * ticks
+        columns = {}
+        if self.scenario.pools:
+            # The price of a swap is not a whole number of ticks.
+            swaps = rows["pool"] > 0
+            prices = np.where(swaps, rows["notional"] * 1e-6 / np.where(swaps, rows["size"] * lots, 1.0), prices)
+            columns["pool"] = np.array(["", *(pool.name for pool in self.scenario.pools)])[rows["pool"]]
+        return pd.DataFrame(
+            {
+                "time_s": rows["time"] * 1e-9,
+                "block": rows["block"],
+                "instrument": np.array([instrument.name for instrument in instruments])[rows["instrument"]],
+                "price_usd": prices,
+                "size": rows["size"] * lots,
+                "side": np.where(rows["side"] > 0, "buy", "sell"),
+                "maker": rows["maker"],
+                "taker": rows["taker"],
+                "maker_fee_usd": rows["maker_fee"] * 1e-6,
+                "taker_fee_usd": rows["taker_fee"] * 1e-6,
+                "external_price_usd": rows["external_price"],
+                **columns,
+            }
+        )
+
+    def _transaction_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
+        instruments = self.scenario.instruments
+        of_market = rows["kind"] > 0
+        instrument = np.where(of_market, rows["instrument"], 0)
+        ticks = np.array([instrument.tick_usd for instrument in instruments])[instrument]
+        lots = np.array([instrument.lot_size for instrument in instruments])[instrument]
+        names = np.array([instrument.name for instrument in instruments])[instrument]
+        return pd.DataFrame(
+            {
+                "time_s": rows["time"] * 1e-9,
+                "block": rows["block"],
+                "decided_s": rows["decided"] * 1e-9,
+                "kind": np.array(KINDS)[rows["kind"]],
+                "status": np.array(STATUSES)[rows["status"]],
+                "sender": rows["sender"],
+                "nonce": rows["nonce"],
+                "gas_used": rows["gas_used"],
+                "bytes": rows["bytes"],
+                "base_fee_wei": rows["base_fee"],
+                "tip_wei": rows["tip"],
+                "instrument": np.where(of_market, names, ""),
+                "side": np.where(of_market, rows["side"], 0),
+                "price_usd": np.where(of_market, rows["price"] * ticks, np.nan),
+                "size": np.where(of_market, rows["size"] * lots, np.nan),
+                "filled": np.where(of_market, np.maximum(rows["filled"], 0) * lots, np.nan),
+            }
+        )

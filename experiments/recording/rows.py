@@ -1,0 +1,181 @@
+"""What a row of each record holds, who is who, and what is summed up as it happens.
+
+A row of ``BLOCK_ROW`` describes a block, a row of ``MARKET_ROW`` an instrument after it and its order book, and a row
+of :data:`~blockspace.experiments.recording.pools.POOL_ROW` a pool. What needs the single transaction (delays, costs of
+orders by size, gas by role, the fingerprint) is summed up in a ``METER``.
+"""
+
+import numpy as np
+
+from blockspace.experiments.recording.pools import POOL_METER
+from blockspace.markets.ledger import ACCOUNTS
+from blockspace.markets.pools.listing import POOLS
+from blockspace.network.compilation import kernel
+from blockspace.network.transaction import KINDS
+
+ROLES = (
+    "system",
+    "background",
+    "producer",
+    "maker",
+    "noise",
+    "informed",
+    "arbitrageur",
+    "own",
+    "pool_arbitrageur",
+    "swapper",
+    "provider",
+    "pool",
+)
+SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL = range(8, len(ROLES))
+
+DEPTHS_BPS = (5, 10, 25, 50, 100)
+NOTIONALS_USD = (1_000, 10_000, 100_000)
+SIZE_BUCKETS_USD = (300, 1_000, 3_000, 10_000, 30_000)
+"""Upper ends of the classes of order size by which trading costs are reported; a last class has no end."""
+
+REALISED_AFTER_NS = 10_000_000_000
+"""The realised spread compares a trade with the external price ten seconds later."""
+
+DELAY_BINS = 160
+
+BLOCK_ROW = np.dtype(
+    [
+        ("time_s", "f8"),
+        ("block", "i8"),
+        ("elapsed_s", "f8"),  # since the row before
+        ("base_fee_gwei", "f8"),
+        ("marginal_tip_gwei", "f8"),
+        ("gas_used", "i8"),
+        ("utilisation", "f8"),  # share of the gas limit
+        ("transactions", "i8"),
+        ("background_transactions", "i8"),
+        ("failed_transactions", "i8"),
+        ("unfunded_transactions", "i8"),
+        ("left_out_transactions", "i8"),  # by revert protection
+        ("base_fee_usd", "f8"),  # paid as base fee
+        ("tips_usd", "f8"),
+        ("failed_gas_usd", "f8"),  # of which for transactions that failed
+        ("congestion_usd", "f8"),  # of which because space is short
+        ("ordering_usd", "f8"),  # of which for a place ahead of others
+        ("searcher_gas_usd", "f8"),  # of which paid by arbitrageurs
+        ("searcher_gas", "i8"),  # gas units used by arbitrageurs
+        ("spam_gas", "i8"),  # of which by transactions that failed
+        ("mean_delay_s", "f8"),  # decision to block, all that was included
+        ("pending", "i8"),
+        ("arrived_total", "i8"),  # transactions handed in so far
+        ("balked_total", "i8"),
+        ("expired_total", "i8"),
+        ("evicted_total", "i8"),
+        ("refused_total", "i8"),
+        ("external_price_usd", "f8"),
+    ],
+    align=True,
+)
+
+MARKET_ROW = np.dtype(
+    [
+        ("instrument", "i8"),
+        ("best_bid_usd", "f8"),
+        ("best_ask_usd", "f8"),
+        ("quoted_spread_bps", "f8"),
+        *((f"depth_{distance}bps_usd", "f8") for distance in DEPTHS_BPS),  # mean of both sides
+        *((f"slippage_{notional}usd_bps", "f8") for notional in NOTIONALS_USD),  # mean of both sides, against mid
+        ("mark_usd", "f8"),
+        ("index_usd", "f8"),
+        ("funding_rate", "f8"),
+        ("trades", "i8"),
+        ("volume_usd", "f8"),
+        ("arbitrage_volume_usd", "f8"),
+        ("effective_spread_usd", "f8"),  # sum over trades that are not arbitrage; twice the distance to the price
+        ("realised_spread_usd", "f8"),
+        ("arbitrage_profit_usd", "f8"),  # before gas
+        ("loss_to_arbitrage_usd", "f8"),  # of those whose quotes arbitrageurs took
+        ("searcher_fees_usd", "f8"),  # venue fees of arbitrageurs
+        ("maker_fees_usd", "f8"),
+        ("taker_fees_usd", "f8"),
+    ],
+    align=True,
+)
+
+ORDER_COSTS = np.dtype(
+    [
+        ("orders", "i8"),
+        ("unfilled", "i8"),
+        ("notional_usd", "f8"),
+        ("half_spread_usd", "f8"),
+        ("impact_usd", "f8"),
+        ("delay_usd", "f8"),
+        ("fee_usd", "f8"),
+        ("gas_usd", "f8"),
+    ],
+    align=True,
+)
+
+TAPE_ROW = np.dtype(
+    [
+        ("block", "i8"),
+        ("time", "i8"),
+        ("decided", "i8"),
+        ("sender", "u4"),
+        ("nonce", "u4"),
+        ("gas_used", "u4"),
+        ("bytes", "u4"),
+        ("base_fee", "i8"),
+        ("tip", "i8"),
+        ("price", "i4"),
+        ("size", "i4"),
+        ("filled", "i4"),
+        ("kind", "u1"),
+        ("instrument", "u1"),
+        ("side", "i1"),
+        ("status", "u1"),
+    ],
+    align=True,
+)
+TAPE = 65536
+
+WEI = np.dtype([("gwei", "i8"), ("wei", "i8")], align=True)
+"""An amount of ether that does not fit into 64 bits of wei: whole gwei, and the wei beyond."""
+
+# What gas is paid for: space itself, space that is short, and a place ahead of others (the rule is in ``rents.py``).
+PLAIN_SPACE, CONGESTION, PLACE_IN_BLOCK = range(3)
+
+METER = np.dtype(
+    [
+        ("roles", "u1", (ACCOUNTS,)),
+        # The accounts of rents, in integers, by who paid; what there is of gas in wei, the rest in micro-dollars.
+        ("base_fees", WEI, (len(ROLES),)),
+        ("tips", WEI, (len(ROLES),)),
+        ("failed_gas", WEI, (len(ROLES),)),  # part of the two above
+        ("gas_by_purpose", WEI, (3,)),  # the two above, otherwise divided
+        ("venue_fees", "i8", (len(ROLES),)),
+        ("loss_to_arbitrage", "i8"),
+        ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it
+        ("usual_tip", "i8"),  # wei per gas that wallets tip without congestion
+        ("block_gas", "i8", (len(ROLES),)),  # gas used in the block that is being recorded
+        ("background_delays", "i8", (DELAY_BINS,)),  # number of transactions by delay class
+        ("market_delays", "i8", (DELAY_BINS,)),
+        ("order_costs", ORDER_COSTS, (len(SIZE_BUCKETS_USD) + 1,)),  # of noise traders, by size
+        ("gas_usd", "f8", (len(ROLES),)),
+        ("failed_gas_usd", "f8", (len(ROLES),)),
+        ("gas_units", "i8", (len(ROLES),)),
+        ("kinds", "i8", (len(KINDS),)),
+        ("trades_seen", "i8"),
+        ("last_time", "i8"),
+        ("print_low", "u8"),
+        ("print_high", "u8"),
+        ("pools", POOL_METER, (POOLS,)),
+        ("keep_tape", "i8"),
+        ("tape", TAPE_ROW, (TAPE,)),
+        ("tape_count", "i8"),
+    ],
+    align=True,
+)
+
+
+@kernel
+def is_searcher(role):
+    """Whether accounts of a role are searchers: they take what has become stale, on books or in pools."""
+    return role in (ARBITRAGEUR, POOL_ARBITRAGEUR)

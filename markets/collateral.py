@@ -1,0 +1,145 @@
+"""Collateral: what an account may still commit, and what its orders need."""
+
+import numpy as np
+
+from blockspace.markets.instruments import HANDLES, PERPETUAL
+from blockspace.markets.matching import BUY, MILLION, SELL, cost_to_fill
+from blockspace.network.compilation import kernel
+from blockspace.network.transaction import LADDER
+
+LARGEST_VALUE = 2.0**60
+"""Micro-dollars at mark (10^12 dollars) beyond which orders are out of every margin: sums stay within 64 bits."""
+
+
+@kernel
+def initial_margin(instrument, lots):
+    """Initial margin of ``lots`` (0 or more) of a perpetual at mark, in micro-dollars, rounded down.
+
+    Whole millions are split off first, so that nothing overflows where the value at mark fits.
+    """
+    value = lots * instrument.mark
+    ppm = instrument.initial_margin_ppm
+    return value // MILLION * ppm + value % MILLION * ppm // MILLION
+
+
+@kernel
+def free_collateral(venue, account):
+    """Cash and marked perpetual positions, less the initial margin of positions and resting orders (micro-dollars)."""
+    holder = venue.ledger.accounts[account]
+    free = holder.cash
+    for number in range(venue.count):
+        instrument = venue.instruments[number]
+        bids, asks = committed_lots(venue, number, account)
+        if venue.batching != 0:
+            free -= venue.batches[number].loss[account]
+        if instrument.kind == PERPETUAL:
+            position = holder.position[number]
+            free += position * instrument.mark
+            worst = max(abs(position + bids), abs(position - asks))
+            free -= initial_margin(instrument, worst)
+        else:
+            free -= bids * instrument.mark
+    return free
+
+
+@kernel
+def resting_lots(book, account):
+    """Lots that an account has resting in a book, as (bids, asks)."""
+    bids = 0
+    asks = 0
+    for handle in range(account * HANDLES, account * HANDLES + HANDLES):
+        order = book.orders[handle]
+        if order.size > 0:
+            if order.price <= book.best_bid:
+                bids += order.size
+            else:
+                asks += order.size
+    return bids, asks
+
+
+@kernel
+def committed_lots(venue, number, account):
+    """Lots that an account has resting in a book or waiting for a batch, as (bids, asks)."""
+    bids, asks = resting_lots(venue.books[number], account)
+    if venue.batching != 0:
+        bids += venue.batches[number].bids[account]
+        asks += venue.batches[number].asks[account]
+    return bids, asks
+
+
+@kernel
+def loss_at_limit(venue, number, side, price, size):
+    """Micro-dollars by which ``size`` lots at ``price`` ticks are worse than the mark; 0 if they are better."""
+    instrument = venue.instruments[number]
+    return max(side * (price * instrument.tick_lot_value - instrument.mark), 0) * size
+
+
+@kernel
+def loss_at_market(venue, number, side, size):
+    """The same for what the book could fill of a market order now."""
+    instrument = venue.instruments[number]
+    lots, cost = cost_to_fill(venue.books[number], side, size)
+    return max(side * (cost * instrument.tick_lot_value - lots * instrument.mark), 0)
+
+
+@kernel
+def within_margin(venue, account, number, bids, asks, loss):
+    """Whether an account may add orders of ``bids`` and ``asks`` lots to an instrument, all of them filled or none.
+
+    A perpetual needs its initial margin on the larger of the two positions that could result, a spot purchase
+    needs the cash, a spot sale needs the lots; and ``loss``, the micro-dollars by which the orders' prices are worse
+    than the mark, must be there as well. Orders that make a position smaller always pass.
+    """
+    instrument = venue.instruments[number]
+    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+        return False
+    position = venue.ledger.accounts[account].position[number]
+    resting_bids, resting_asks = committed_lots(venue, number, account)
+    if instrument.kind != PERPETUAL:
+        if resting_asks + asks > position:
+            return False
+        return bids == 0 or bids * instrument.mark + loss <= free_collateral(venue, account)
+    now = max(abs(position + resting_bids), abs(position - resting_asks))
+    then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
+    more = then - now
+    if more <= 0:
+        return True
+    return initial_margin(instrument, more) + loss <= free_collateral(venue, account)
+
+
+@kernel
+def ladder_loss(venue, transaction):
+    """Micro-dollars by which the prices of a quote are worse than the mark, all levels together."""
+    loss = np.int64(0)
+    for level in range(2 * LADDER):
+        price = np.int64(transaction.ladder[level])
+        if price > 0:
+            side = np.int64(BUY if level < LADDER else SELL)
+            loss += loss_at_limit(venue, transaction.instrument, side, price, np.int64(transaction.size))
+    return loss
+
+
+@kernel
+def ladder_fits(venue, transaction):
+    """Whether a quote is within its sender's margin once the orders that it replaces, all in this book, are gone."""
+    number = np.int64(transaction.instrument)
+    instrument = venue.instruments[number]
+    sender = transaction.sender
+    bids = np.int64(0)
+    asks = np.int64(0)
+    for level in range(LADDER):
+        bids += np.int64(transaction.size) * (transaction.ladder[level] > 0)
+        asks += np.int64(transaction.size) * (transaction.ladder[LADDER + level] > 0)
+    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+        return False
+    position = venue.ledger.accounts[sender].position[number]
+    resting_bids, resting_asks = resting_lots(venue.books[number], sender)
+    free = free_collateral(venue, sender)
+    loss = ladder_loss(venue, transaction)
+    if instrument.kind != PERPETUAL:
+        free += resting_bids * instrument.mark
+        return asks <= position and (bids == 0 or bids * instrument.mark + loss <= free)
+    released = max(abs(position + resting_bids), abs(position - resting_asks))
+    free += initial_margin(instrument, released) - initial_margin(instrument, abs(position))
+    more = max(abs(position + bids), abs(position - asks)) - abs(position)
+    return more <= 0 or initial_margin(instrument, more) + loss <= free

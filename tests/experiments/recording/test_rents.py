@@ -1,0 +1,151 @@
+"""Rents close to the last unit, under every preset and policy, and the ledger agrees."""
+
+import numpy as np
+import pytest
+
+from blockspace.experiments.market import Market
+from blockspace.experiments.recording import gas_purposes, rows
+from blockspace.experiments.recording.rents import rents
+from blockspace.experiments.recording.rows import ROLES
+from blockspace.experiments.scenario import load_scenario, scenario_from
+from blockspace.markets.ledger import BURNED, VENUE_FEES
+from blockspace.network.compilation import kernel
+from blockspace.network.ordering import ORDERING_POLICIES
+from blockspace.network.presets import preset_names
+
+BUILT_IN = ("priority_fee", "first_come_first_served", "random_order", "cancels_first")
+VARIANTS = {
+    "protected": {"chain.revert_protection": True},
+    "batch": {"venue.matching": "batch"},
+    "batch every 3 s": {"venue.matching": "batch", "venue.batch_interval_s": 3.0},
+    **{policy: {"chain.ordering": policy} for policy in BUILT_IN},
+}
+
+
+def assert_closed(market, ledger_before):
+    """Both sides of every account are equal, and what the ledger says of gas and fees is what they say."""
+    found, after = rents(market), market.ledger()
+    paid = found["paid_by_others_wei"] + found["paid_by_searchers_wei"]
+    assert paid == found["burned_wei"] + found["sequencer_base_fee_wei"] + found["tips_wei"]
+    assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"]
+    assert found["failed_gas_of_searchers_wei"] <= min(found["failed_gas_wei"], found["place_wei"])
+    assert found["venue_fees_micro_usd"] == found["fees_of_others_micro_usd"] + found["searcher_fees_micro_usd"]
+    assert found["loss_to_arbitrage_micro_usd"] == found["searcher_fees_micro_usd"] + found["searcher_cash_micro_usd"]
+    change = after["ether_wei"] - ledger_before["ether_wei"]
+    role = after["role"]
+    assert change[BURNED] == found["burned_wei"]
+    assert change[role == "producer"].sum() == found["sequencer_base_fee_wei"] + found["tips_wei"]
+    assert -change[role == "arbitrageur"].sum() == found["paid_by_searchers_wei"]
+    others = ~role.isin(["producer", "arbitrageur", "burned"])
+    assert -change[others].sum() == found["paid_by_others_wei"]
+    assert after["cash_micro_usd"][VENUE_FEES] == found["venue_fees_micro_usd"]
+    return found
+
+
+def run(scenario, seconds, seed=3):
+    market = Market(scenario, seed=seed)
+    before = market.ledger()
+    market.run_for(seconds)
+    market.check()
+    return market, assert_closed(market, before)
+
+
+def test_the_table_of_policies_has_the_built_in_ones():
+    assert set(BUILT_IN) <= set(ORDERING_POLICIES)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("preset", preset_names())
+def test_rents_close_under_every_preset_and_policy(preset, variant):
+    scenario = load_scenario(preset, {"price.jumps_per_day": 5_000.0, "warm_up_s": 0, **VARIANTS[variant]})
+    blocks = 150
+    _, found = run(scenario, blocks * scenario.chain.block_time_s)
+    costs_nothing = scenario.fee_market.rule == "fixed" and scenario.fee_market.base_fee_wei == 0
+    assert (found["paid_by_others_wei"] > 0) != costs_nothing
+
+
+RACE = {
+    "warm_up_s": 0,
+    "chain.block_time_s": 2.0,
+    "chain.gas_limit": 8_000_000,
+    "topology.validators": 1,
+    "price.volatility_per_day": 0.3,
+    "price.jumps_per_day": 3_000.0,
+    "venue.gas_token": "fixed",
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_the_summary_says_in_dollars_is_what_the_integers_say(variant):
+    market, found = run(load_scenario("ethereum-30m", {**RACE, **VARIANTS[variant]}), 3_000)
+    summary, dollars_per_wei = market.summary(), market.world.scenario.venue.gas_token_usd * 1e-18
+
+    def per_hour(name):
+        return summary[f"rent_{name}_usd_per_h"] * summary["hours"]
+
+    def close_to(value):
+        return pytest.approx(value, rel=1e-9, abs=1e-6)
+
+    assert per_hour("tips") == close_to(found["tips_wei"] * dollars_per_wei)
+    assert per_hour("burned") == close_to(found["burned_wei"] * dollars_per_wei)
+    assert per_hour("congestion") == close_to(found["congestion_wei"] * dollars_per_wei)
+    assert per_hour("ordering") == close_to(found["place_wei"] * dollars_per_wei)
+    assert per_hour("lost_to_arbitrage") == close_to(found["loss_to_arbitrage_micro_usd"] * 1e-6)
+    kept = found["searcher_cash_micro_usd"] * 1e-6 - found["paid_by_searchers_wei"] * dollars_per_wei
+    assert per_hour("searchers") == close_to(kept)
+    parts = ("burned", "sequencer", "tips", "venue", "searchers")
+    assert sum(per_hour(part) for part in parts) == close_to(per_hour("whole"))
+    assert sum(summary[f"rent_{part}_share"] for part in parts) == close_to(1.0)
+    if variant in ("first_come_first_served", "random_order"):
+        assert summary["copies_per_try"] > 1
+        assert summary["spam_share_of_gas"] > 0
+    if variant == "protected":
+        assert summary["spam_share_of_gas"] == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_without_searchers_nothing_is_paid_for_order(variant):
+    settings = {**RACE, **VARIANTS[variant], "arbitrageurs.count": 0, "chain.gas_limit": 3_000_000}
+    market, found = run(load_scenario("ethereum-30m", settings), 1_000)
+    assert found["place_wei"] == found["loss_to_arbitrage_micro_usd"] == 0
+    assert found["congestion_wei"] > 0, "space should be short"
+    assert market.summary()["rent_ordering_usd_per_h"] == 0.0
+
+
+def test_on_an_empty_chain_nothing_is_paid_for_congestion():
+    settings = {
+        "warm_up_s": 0,
+        "chain": {"block_time_s": 2.0, "gas_limit": 10**9},
+        "fee_market": {"initial_base_fee_wei": 10**8, "minimum_base_fee_wei": 10**8},
+        "topology": {"validators": 1},
+    }
+    _, found = run(scenario_from(settings), 600)
+    assert found["congestion_wei"] == 0
+    assert found["plain_space_wei"] > 0
+
+
+def test_the_parts_are_told_by_who_paid():
+    market, found = run(load_scenario("ethereum-30m", RACE), 1_000)
+    meter = market.world.records.meters[0]
+    ether = dict.fromkeys(ROLES, 0)
+    for number, role in enumerate(ROLES):
+        for column in ("base_fees", "tips"):
+            ether[role] += int(meter[column][number]["gwei"]) * 10**9 + int(meter[column][number]["wei"])
+    assert ether["arbitrageur"] == found["paid_by_searchers_wei"]
+    assert ether["maker"] > 0
+    assert sum(ether.values()) == found["paid_by_others_wei"] + found["paid_by_searchers_wei"]
+
+
+@kernel
+def _added(amounts, gas, price):
+    gas_purposes._add(amounts[0], gas, price)
+
+
+@pytest.mark.parametrize("price", [0, 1, 7, 10**9 - 1, 10**9, 123_456_789_012, 10**15])
+@pytest.mark.parametrize("gas", [0, 21_000, 10**9 - 1, 10**9, 549_755_813_888])
+def test_amounts_of_gas_are_added_to_the_wei(gas, price):
+    amounts = np.zeros(1, rows.WEI)
+    for times in range(1, 4):
+        _added(amounts, gas, price)
+        assert int(amounts[0]["gwei"]) * 10**9 + int(amounts[0]["wei"]) == times * gas * price
+        assert 0 <= amounts[0]["wei"] < 10**9
