@@ -88,6 +88,8 @@ class Chain(Stateful):
         The topology; it is frozen.
     access_points : tuple of str
         Names of the places where agents sit; the last is next to the first validator.
+    between_ns : numpy.ndarray
+        One-way latency between two access points in ns, shape (access points, access points).
     blocks, pools : numpy.ndarray
         One-element record arrays: the block under construction and the mempool.
     next_time_ns : int
@@ -120,6 +122,7 @@ class Chain(Stateful):
         if scale > 0:
             self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
             self.producers["hops"][:, used] = tables.hops.T
+        self.between_ns = np.rint(tables.between_ns * scale).astype(np.int64)
         self._shortest_latency = self.producers["latency"].min(axis=0)
         self._proposer_key = np.uint64(stream_key(seed, "chain/proposer"))
         self._arrival_key = np.uint64(stream_key(seed, "chain/block_arrivals"))

@@ -99,6 +99,8 @@ def draft(pool):
     transaction.instrument = 0
     transaction.side = 0
     transaction.independent = 0
+    transaction.route = 0
+    transaction.placement = 0
     transaction.status = 0
     transaction.gas_used = 0
     transaction.filled = 0

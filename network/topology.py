@@ -175,6 +175,8 @@ class PathTables:
         Time that each byte adds: every hop receives the whole block before it passes the block on.
     hops
         Number of edges of the path; each receiving node verifies the block.
+    between_ns
+        One-way latency in nanoseconds between two access points, shape (access points, access points).
     """
 
     access: tuple[str, ...]
@@ -182,6 +184,7 @@ class PathTables:
     latency_ns: NDArray[np.int64]
     seconds_per_byte: NDArray[np.float64]
     hops: NDArray[np.int64]
+    between_ns: NDArray[np.int64]
 
 
 def path_tables(graph: nx.Graph) -> PathTables:
@@ -205,6 +208,7 @@ def path_tables(graph: nx.Graph) -> PathTables:
     latency_ns = np.full(shape, UNREACHABLE_NS, np.int64)
     seconds_per_byte = np.zeros(shape)
     hops = np.zeros(shape, np.int64)
+    between_ns = np.full((len(access), len(access)), UNREACHABLE_NS, np.int64)
     for row, source in enumerate(access):
         latencies_ms, paths = nx.single_source_dijkstra(graph, source, weight="latency_ms")
         adds = {source: 0.0}  # seconds per byte; nodes come in the order of their latency, each after the one before it
@@ -217,7 +221,10 @@ def path_tables(graph: nx.Graph) -> PathTables:
                 latency_ns[row, column] = round(latencies_ms[validator] * 1e6)
                 seconds_per_byte[row, column] = adds[validator]
                 hops[row, column] = len(paths[validator]) - 1
-    return PathTables(access, validators, latency_ns, seconds_per_byte, hops)
+        for column, other in enumerate(access):
+            if other in paths:
+                between_ns[row, column] = round(latencies_ms[other] * 1e6)
+    return PathTables(access, validators, latency_ns, seconds_per_byte, hops, between_ns)
 
 
 def block_visible_ns(

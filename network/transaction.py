@@ -5,7 +5,7 @@ import numpy as np
 LADDER = 8
 """Price levels per side that one quote transaction can hold."""
 
-ACCESS_POINTS = 16
+ACCESS_POINTS = 32
 """Access points (places where agents sit) that a topology may have."""
 
 AUTOMATIC_NONCE = np.uint32(0xFFFFFFFF)
@@ -20,6 +20,13 @@ KINDS = ("transfer", "place", "cancel", "replace", "quote", "swap", "mint", "bur
 
 # Styles of a swap: whether `amount` is what goes in, or what comes out.
 EXACT_IN, EXACT_OUT = range(2)
+
+# Routes: who gets to see a transaction before it is in a block. Any other number n is a builder's own, numbered from 1.
+PUBLIC = 0
+TO_PRODUCER = 255  # and to nobody else
+
+# Where a transaction that names a target wants to be: right before it or right after it, or not at all.
+ANYWHERE, BEFORE_TARGET, AFTER_TARGET = range(3)
 
 POST_ONLY = 1
 """Style of an order that never takes, as the order book numbers it: the one style that an ordering policy looks at."""
@@ -50,12 +57,15 @@ TRANSACTION = np.dtype(
         ("ladder", "i4", (2 * LADDER,)),
         ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity
         ("bound", "i8"),  # swap: least that comes out or most that goes in; mint: most micro-dollars
+        ("target", "i8"),  # sequence of the transaction that this one wants to be next to
         ("access", "u2"),  # access point where the sender sits
         ("kind", "u1"),
         ("style", "u1"),  # limit, post-only, immediate-or-cancel or market, as the order book numbers them; of a swap
         ("instrument", "u1"),
         ("side", "i1"),  # +1 buy, -1 sell
         ("independent", "u1"),  # 1: it comes from a wallet with no other transaction pending: nonces do not bind
+        ("route", "u1"),  # public, to the producer alone, or to the builder of this number
+        ("placement", "u1"),  # anywhere, before or after its target
         # Receipt, written by the state machine.
         ("status", "u1"),
         ("gas_used", "u4"),

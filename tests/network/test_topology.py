@@ -223,6 +223,17 @@ def test_shortest_paths_obey_the_triangle_inequality_and_have_no_direction() -> 
         assert tables.latency_ns[:, column] == pytest.approx(expected, abs=1)
 
 
+def test_latencies_between_access_points_are_those_of_the_graph() -> None:
+    graph = build_topology(validators=20, seed=5)
+    tables = path_tables(graph)
+    for row, first in enumerate(tables.access):
+        for column, second in enumerate(tables.access):
+            latency_ms = nx.dijkstra_path_length(graph, first, second, weight="latency_ms")
+            assert tables.between_ns[row, column] == round(latency_ms * 1e6)
+    # Nobody is heard of sooner by way of another access point.
+    assert (tables.latency_ns[:, None] <= tables.between_ns[:, :, None] + tables.latency_ns[None] + 2).all()
+
+
 def test_partitioned_graph_has_unreachable_validators() -> None:
     graph = build_topology(validators=1, regions=["virginia", "tokyo"])
     graph.remove_edge("region/virginia", "region/tokyo")
