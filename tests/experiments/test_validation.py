@@ -25,7 +25,7 @@ from blockspace.experiments.validation import (
 )
 from blockspace.network.fee_market import EIP1559
 
-NAMES = ("V1", "V2", "V3", "V4", "V7", "V7b", "V8", "V9", "V11", "V13", "V42")
+NAMES = ("V1", "V2", "V3", "V4", "V7", "V7b", "V8", "V9", "V10", "V11", "V13", "V42")
 
 
 def failed(rows):
