@@ -14,7 +14,7 @@ import numpy.typing as npt
 from blockspace.network.compilation import kernel
 
 ACCOUNTS = 16384
-INSTRUMENTS = 4
+INSTRUMENTS = 64
 WEI_PER_GWEI = 1_000_000_000
 WEI_PER_ETHER = 10**18
 MICRO_DOLLARS = 1_000_000
