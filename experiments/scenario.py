@@ -25,7 +25,14 @@ from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSetting
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.pools.listing import POOLS
-from blockspace.markets.settings import GasSettings, InstrumentSettings, PoolSettings, PriceSettings, VenueSettings
+from blockspace.markets.settings import (
+    GasSettings,
+    InstrumentSettings,
+    MarginSettings,
+    PoolSettings,
+    PriceSettings,
+    VenueSettings,
+)
 from blockspace.network.presets import preset_names
 from blockspace.network.settings import (
     ChainSettings,
@@ -74,6 +81,7 @@ class Scenario(Settings):
     mempool: MempoolSettings = MempoolSettings()
     price: PriceSettings = PriceSettings()
     venue: VenueSettings = VenueSettings()
+    margin: MarginSettings = MarginSettings()
     gas: GasSettings = GasSettings()
     instruments: tuple[InstrumentSettings, ...] = Field(
         (InstrumentSettings(),), min_length=1, max_length=INSTRUMENTS, description="what is traded"
@@ -122,9 +130,22 @@ class Scenario(Settings):
         if len(set(names)) < len(names):
             raise ValueError(f"the instruments are called {', '.join(names)}; each must have a name of its own")
         self._require_pools_fit()
+        self._require_margin()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
+
+    def _require_margin(self) -> None:
+        """Refuse liquidations that would cost a debtor more than the maintenance that should be there."""
+        costs = self.margin.bonus_bps + self.margin.penalty_bps
+        for instrument in self.instruments:
+            maintenance_bps = 1e4 * instrument.initial_margin * self.margin.maintenance_share
+            if self.margin.liquidations and instrument.kind == "perpetual" and costs >= maintenance_bps:
+                raise ValueError(
+                    f"margin.bonus_bps and margin.penalty_bps add up to {costs:g}; they must be below the maintenance "
+                    f"requirement of {instrument.name}, {maintenance_bps:g} basis points of a position's value "
+                    "(initial_margin times margin.maintenance_share)"
+                )
 
     def _require_pools_fit(self) -> None:
         """Refuse pools without names or spot instruments of their own, and agents of pools where there are none."""

@@ -25,6 +25,7 @@ from blockspace.experiments.scenario import Scenario
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
 from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
+from blockspace.markets.margin import MARGIN_MODES, scan_margin
 from blockspace.markets.perpetual import revalue
 from blockspace.markets.pools.listing import POOL_KINDS, list_pool, provide_first, range_between
 from blockspace.markets.price_path import PricePath
@@ -34,7 +35,7 @@ from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import stream_key
 from blockspace.network.state import StateError, Stateful
-from blockspace.network.transaction import BURN, CANCEL, MINT, PLACE, REPLACE, SWAP
+from blockspace.network.transaction import BURN, CANCEL, LIQUIDATE, MINT, PLACE, REPLACE, REPORT, SWAP
 
 ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fee", "tip", "expires")
 """What an agent in Python says of a transaction, in the order in which the mempool takes it."""
@@ -127,14 +128,26 @@ class World(Stateful):
                 impact_lots=max(round(instrument.impact_size / instrument.lot_size), 1),
             )
         venue["oracle_delay"] = int(self.scenario.venue.oracle_delay_s * NS)
+        venue["on_chain_oracle"] = self.scenario.venue.oracle == "on_chain"
+        self._set_margin(venue["margin"])
         venue["funding_interval"] = int(self.scenario.venue.funding_interval_s * NS)
         venue["batching"] = self.scenario.venue.matching == "batch"
         venue["batch_interval"] = int(self.scenario.venue.batch_interval_s * NS)
 
+    def _set_margin(self, margin: Any) -> None:
+        settings = self.scenario.margin
+        margin["liquidates"] = settings.liquidations
+        margin["mode"] = MARGIN_MODES.index(settings.mode)
+        margin["maintenance_ppm"] = round(settings.maintenance_share * 1e6)
+        margin["partial_ppm"] = round(settings.partial_share * 1e6)
+        margin["bonus_ppm"] = round(settings.bonus_bps * 100)
+        margin["penalty_ppm"] = round(settings.penalty_bps * 100)
+        margin["price_moves"] = settings.price_shock * np.repeat(np.arange(-3, 4) / 3.0, 2)
+
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
         feed["access_points"] = len(self.chain.access_points)
-        for name in ("place", "cancel", "replace", "quote", "quote_level", "swap", "swap_tick", "mint", "burn"):
+        for name in feed["gas"].dtype.names:
             feed["gas"][name] = getattr(scenario.gas, name)
         for number, instrument in enumerate(scenario.instruments):
             terms = feed["terms"][number]
@@ -162,7 +175,7 @@ class World(Stateful):
         self._gas_token_price = float(feed["gas_token_price"])
         gas = scenario.gas
         self._gas_of = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}
-        self._gas_of |= {SWAP: gas.swap, MINT: gas.mint, BURN: gas.burn}
+        self._gas_of |= {SWAP: gas.swap, MINT: gas.mint, BURN: gas.burn, LIQUIDATE: gas.liquidate, REPORT: gas.report}
 
     def _settle_in(self, seed: int) -> None:
         """Open the accounts and create the populations, producers first and those who deal with pools last."""
@@ -208,6 +221,10 @@ class World(Stateful):
             *self._pool_places("provider", scenario.liquidity_providers.count, False, seed),
             seed,
         )
+        if scenario.margin.liquidations:
+            fund = open_account(ledger, scenario.margin.insurance_usd)
+            roles[fund] = ROLES.index("insurance")
+            self.venues[0]["margin"]["insurance"] = fund
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
@@ -499,6 +516,7 @@ class World(Stateful):
         self.records.record(self.venues, self.chain.blocks, self.path.record, self._gas_token_price)
 
     def _publish(self) -> None:
+        scan_margin(self.venues, self.chain.blocks)
         base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from blockspace.markets.instruments import HANDLES, PERPETUAL
-from blockspace.markets.matching import BUY, MILLION, SELL, cost_to_fill
+from blockspace.markets.margin import CROSS, ISOLATED, PORTFOLIO, initial_margin, worst_loss
+from blockspace.markets.matching import BUY, SELL, cost_to_fill
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import LADDER
 
@@ -12,20 +13,13 @@ LARGEST_VALUE = 2.0**60
 
 
 @kernel
-def initial_margin(instrument, lots):
-    """Initial margin of ``lots`` (0 or more) of a perpetual at mark, in micro-dollars, rounded down.
-
-    Whole millions are split off first, so that nothing overflows where the value at mark fits.
-    """
-    value = lots * instrument.mark
-    ppm = instrument.initial_margin_ppm
-    return value // MILLION * ppm + value % MILLION * ppm // MILLION
-
-
-@kernel
 def free_collateral(venue, account):
-    """Cash and marked perpetual positions, less the initial margin of positions and resting orders (micro-dollars)."""
+    """Cash and marked positions, less what positions and resting orders need (micro-dollars).
+
+    Where each position stands by itself, what was set aside for it is gone from the free collateral, gains included.
+    """
     holder = venue.ledger.accounts[account]
+    mode = venue.margin.mode
     free = holder.cash
     for number in range(venue.count):
         instrument = venue.instruments[number]
@@ -34,11 +28,19 @@ def free_collateral(venue, account):
             free -= venue.batches[number].loss[account]
         if instrument.kind == PERPETUAL:
             position = holder.position[number]
-            free += position * instrument.mark
             worst = max(abs(position + bids), abs(position - asks))
-            free -= initial_margin(instrument, worst)
+            if mode == ISOLATED:
+                free -= venue.margin.set_aside[account, number]
+            else:
+                free += position * instrument.mark
+            if mode == CROSS:
+                free -= initial_margin(instrument, worst)
+            else:
+                free -= initial_margin(instrument, worst - abs(position))
         else:
             free -= bids * instrument.mark
+    if mode == PORTFOLIO:
+        free -= worst_loss(venue, account, np.int64(0), np.int64(0))
     return free
 
 
@@ -104,7 +106,12 @@ def within_margin(venue, account, number, bids, asks, loss):
     more = then - now
     if more <= 0:
         return True
-    return initial_margin(instrument, more) + loss <= free_collateral(venue, account)
+    needed = initial_margin(instrument, more)
+    if venue.margin.mode == PORTFOLIO:
+        zero = np.int64(0)
+        after = max(worst_loss(venue, account, number, bids), worst_loss(venue, account, number, -asks))
+        needed = min(needed, after - worst_loss(venue, account, number, zero))
+    return needed + loss <= free_collateral(venue, account)
 
 
 @kernel

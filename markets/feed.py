@@ -95,7 +95,6 @@ GAS = np.dtype(
     [
         (name, "i8")
         for name in (
-            "transfer",
             "place",
             "cancel",
             "replace",
@@ -105,6 +104,8 @@ GAS = np.dtype(
             "swap_tick",
             "mint",
             "burn",
+            "liquidate",
+            "report",
         )
     ],
     align=True,

@@ -11,6 +11,9 @@ from blockspace.markets.matching import open_book
 SPOT, PERPETUAL = range(2)
 INSTRUMENT_KINDS = ("spot", "perpetual")
 
+SCENARIOS = 14
+"""Scenarios of price and volatility in which a portfolio is revalued for its margin."""
+
 HANDLES = 16
 """Orders that one account can have resting in a book: its handles are ``HANDLES * account`` and the next ones."""
 
@@ -25,6 +28,7 @@ INSTRUMENT = np.dtype(
         ("initial_margin_ppm", "i8"),  # of the position's value at mark
         ("index", "i8"),  # micro-dollars per lot: external price as the venue's oracle reports it
         ("mark", "i8"),  # micro-dollars per lot: what positions are valued at
+        ("changes", "i8", (SCENARIOS,)),  # of the value of a lot in each scenario, micro-dollars (portfolio margin)
         ("basis", "f8"),  # moving average of (mid - index) / index
         ("basis_time", "i8"),  # ns, of the last update of the basis
         ("premium_sum", "f8"),  # premium samples since the last funding

@@ -133,7 +133,12 @@ class PoolSettings(Settings):
 class VenueSettings(Settings):
     """Rules of the venue that hold for all its instruments."""
 
-    oracle_delay_s: float = Field(1.0, ge=0, le=3_600, description="seconds by which the index lags the external price")
+    oracle: Literal["delayed", "on_chain"] = Field(
+        "delayed", description="whether the index lags by a fixed delay, or is what a keeper gets into a block"
+    )
+    oracle_delay_s: float = Field(
+        1.0, ge=0, le=3_600, description="seconds by which the index lags the external price (delayed)"
+    )
     funding_interval_s: float = Field(3_600.0, ge=1, le=1e6, description="seconds between two funding payments")
     matching: Literal["continuous", "batch"] = Field(
         "continuous", description="whether orders trade as they come, or wait for an auction at one price"
@@ -145,6 +150,35 @@ class VenueSettings(Settings):
         "underlying", description="whether gas is paid in the underlying itself or in a token of fixed price"
     )
     gas_token_usd: float = Field(2_000.0, gt=0, le=1e7, description="dollars per gas token (fixed)")
+
+
+class MarginSettings(Settings):
+    """What positions need, and what happens to who has too little."""
+
+    liquidations: bool = Field(False, description="whether accounts below maintenance can be liquidated")
+    mode: Literal["cross", "isolated", "portfolio"] = Field(
+        "cross",
+        description="what stands behind a position: all equity, what was set aside for it, or all equity behind all",
+    )
+    maintenance_share: float = Field(
+        0.5, gt=0, lt=1, description="maintenance requirement as a share of the initial margin"
+    )
+    partial_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of a position that one liquidation may take while half of the maintenance is still there",
+    )
+    bonus_bps: float = Field(
+        50.0, ge=0, lt=10_000, description="what a liquidator gets, basis points of the value that it takes over"
+    )
+    penalty_bps: float = Field(
+        50.0, ge=0, lt=10_000, description="what the insurance fund gets, basis points of the same value"
+    )
+    insurance_usd: float = Field(1_000_000.0, ge=0, le=1e11, description="dollars in the insurance fund at the start")
+    price_shock: float = Field(
+        0.15, gt=0, lt=1, description="largest relative move of the price that a portfolio must bear (portfolio)"
+    )
 
 
 class GasSettings(Settings):
@@ -182,5 +216,14 @@ class GasSettings(Settings):
         le=16_777_216,
         description="gas of taking liquidity and fees out of a pool (Uniswap v3's gas snapshots, 2021: 60,000 to "
         "103,000, and about 20,000 around them)",
+    )
+    liquidate: int = Field(
+        390_000,
+        ge=21_000,
+        le=16_777_216,
+        description="gas of a liquidation (Aave v3's gas snapshots, 2023: 384,000 to 393,000)",
+    )
+    report: int = Field(
+        110_000, ge=21_000, le=16_777_216, description="gas of an oracle report (about that of a push oracle's update)"
     )
     bytes_per_transaction: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction of the market")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from blockspace.markets.ledger import VENUE_FEES, transfer_cash, transfer_position
+from blockspace.markets.margin import note_trade
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.compilation import kernel
 
@@ -21,3 +22,6 @@ def settle_trades(venue, log, number, first):
         transfer_position(ledger, seller, buyer, number, np.int64(trade.size))
         transfer_cash(ledger, maker, np.int64(VENUE_FEES), trade.maker_fee)
         transfer_cash(ledger, taker, np.int64(VENUE_FEES), trade.taker_fee)
+        if venue.margin.liquidates != 0:
+            note_trade(venue, buyer, number, np.int64(trade.size), notional)
+            note_trade(venue, seller, number, -np.int64(trade.size), -notional)

@@ -13,6 +13,10 @@ from blockspace.network.compilation import kernel
 
 TRADES = 65536  # a power of two
 
+# Why a position changed hands.
+BY_ORDER, LIQUIDATION, DELEVERAGING = range(3)
+CAUSES = ("order", "liquidation", "deleveraging")
+
 # Sizes are in lots and prices in ticks; fees are in micro-dollars, negative for a rebate. Side +1: the taker
 # bought. A swap is a trade with its pool's account as the maker, who earns what the taker pays as fee.
 TRADE = np.dtype(
@@ -30,7 +34,9 @@ TRADE = np.dtype(
         ("instrument", "u1"),
         ("side", "i1"),
         ("pool", "u1"),  # number of the pool plus 1; 0 for the order book
-        ("notional", "i8"),  # micro-dollars of a swap without its fee, where the price is rounded to ticks; else 0
+        ("cause", "u1"),  # an order, a liquidation, or deleveraging; of the latter two the debtor is the maker
+        # Micro-dollars of a swap without its fee, or of a position taken over, where the price is rounded; else 0.
+        ("notional", "i8"),
     ],
     align=True,
 )
@@ -65,6 +71,7 @@ def append_trade(log, instrument, side, price, size, maker, taker, maker_order, 
     trade.instrument = instrument
     trade.side = side
     trade.pool = 0
+    trade.cause = BY_ORDER
     trade.notional = 0
     log.count += 1
 
@@ -75,6 +82,19 @@ def append_swap(log, instrument, pool, side, price, size, notional, maker, taker
     trade = log.trades[np.uint64(log.count) & np.uint64(TRADES - 1)]
     append_trade(log, instrument, side, price, size, maker, taker, np.uint32(0), -fee, fee)
     trade.pool = pool + 1
+    trade.notional = notional
+
+
+@kernel
+def append_closing(log, instrument, side, price, size, notional, debtor, other, cause):
+    """Write the closing of a debtor's position as a trade with the account that takes it, without fees.
+
+    ``price`` is rounded to ticks; ``notional`` is exact.
+    """
+    trade = log.trades[np.uint64(log.count) & np.uint64(TRADES - 1)]
+    zero = np.int64(0)
+    append_trade(log, instrument, side, price, size, debtor, other, np.uint32(0), zero, zero)
+    trade.cause = cause
     trade.notional = notional
 
 

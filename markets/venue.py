@@ -16,13 +16,27 @@ from blockspace.markets.batch_execution import clear_batches, wait_for_batch
 from blockspace.markets.collateral import committed_lots, free_collateral
 from blockspace.markets.instruments import HANDLES, INSTRUMENT
 from blockspace.markets.ledger import BACKGROUND, INSTRUMENTS, LEDGER, can_pay_gas, pay_gas
+from blockspace.markets.liquidation import LIQUIDATION_LOG, execute_liquidation
+from blockspace.markets.margin import MARGIN
 from blockspace.markets.matching import BOOK
 from blockspace.markets.order_execution import execute_order, would_leave_a_trace
+from blockspace.markets.perpetual import execute_report
 from blockspace.markets.pools.execution import execute_in_pool
 from blockspace.markets.pools.listing import POOL_FIELDS
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, LEFT_OUT, QUOTE, SUCCEEDED, SWAP, TRANSFER, UNFUNDED
+from blockspace.network.transaction import (
+    BURN,
+    FAILED,
+    LEFT_OUT,
+    LIQUIDATE,
+    QUOTE,
+    REPORT,
+    SUCCEEDED,
+    SWAP,
+    TRANSFER,
+    UNFUNDED,
+)
 
 VENUE = np.dtype(
     [
@@ -31,6 +45,9 @@ VENUE = np.dtype(
         ("books", BOOK, (INSTRUMENTS,)),
         ("count", "i8"),  # instruments in use
         ("oracle_delay", "i8"),  # ns by which the index lags the external price
+        ("on_chain_oracle", "u1"),  # 1 if the index is what the keeper last got into a block
+        ("keeper", "u4"),  # account that may report
+        ("reported", "i8"),  # micro-dollars per unit of the underlying
         ("funding_interval", "i8"),  # ns
         # Batch auctions.
         ("batching", "u1"),  # 1 if orders wait for a batch
@@ -41,6 +58,8 @@ VENUE = np.dtype(
         ("swap_gas", "i8"),  # gas of a swap, and of each tick that it crosses
         ("swap_tick_gas", "i8"),
         *POOL_FIELDS,
+        ("margin", MARGIN),
+        ("liquidations", LIQUIDATION_LOG),
     ],
     align=True,
 )
@@ -71,8 +90,12 @@ def _carry_out(venue, log, block, slot, transaction):
         return True
     if transaction.instrument >= venue.count:
         return False
-    if transaction.kind >= SWAP:
+    if SWAP <= transaction.kind <= BURN:
         return _trade_with_pool(venue, log, transaction)
+    if transaction.kind == LIQUIDATE:
+        return execute_liquidation(venue, log, transaction)
+    if transaction.kind == REPORT:
+        return execute_report(venue, transaction)
     if transaction.kind != QUOTE and transaction.order // HANDLES != transaction.sender:
         return False
     if venue.batching != 0:

@@ -15,8 +15,8 @@ NEVER = np.int64(2**62)
 """A time in nanoseconds that no run reaches."""
 
 # Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space.
-TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN = range(8)
-KINDS = ("transfer", "place", "cancel", "replace", "quote", "swap", "mint", "burn")
+TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT = range(10)
+KINDS = ("transfer", "place", "cancel", "replace", "quote", "swap", "mint", "burn", "liquidate", "report")
 
 # Styles of a swap: whether `amount` is what goes in, or what comes out.
 EXACT_IN, EXACT_OUT = range(2)

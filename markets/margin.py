@@ -1,0 +1,218 @@
+"""Margin: what the positions of an account are worth, what they need, and who has too little.
+
+An account's *equity* is its cash and its marked positions. Opening a position takes its initial margin, keeping it the
+*maintenance* requirement, a share of that; an account with less equity than that can be liquidated
+(:mod:`blockspace.markets.liquidation`). What stands behind what depends on the venue's mode:
+
+- *cross*: all of an account's equity behind all of its positions, whose requirements add up;
+- *isolated*: behind each position only the cash that was set aside for it when it was opened, and what it has earned;
+- *portfolio*: all of its equity behind all of its positions together, which need what they would lose in the worst of a
+  set of scenarios of the price (and, for options, of the volatility), so that positions that hedge each other need
+  little. This is how exchanges' risk arrays work (SPAN; CME Group, 2019).
+
+All amounts are in micro-dollars.
+"""
+
+import numpy as np
+
+from blockspace.markets.instruments import PERPETUAL, SCENARIOS, SPOT
+from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
+from blockspace.markets.matching import MILLION
+from blockspace.network.compilation import kernel
+
+CROSS, ISOLATED, PORTFOLIO = range(3)
+MARGIN_MODES = ("cross", "isolated", "portfolio")
+
+MOST_DUE = 1024
+"""Accounts below maintenance that are listed at once, first come; the next ones follow when there is room."""
+
+DUE = np.dtype(
+    [
+        ("account", "u4"),
+        ("instrument", "u4"),  # its position there needs most
+        ("lots", "i8"),  # of that position
+        ("equity", "i8"),  # behind it
+        ("maintenance", "i8"),  # that it should have
+    ],
+    align=True,
+)
+"""An account that has too little, as everybody may know who has received the block."""
+
+MARGIN = np.dtype(
+    [
+        ("liquidates", "u1"),  # 1 if accounts below maintenance can be liquidated
+        ("mode", "u1"),
+        ("insurance", "u4"),  # account of the insurance fund
+        ("maintenance_ppm", "i8"),  # of the initial margin
+        ("partial_ppm", "i8"),  # of a position that one liquidation may take while half of the maintenance is there
+        ("bonus_ppm", "i8"),  # of the value that is taken, to the liquidator
+        ("penalty_ppm", "i8"),  # of it, to the insurance fund
+        ("price_moves", "f8", (SCENARIOS,)),  # portfolio: relative moves of the price, scenario by scenario
+        ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
+        ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
+        ("below_since", "i8", (ACCOUNTS,)),  # ns since when an account has had too little; 0 if it has enough
+        ("due", DUE, (MOST_DUE,)),
+        ("due_count", "i8"),
+    ],
+    align=True,
+)
+
+
+@kernel
+def initial_margin(instrument, lots):
+    """Initial margin of ``lots`` (0 or more) of a perpetual at mark, rounded down.
+
+    Whole millions are split off first, so that nothing overflows where the value at mark fits.
+    """
+    return share_of(lots * instrument.mark, instrument.initial_margin_ppm)
+
+
+@kernel
+def share_of(value, ppm):
+    """``ppm`` millionths of ``value`` (0 or more), rounded down, without overflow."""
+    return value // MILLION * ppm + value % MILLION * ppm // MILLION
+
+
+@kernel
+def worst_loss(venue, account, number, more):
+    """What an account's positions would lose in the worst scenario, with ``more`` lots of one instrument added."""
+    positions = venue.ledger.accounts[account].position
+    worst = np.int64(0)
+    for scenario in range(SCENARIOS):
+        change = more * venue.instruments[number].changes[scenario]
+        for other in range(venue.count):
+            if positions[other] != 0 and venue.instruments[other].kind != SPOT:
+                change += positions[other] * venue.instruments[other].changes[scenario]
+        worst = max(worst, -change)
+    return worst
+
+
+@kernel
+def account_equity(venue, account):
+    """Cash and marked positions of an account, spot left out."""
+    holder = venue.ledger.accounts[account]
+    equity = holder.cash
+    for number in range(venue.count):
+        if holder.position[number] != 0 and venue.instruments[number].kind != SPOT:
+            equity += holder.position[number] * venue.instruments[number].mark
+    return equity
+
+
+@kernel
+def equity_behind(venue, account, number):
+    """What stands behind a position: all of an account's equity, or what was set aside for it."""
+    if venue.margin.mode != ISOLATED:
+        return account_equity(venue, account)
+    lots = venue.ledger.accounts[account].position[number]
+    return venue.margin.set_aside[account, number] + lots * venue.instruments[number].mark
+
+
+@kernel
+def position_maintenance(venue, account, number):
+    """Maintenance requirement of one position by itself."""
+    lots = abs(venue.ledger.accounts[account].position[number])
+    return share_of(initial_margin(venue.instruments[number], lots), venue.margin.maintenance_ppm)
+
+
+@kernel
+def maintenance_of(venue, account, number):
+    """What should stand behind a position: its own requirement if it is isolated, else those of the whole account."""
+    margin = venue.margin
+    if margin.mode == ISOLATED:
+        return position_maintenance(venue, account, number)
+    if margin.mode == PORTFOLIO:
+        return share_of(worst_loss(venue, account, number, np.int64(0)), margin.maintenance_ppm)
+    needed = np.int64(0)
+    for other in range(venue.count):
+        if venue.instruments[other].kind == PERPETUAL and venue.ledger.accounts[account].position[other] != 0:
+            needed += position_maintenance(venue, account, other)
+    return needed
+
+
+@kernel
+def note_trade(venue, account, number, lots, paid):
+    """Keep cost and set-aside cash of a position up to date after ``lots`` (signed) were bought for ``paid``."""
+    margin = venue.margin
+    after = venue.ledger.accounts[account].position[number]
+    before = after - lots
+    cost = margin.cost[account, number]
+    if after == 0:
+        cost = np.int64(0)
+    elif before == 0 or (before > 0) == (lots > 0):
+        cost += paid
+    elif (before > 0) == (after > 0):
+        cost -= cost // abs(before) * abs(lots) + cost % abs(before) * abs(lots) // abs(before)
+    else:
+        cost = paid // abs(lots) * abs(after) + paid % abs(lots) * abs(after) // abs(lots)
+    margin.cost[account, number] = cost
+    if margin.mode == ISOLATED:
+        _set_aside(venue, account, number, before, after, paid)
+
+
+@kernel
+def _set_aside(venue, account, number, before, after, paid):
+    """Let a position keep what its trades bring, and top it up to its initial margin when it grows."""
+    margin = venue.margin
+    if after == 0:
+        margin.set_aside[account, number] = 0
+        return
+    margin.set_aside[account, number] -= paid
+    if abs(after) > abs(before) or (before > 0) != (after > 0):
+        instrument = venue.instruments[number]
+        wanted = initial_margin(instrument, abs(after)) - after * instrument.mark
+        margin.set_aside[account, number] = max(margin.set_aside[account, number], wanted)
+
+
+@kernel
+def scan_margin(venues, blocks):
+    """Find the accounts that have too little at the marks of the block; one scan serves everybody.
+
+    The earliest stay on the list until they have enough or have nothing; the list is public once the block is.
+    """
+    venue = venues[0]
+    margin = venue.margin
+    margin.due_count = 0
+    if margin.liquidates == 0:
+        return
+    for account in range(FIRST_FREE_ACCOUNT, venue.ledger.count):
+        positions = venue.ledger.accounts[account].position
+        below = False
+        for number in range(venue.count):
+            if positions[number] == 0 or venue.instruments[number].kind == SPOT:
+                continue
+            equity = equity_behind(venue, account, number)
+            needed = maintenance_of(venue, account, number)
+            if equity < needed:
+                below = True
+                _list_due(venue, account, number, equity, needed)
+            if margin.mode != ISOLATED:
+                break
+        if not below:
+            margin.below_since[account] = 0
+        elif margin.below_since[account] == 0:
+            margin.below_since[account] = blocks[0].time
+
+
+@kernel
+def _list_due(venue, account, number, equity, needed):
+    """Put an account on the list; where all positions stand together, with the one that needs most."""
+    margin = venue.margin
+    if margin.due_count == MOST_DUE:
+        return
+    if margin.mode != ISOLATED:
+        for other in range(venue.count):
+            if venue.instruments[other].kind != SPOT and _value(venue, account, other) > _value(venue, account, number):
+                number = other
+    entry = margin.due[margin.due_count]
+    margin.due_count += 1
+    entry.account = account
+    entry.instrument = number
+    entry.lots = venue.ledger.accounts[account].position[number]
+    entry.equity = equity
+    entry.maintenance = needed
+
+
+@kernel
+def _value(venue, account, number):
+    """Value of a position at mark, whatever its side."""
+    return abs(venue.ledger.accounts[account].position[number]) * abs(venue.instruments[number].mark)
