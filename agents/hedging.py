@@ -5,8 +5,9 @@ hedge is a risk: a holding that is :math:`y` units away from the target loses or
 root of a year, and variance of profit is disliked at :math:`\\gamma / 2` per dollar squared.
 
 Over times in which gamma does not change much, the gap :math:`y` moves like a Brownian motion with the deviation
-:math:`\\nu = |\\Gamma| \\sigma S`. If one trades whenever it exceeds an edge :math:`H`, and then back to :math:`h`, the mean
-time between two trades is :math:`(H^2 - h^2) / \\nu^2` and the mean of :math:`y^2` is :math:`(H^2 + h^2) / 6`: a year costs
+:math:`\\nu = |\\Gamma| \\sigma S`. If one trades whenever it exceeds an edge :math:`H`, and then back to :math:`h`, the
+mean time between two trades is :math:`(H^2 - h^2) / \\nu^2` and the mean of :math:`y^2` is :math:`(H^2 + h^2) / 6`: a
+year costs
 
 .. math:: \\nu^2 \\frac{F + \\kappa (H - h)}{H^2 - h^2} + \\frac{\\gamma}{2} \\sigma^2 S^2 \\frac{H^2 + h^2}{6}.
 
@@ -15,9 +16,10 @@ Setting both derivatives to zero leaves two equations without volatility,
 .. math:: \\kappa = \\frac{\\gamma}{\\Gamma^2} \\frac{H h (H + h)}{3}, \\qquad
    F = \\frac{\\gamma}{\\Gamma^2} \\frac{(H - h)^3 (H + h)}{12}.
 
-Without a fixed cost this is the band of Whalley and Wilmott (1997), :math:`H = h = (3 \\kappa \\Gamma^2 / 2 \\gamma)^{1/3}`:
-trade to the edge. Without a proportional cost it is :math:`H = (12 F \\Gamma^2 / \\gamma)^{1/4}`, :math:`h = 0`: trade to the
-target, with the fourth root of Whalley and Wilmott (1999), whose setting of mixed costs is that of the general case.
+Without a fixed cost this is the band of Whalley and Wilmott (1997),
+:math:`H = h = (3 \\kappa \\Gamma^2 / 2 \\gamma)^{1/3}`: trade to the edge. Without a proportional cost it is
+:math:`H = (12 F \\Gamma^2 / \\gamma)^{1/4}`, :math:`h = 0`: trade to the target, with the fourth root of Whalley and
+Wilmott (1999), whose setting of mixed costs is that of the general case.
 
 ===================  =====================================================================  =================
 symbol               meaning                                                                unit
@@ -74,12 +76,13 @@ def no_trade_band(fixed_usd, unit_cost_usd, gamma, risk_aversion):
         edge = 0.5 * cubic ** (1.0 / 3.0)
         return edge, edge
     width, gap = _width(cubic, quartic)
-    return 0.5 * (width + gap), 0.5 * (width - gap)
+    edge = 0.5 * (width + gap)
+    return edge, min(edge, cubic / (4.0 * edge * width))  # not the difference, which loses a small h
 
 
 @kernel
 def _width(cubic, quartic):
-    """``H + h`` and ``H - h`` from ``w (w^2 - d^2) = cubic`` and ``w d^3 = quartic``, by Newton's method.
+    """``w = H + h`` and ``d = H - h`` from ``w (w^2 - d^2) = cubic`` and ``w d^3 = quartic``, by Newton's method.
 
     The root in ``w`` is unique above ``quartic^(1/4)``, where ``h`` is 0, and lies below the start, from where the
     convex left-hand side brings every step closer to it.

@@ -1,9 +1,9 @@
-"""V20 to V24: what an option is worth, and what hedging it costs, where theory knows it.
+"""V23 and V24: what a hedger who chooses when to trade pays for gas, or for a fraction of what is traded.
 
-One option is written at the money and hedged in a spot market without end; gas, or a fraction of what is traded, is paid
-for each re-hedge, and the variance of what hedging misses costs ``RISK_AVERSION / 2`` per dollar squared. The best
-clock and the best band for each cost are found by search among simulated ones, not by a formula; the formulas that
-agents use, in :mod:`blockspace.agents.hedging`, are then compared with what the search has found.
+One option is written at the money and hedged in an infinitely deep spot market; the variance of what hedging misses
+costs ``RISK_AVERSION / 2`` per dollar squared. The best clock and the best band for each cost are found by search among
+simulated ones, not by a formula; the formulas of :mod:`blockspace.agents.hedging` are then compared with what the
+search has found.
 """
 
 import math
@@ -12,24 +12,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
 from blockspace.agents.hedging import no_trade_band
 from blockspace.experiments.validation import Row, compare, target
 from blockspace.experiments.validation.hedging_paths import (
     RISK_AVERSION,
-    SPOT_USD,
     VOLATILITY,
-    YEARS,
+    at_the_money,
     bands,
     clocks,
     hedge,
     walk_gaps,
 )
-from blockspace.markets.options.black_scholes import Greeks, price_option
 
 DERMAN_KAMAL = "Derman and Kamal (1999)"
-LELAND = "Leland (1985)"
 WHALLEY_WILMOTT = "Whalley and Wilmott (1997)"
 FIXED_COST = "Whalley and Wilmott (1999)"
 
@@ -43,34 +39,6 @@ OCTAVES = 3
 """A search goes so many doublings below the least and above the largest cost."""
 
 
-def at_the_money(years: float = YEARS, volatility: float = VOLATILITY) -> Greeks:
-    """Value and Greeks of the option that is written."""
-    return price_option("call", SPOT_USD, SPOT_USD, years, volatility)
-
-
-def textbook(years: float) -> dict[str, float]:
-    """Value, delta, gamma and vega of the call at the money, by the formulas of Black and Scholes (1973)."""
-    deviation = VOLATILITY * math.sqrt(years)
-    density = norm.pdf(deviation / 2.0)
-    return {
-        "value": SPOT_USD * (2.0 * norm.cdf(deviation / 2.0) - 1.0),
-        "delta": norm.cdf(deviation / 2.0),
-        "gamma": density / (SPOT_USD * deviation),
-        "vega": SPOT_USD * density * math.sqrt(years),
-    }
-
-
-def error_deviation(vega: float, rehedges: float) -> float:
-    """Standard deviation of the error of so many re-hedges: ``sqrt(pi / 4) vega sigma / sqrt(N)``."""
-    return math.sqrt(math.pi / 4.0) * vega * VOLATILITY / math.sqrt(rehedges)
-
-
-def leland_volatility(fraction: float, rehedges: float) -> float:
-    """Volatility at which an option pays for its hedging, at a cost of ``fraction`` for a sale and a purchase."""
-    number = math.sqrt(2.0 / math.pi) * fraction / (VOLATILITY * math.sqrt(YEARS / rehedges))
-    return VOLATILITY * math.sqrt(1.0 + number)
-
-
 def gap_cost(fixed: float, unit_cost: float, risk: float, edge: float, back_to: float) -> float:
     """Cost per step of a band around a gap that moves by one unit a step; ``risk`` is per squared unit of gap."""
     between = edge * edge - back_to * back_to
@@ -78,103 +46,6 @@ def gap_cost(fixed: float, unit_cost: float, risk: float, edge: float, back_to: 
     if between == 0.0:
         return unit_cost / (2.0 * edge) + holding
     return (fixed + unit_cost * (edge - back_to)) / between + holding
-
-
-def deviation_with_error(errors: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Standard deviation of independent values, and its standard error."""
-    deviation = float(errors.std())
-    squares = (errors - errors.mean()) ** 2
-    return deviation, float(squares.std()) / (2.0 * deviation * math.sqrt(len(errors)))
-
-
-@target("V20")
-def black_scholes(quick: bool) -> list[Row]:
-    """Values and Greeks are those of the textbook, and calls and puts agree with each other."""
-    rows = []
-    for days in (7, 30, 180):
-        ours = at_the_money(days / 365.0)._asdict()
-        for name, theory in textbook(days / 365.0).items():
-            what = f"{name} of a call at the money, {days} days"
-            rows.append(compare("V20", what, theory, ours[name], relative=1e-6, source="Black and Scholes (1973)"))
-    parity, identity = 0.0, 0.0
-    for strike in np.geomspace(10.0, 1_000.0, 21 if quick else 201).tolist():
-        for years in (1e-4, YEARS, 2.0):
-            call, put = (price_option(kind, SPOT_USD, strike, years, VOLATILITY) for kind in ("call", "put"))
-            parity = max(parity, abs(call.value - put.value - SPOT_USD + strike) / SPOT_USD)
-            scaled = call.gamma * SPOT_USD**2 * VOLATILITY * years
-            identity = max(identity, abs(scaled - call.vega) / SPOT_USD)
-    rows.append(compare("V20", "put-call parity, largest deviation per dollar of spot", 0.0, parity, absolute=1e-10))
-    what = "gamma S^2 sigma T less vega, largest per dollar of spot"
-    rows.append(compare("V20", what, 0.0, identity, absolute=1e-10))
-    return rows
-
-
-@target("V21")
-def discrete_hedging(quick: bool) -> list[Row]:
-    """What hedging at intervals misses, what it trades, and how late execution adds to it."""
-    paths = 50_000 if quick else 100_000
-    option = at_the_money()
-    rows = []
-    for rehedges in (120, 480) if quick else (120, 480, 720):
-        hedged = hedge(paths, rehedges, clocks(1))[:, 0]
-        found, error = deviation_with_error(hedged["error_usd"])
-        turnover = hedged["turnover_usd"]
-        traded = math.sqrt(2.0 / math.pi * rehedges / YEARS) * VOLATILITY * YEARS * option.gamma * SPOT_USD**2
-        for what, theory, value, deviation in (
-            ("standard deviation of the error", error_deviation(option.vega, rehedges), found, error),
-            ("traded", traded, turnover.mean(), turnover.std() / math.sqrt(paths)),
-        ):
-            what = f"{what} with {rehedges} re-hedges (dollars)"
-            rows.append(
-                compare(
-                    "V21", what, theory, float(value), relative=0.03, standard_error=deviation, source=DERMAN_KAMAL
-                )
-            )
-        mean, what = float(hedged["error_usd"].mean()), f"mean error with {rehedges} re-hedges (dollars)"
-        rows.append(compare("V21", what, 0.0, mean, absolute=1e-3, standard_error=found / math.sqrt(paths)))
-    on_time = hedge(paths, 480, clocks(2))["error_usd"][:, 0]
-    for late in (1, 2, 4):
-        errors = hedge(paths, 480, clocks(2), latency=late)["error_usd"][:, 0]
-        rows.append(
-            compare(
-                "V21",
-                f"its growth when execution is late by {late / 2:g} intervals",
-                math.sqrt(1.0 + late),
-                float(errors.std() / on_time.std()),
-                relative=0.06,
-                source="sqrt(1 + 2 latency / interval)",
-            )
-        )
-    return rows
-
-
-@target("V22")
-def leland(quick: bool) -> list[Row]:
-    """A hedger who pays a fraction of each trade breaks even at Leland's volatility."""
-    paths, fraction = 20_000 if quick else 200_000, 0.002
-    rows = []
-    for rehedges in (30, 120):
-        volatility = leland_volatility(fraction, rehedges)
-        hedged = hedge(paths, rehedges, clocks(1), hedging_volatility=volatility)[:, 0]
-        costs = fraction / 2.0 * hedged["turnover_usd"]
-        profits = hedged["error_usd"] - costs
-        add_on = at_the_money(volatility=volatility).value - at_the_money().value
-        for what, theory, values, tolerance in (
-            ("mean profit", 0.0, profits, 1e-4 * add_on),
-            ("mean costs, which the premium covers", add_on, costs, 0.05 * add_on),
-        ):
-            rows.append(
-                compare(
-                    "V22",
-                    f"{what}, {rehedges} re-hedges, 0.2 % a round trip (dollars)",
-                    theory,
-                    float(values.mean()),
-                    absolute=round(tolerance, 6),
-                    standard_error=float(values.std() / math.sqrt(paths)),
-                    source=LELAND,
-                )
-            )
-    return rows
 
 
 class Searched(NamedTuple):
@@ -213,20 +84,21 @@ def elasticity(costs: list[Searched], prices: npt.ArrayLike) -> tuple[float, flo
 def doublings(least: float, most: float) -> npt.NDArray[np.float64]:
     """Costs, each twice the one before, that reach ``OCTAVES`` beyond the least and the largest."""
     count = round(math.log2(most / least)) + 1 + 2 * OCTAVES
-    return least * 2.0 ** (np.arange(count) - OCTAVES)
+    return np.asarray(least * 2.0 ** (np.arange(count) - OCTAVES), dtype=np.float64)
 
 
 def charge(hedged: npt.NDArray[Any], gas_usd: float = 0.0, fraction: float = 0.0) -> npt.NDArray[np.float64]:
     """Cost of each path (rows) under each policy (columns): gas, what trading costs, and the dislike of variance."""
     errors = hedged["error_usd"]
     risk = RISK_AVERSION / 2.0 * (errors - errors.mean(axis=0)) ** 2
-    return gas_usd * hedged["trades"] + fraction * hedged["turnover_usd"] + risk
+    charged: npt.NDArray[np.float64] = gas_usd * hedged["trades"] + fraction * hedged["turnover_usd"] + risk
+    return charged
 
 
 @cache
 def searches(quick: bool) -> dict[str, list[Searched]]:
     """Cheapest clocks and bands for each gas and each fraction, on the same paths."""
-    paths, steps = (4_000, 5_760) if quick else (20_000, 8_640)
+    paths, steps = (4_000, 5_760) if quick else (20_000, 5_760)
     gas = np.array(GAS_SHARES) * at_the_money().value
     every = np.unique(np.round(steps / 1_440 * 2.0 ** np.arange(1.0, 8.6, 0.25)).astype(int))
     believed_gas = doublings(gas[0], gas[-1])
@@ -237,9 +109,7 @@ def searches(quick: bool) -> dict[str, list[Searched]]:
     return {
         "clock": [cheapest(charge(by_clock, gas_usd=cost), every.astype(float), every[0]) for cost in gas],
         "band": [cheapest(charge(by_gas, gas_usd=cost), believed_gas, cost) for cost in gas],
-        "proportional": [
-            cheapest(charge(by_fraction, fraction=cost), believed_fractions, cost) for cost in FRACTIONS
-        ],
+        "proportional": [cheapest(charge(by_fraction, fraction=cost), believed_fractions, cost) for cost in FRACTIONS],
     }
 
 
@@ -267,7 +137,7 @@ def gap_risk(gamma: float) -> float:
 @target("V23")
 def proportional_band(quick: bool) -> list[Row]:
     """With a cost per dollar traded, trades go to the edge of a band, and the best width costs as theory says."""
-    fineness, walks, steps = (50, 16, 2_000_000) if quick else (100, 24, 10_000_000)
+    fineness, walks, steps = (50, 16, 2_000_000) if quick else (80, 24, 4_000_000)
     unit_cost, gamma = 0.1, at_the_money().gamma
     best, _ = no_trade_band(0.0, unit_cost, gamma, RISK_AVERSION)
     widths = best * 2.0 ** np.arange(-1.0, 1.01, 0.25)
@@ -315,16 +185,14 @@ def proportional_band(quick: bool) -> list[Row]:
     ]
     exponent, error = elasticity([found[0], found[2]], [0.5, 2.0])
     what = "elasticity of the lowest cost in the cost per dollar, constant gamma"
-    rows.append(
-        compare("V23", what, 2.0 / 3.0, exponent, relative=0.03, standard_error=error, source=WHALLEY_WILMOTT)
-    )
+    rows.append(compare("V23", what, 2.0 / 3.0, exponent, relative=0.03, standard_error=error, source=WHALLEY_WILMOTT))
     searched = searches(quick)["proportional"]
     return rows + _formula_rows("V23", "cost per dollar", searched, FRACTIONS, WHALLEY_WILMOTT)
 
 
 def _mixed_costs(quick: bool) -> list[Row]:
     """Bands of fixed and of mixed costs while gamma does not change."""
-    fineness, walks, steps = (50, 16, 1_000_000) if quick else (100, 24, 8_000_000)
+    fineness, walks, steps = (50, 16, 1_000_000) if quick else (80, 24, 4_000_000)
     gamma = at_the_money().gamma
     cases = [(0.01, 0.0), (0.01, 0.1), (0.001, 0.1)]
     edges, backs_to = np.array([no_trade_band(*case, gamma, RISK_AVERSION) for case in cases]).T
@@ -405,9 +273,7 @@ def gas_of_hedging(quick: bool) -> list[Row]:
     rows.append(compare("V24", "elasticity of cost beyond that without gas, fixed clock", 1.0, slope, absolute=0.02))
     slope, error = elasticity(searched["proportional"], FRACTIONS)
     what = "elasticity of cost in the cost per dollar traded, best band"
-    rows.append(
-        compare("V24", what, 2.0 / 3.0, slope, absolute=0.06, standard_error=error, source=WHALLEY_WILMOTT)
-    )
+    rows.append(compare("V24", what, 2.0 / 3.0, slope, absolute=0.06, standard_error=error, source=WHALLEY_WILMOTT))
     least = by_clock[0]
     rows.append(
         compare(
@@ -415,9 +281,10 @@ def gas_of_hedging(quick: bool) -> list[Row]:
             f"cost of the best clock, gas of {GAS_SHARES[0]:g} (dollars)",
             spread * math.sqrt(math.pi * RISK_AVERSION * gas[0] / 2.0),
             least.cost_usd,
-            relative=0.03,
+            relative=0.05,
             standard_error=float(least.charged_usd.std() / math.sqrt(paths)),
             source=DERMAN_KAMAL,
+            note="theory is the limit of many re-hedges; there are some three hundred",
         )
     )
     rows.append(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from blockspace.agents.hedging import clock_due, hedge_trade, no_trade_band
-from blockspace.markets.options.black_scholes import CALL, greeks, price_option
+from blockspace.markets.options.black_scholes import CALL, Greeks, greeks, price_option
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_normal, stream_key
 
@@ -77,9 +77,7 @@ def _hedge_paths(key, first, years, hedging_volatility, steps, latency, policies
                 trade = 0.0
                 if step < steps and clock_due(step, last[number], policy.interval):
                     last[number] = step
-                    edge, back_to = no_trade_band(
-                        policy.fixed_usd, policy.proportional * spot, gamma, RISK_AVERSION
-                    )
+                    edge, back_to = no_trade_band(policy.fixed_usd, policy.proportional * spot, gamma, RISK_AVERSION)
                     trade = hedge_trade(delta - ordered[number], edge, back_to)
                     ordered[number] += trade
                 under_way[step % (latency + 1), number] = trade
@@ -120,13 +118,18 @@ def hedge(
     numpy.ndarray
         :data:`HEDGED` of each path (rows) and policy (columns).
     """
-    premium = price_option("call", SPOT_USD, SPOT_USD, years, hedging_volatility).value
+    premium = at_the_money(years, hedging_volatility).value
     hedged = np.zeros((paths, len(policies)), HEDGED)
     case = years, hedging_volatility, steps, latency, policies, premium
     Parallel(n_jobs=-1, prefer="threads")(
         delayed(_hedge_paths)(KEY, first, *case, hedged[first : first + CHUNK]) for first in range(0, paths, CHUNK)
     )
     return hedged
+
+
+def at_the_money(years: float = YEARS, volatility: float = VOLATILITY) -> Greeks:
+    """Value and Greeks of the call that is written."""
+    return price_option("call", SPOT_USD, SPOT_USD, years, volatility)
 
 
 def clocks(intervals: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -6,10 +6,10 @@ With the discounted forward :math:`A = S e^{-qT}` and strike :math:`B = K e^{-rT
 
 .. math:: \\min(A, B)\\; \\varphi(near)\\; \\bigl(R(near) - R(far)\\bigr),
 
-with the normal density :math:`\\varphi` and the ratio of Mills :math:`R(y) = N(-y) / \\varphi(y)`: the two normal tails of
-the textbook with their common factor taken out, so that what cancels is of moderate size (the idea of Jäckel, 2015).
-Where :math:`s` is small even that cancels, and the difference is a short series in :math:`s / 2` around :math:`x / s`. The
-option that is in the money is worth that and :math:`|A - B|`, by parity.
+with the normal density :math:`\\varphi` and the ratio of Mills :math:`R(y) = N(-y) / \\varphi(y)`: the two normal tails
+of the textbook with their common factor taken out, so that what cancels is of moderate size (the idea of Jäckel, 2015).
+Where :math:`s` is small even that cancels, and the difference is a short series in :math:`s / 2` around :math:`x / s`.
+The option that is in the money is worth that and :math:`|A - B|`, by parity.
 
 Units: years have 365 days, values are in the unit of the price; delta and gamma are per unit of price, vega and vanna
 per 1.00 of volatility (not per point), volga per 1.00 of volatility squared, theta per year of passing time.
@@ -162,8 +162,8 @@ def _difference(centre, half):
     """``R(centre - half) - R(centre + half)`` for a small ``half``: the odd terms of the series of Taylor.
 
     ``moments[k]``, the integral of ``u^k exp(-centre u - u^2 / 2)`` over positive ``u``, is the derivative of order
-    ``k`` but for its sign, and obeys ``moments[k + 1] = k moments[k - 1] - centre moments[k]``. What is lost by this for
-    a large ``centre`` is lost in terms that hardly count, or where the density has vanished.
+    ``k`` but for its sign, and obeys ``moments[k + 1] = k moments[k - 1] - centre moments[k]``. What is lost by
+    this for a large ``centre`` is lost in terms that hardly count, or where the density has vanished.
     """
     zeroth = mills(centre)
     first = max(0.0, 1.0 - centre * zeroth)

@@ -1,4 +1,4 @@
-"""The formula of Black and Scholes as in the textbook, in decimal arithmetic with so many digits that nothing is lost."""
+"""The formula of Black and Scholes as in the textbook, in decimals of so many digits that nothing is lost."""
 
 from decimal import Decimal, localcontext
 

@@ -55,7 +55,7 @@ def test_every_digit_holds_against_400_of_them():
 
 
 def test_quantlib_agrees():
-    """To 1e-10 of the result where QuantLib's own difference of tails has kept so many digits, elsewhere of the spot."""
+    """To 1e-10 of the result where QuantLib's own difference of tails keeps so many digits, elsewhere of the spot."""
     closely = 0
     for spot, strike, years, volatility, kind, rate, carry in grid():
         forward = spot * math.exp((rate - carry) * years)
@@ -147,8 +147,14 @@ def test_calls_and_puts_agree(distance, years, volatility, rate, carry):
 @pytest.mark.parametrize(("years", "volatility"), [(0.0, 0.8), (0.5, 0.0), (0.0, 0.0), (1e-320, 1e-320)])
 @pytest.mark.parametrize(
     ("kind", "strike", "value", "delta"),
-    [("call", 90.0, 10.0, 1.0), ("call", 110.0, 0.0, 0.0), ("put", 90.0, 0.0, 0.0), ("put", 110.0, 10.0, -1.0)]
-    + [("call", 100.0, 0.0, 0.5), ("put", 100.0, 0.0, -0.5)],
+    [
+        ("call", 90.0, 10.0, 1.0),
+        ("call", 100.0, 0.0, 0.5),
+        ("call", 110.0, 0.0, 0.0),
+        ("put", 90.0, 0.0, 0.0),
+        ("put", 100.0, 0.0, -0.5),
+        ("put", 110.0, 10.0, -1.0),
+    ],
 )
 def test_at_expiry_and_without_volatility(years, volatility, kind, strike, value, delta):
     option = price_option(kind, SPOT, strike, years, volatility)
