@@ -107,6 +107,7 @@ def searches(quick: bool) -> dict[str, list[Searched]]:
     hedged = hedge(paths, steps, np.concatenate(policies))
     by_clock, by_gas, by_fraction = np.split(hedged, np.cumsum([len(some) for some in policies])[:-1], axis=1)
     return {
+        # A clock believes in no cost: its "belief" is its interval, in units of the shortest.
         "clock": [cheapest(charge(by_clock, gas_usd=cost), every.astype(float), every[0]) for cost in gas],
         "band": [cheapest(charge(by_gas, gas_usd=cost), believed_gas, cost) for cost in gas],
         "proportional": [cheapest(charge(by_fraction, fraction=cost), believed_fractions, cost) for cost in FRACTIONS],

@@ -22,7 +22,8 @@ TOO_HIGH = -2.0
 """Instead of a volatility: the price is that of the underlying (of a put: the discounted strike) or above."""
 
 _ITERATIONS = 100
-_PRECISION = 4e-16
+_PRECISION = 1e-15
+_LAST_STEP = 1e-6  # relative; Halley's method cubes the error, so that the step that follows would be lost in rounding
 
 
 @kernel
@@ -54,7 +55,8 @@ def implied_deviation(distance, wanted):
     for _ in range(_ITERATIONS):
         value, complement, density, _, _, _ = out_of_the_money(distance, deviation)
         if (complement if top else value) > 0.0 and density > 0.0:
-            bend = distance * distance / (deviation * deviation * deviation) - 0.25 * deviation
+            centre = distance / deviation
+            bend = centre * centre / deviation - 0.25 * deviation
             if tail:
                 level, target, slope = math.log(value), math.log(wanted), density / value
                 newton = (target - level) * (level / target) / slope
@@ -66,11 +68,13 @@ def implied_deviation(distance, wanted):
             else:
                 newton = (wanted - value) / density
             step = _halley(newton, bend)
+            guess = deviation + step
+            if abs(step) <= _LAST_STEP * deviation:
+                return guess
             if step > 0.0:
                 low = deviation
             else:
                 high = deviation
-            guess = deviation + step
         else:  # nothing can be told from a value that has vanished, but on which side it has
             if top:
                 high = deviation
@@ -79,8 +83,6 @@ def implied_deviation(distance, wanted):
             guess = -1.0
         if not low < guess < high:
             guess = 0.5 * (low + high) if high < math.inf else 2.0 * low
-        if abs(guess - deviation) <= _PRECISION * deviation:
-            return guess
         deviation = guess
     return deviation
 
@@ -98,7 +100,7 @@ def implied_volatility_of(price, spot, strike, years, kind, rate, carry):
     beyond = price
     if (kind == CALL) != (moneyness <= 0.0):
         beyond -= bond * math.expm1(moneyness) * kind
-    wanted = 0.0 if abs(beyond) <= 2.0 * _PRECISION * price else beyond / min(forward, bond)
+    wanted = 0.0 if abs(beyond) <= _PRECISION * price else beyond / min(forward, bond)
     if wanted == 0.0:
         return 0.0
     if wanted < 0.0:
