@@ -19,7 +19,7 @@ from blockspace.markets.options.black_scholes import (
     price_option,
     revalue,
 )
-from tests.markets.slow_black_scholes import slow_greeks
+from tests.markets.options.slow_black_scholes import slow_greeks
 
 SPOT = 100.0
 YEARS = (1e-10, 1e-7, 1e-4, 7 / 365, 30 / 365, 1.0, 30.0)
