@@ -39,9 +39,12 @@ OUTCOMES = 2 + BINS
 EDGES = np.array([math.sin(0.5 * math.pi * edge / BINS) ** 2 for edge in range(BINS + 1)])
 """Edges of the bins."""
 
-BLUR = 0.2
-"""Smoothing of payoffs in multiples of ``sqrt(rate)``; with it their disturbance has about the standard error of a
-frequency of one in six."""
+BLUR = 0.14
+"""Smoothing of payoffs, in multiples of ``sqrt(rate)``.
+
+The disturbance that it stands for then has half the largest standard error of a frequency learned at that rate,
+``sqrt(rate / 8)``.
+"""
 
 IN_PRIOR = 0.1
 """How often one bids who expects nothing from it, and nothing from staying out; evenly spread over the bins."""

@@ -45,17 +45,23 @@ def race_of_pool(pool, side):
 
 
 @kernel
+def _open_race(race):
+    race.bidder = NOBODY
+    race.tip = NOBODY
+    race.second = NOBODY
+    race.succeeded = 0
+
+
+@kernel
 def publish_races(races, instruments, pool_count, pool, block):
     """Write the races of a block, by their numbers; ``races`` is an array of ``RACES`` records of type ``RACE``.
 
     Only those of the ``instruments`` and pools in use are written, from the block's transactions in their order.
     """
-    for number in range(2 * (INSTRUMENTS + pool_count)):
-        if number < 2 * instruments or number >= 2 * INSTRUMENTS:
-            races[number].bidder = NOBODY
-            races[number].tip = NOBODY
-            races[number].second = NOBODY
-            races[number].succeeded = 0
+    for number in range(2 * instruments):
+        _open_race(races[number])
+    for number in range(2 * INSTRUMENTS, 2 * (INSTRUMENTS + pool_count)):
+        _open_race(races[number])
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
         if transaction.kind == PLACE:

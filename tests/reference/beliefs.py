@@ -3,7 +3,7 @@
 import math
 
 BINS = 40
-BLUR = 0.2
+BLUR = 0.14
 IN_PRIOR = 0.1
 
 
