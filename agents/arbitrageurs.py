@@ -37,6 +37,13 @@ DISTURBANCE = 0.25
 HOPE_RETURNS = 0.002
 """How fast hope returns where nobody tries, in learning rates."""
 
+CLASSES = 4
+"""Classes of races by how often their profit would pay for their gas: up to 8 times, 64, 512, and more.
+
+Rivals stay out of a race that hardly pays for its gas more often than out of one that does many times: what they bid is
+learned of each class on its own.
+"""
+
 SMALLEST_SHARE = 1e-3
 """Of an expected profit: the least that is spent on copies."""
 
@@ -59,9 +66,10 @@ ARBITRAGEUR = np.dtype(
         ("sent_at", "i8"),  # ns: decision time of the last order; -1 if the last race is watched from outside
         ("landing", "i8"),  # number of the only block that may include it
         # Races, where tips buy a place.
-        ("belief", BELIEF),
+        ("beliefs", BELIEF, (CLASSES,)),
         ("realised", "f8"),  # expected share of the profit in sight that a success earns
         ("race", "i8"),  # number of the last one
+        ("race_class", "i8"),
         ("race_view", "i8"),  # number of the view that will show it
         ("races", "i8"),  # that a bid was considered for
         ("usual_tip", "i8"),  # wei per gas, at the last race
@@ -112,7 +120,7 @@ def new_arbitrageurs(
     rows["account"] = accounts
     rows["access"] = access
     rows["instrument"] = instruments
-    start_beliefs(rows["belief"])
+    start_beliefs(rows["beliefs"])
     rows["success"] = 0.5
     rows["realised"] = 1.0
     rows["learning_rate"] = settings.learning_rate
@@ -174,7 +182,7 @@ def _learn_from_race(row, feed, log, view, won):
         return  # it looked so late that the race is forgotten
     race = feed.races[row.race_view & (VIEWS - 1), row.race]
     best = _share_of(row, feed, race.tip)
-    learn_race(row.belief, rate, race.bidder, best, _share_of(row, feed, race.second))
+    learn_race(row.beliefs[row.race_class], rate, race.bidder, best, _share_of(row, feed, race.second))
     if race.bidder == NOBODY:
         row.success += HOPE_RETURNS * rate * (1.0 - row.success)
     elif best > 0.0 or race.bidder == row.account:  # others who tip no more than is usual may want something else
@@ -221,17 +229,28 @@ def _number_of_copies(row, profit, cost):
 
 
 @kernel
+def race_class(profit, cost):
+    """Class of a race with this profit and this cost of gas."""
+    number = np.int64(0)
+    while number < CLASSES - 1 and cost * 8.0 ** (number + 1) < profit:
+        number += 1
+    return number
+
+
+@kernel
 def _bid_in_race(row, feed, profit, cost, price, gas, usual_tip):
     """Tip that answers what the best rival is believed to bid, in wei per gas; -1 to stay out of the race."""
     row.usual_tip = usual_tip
     row.gas = gas
     row.room = profit - cost
+    row.race_class = race_class(profit, cost)
     row.races += 1
     losers_pay = feed.rules.revert_protection == 0
     prize = row.realised * profit * (row.success if losers_pay else 1.0)
     choice = draw_uniform(row.key, row.races, _CHOICE)
     place = draw_uniform(row.key, row.races, _PLACE)
-    share = choose_bid(row.belief, row.learning_rate, prize, cost, row.room, losers_pay, choice, place)
+    belief = row.beliefs[row.race_class]
+    share = choose_bid(belief, row.learning_rate, prize, cost, row.room, losers_pay, choice, place)
     if share < 0.0:
         return np.int64(-1)
     return usual_tip + fee_worth(feed, gas, share * row.room, price)

@@ -298,8 +298,8 @@ def test_arbitrageurs_bid_more_where_they_compete():
     many = run(7_200.0, price={"volatility_per_day": 0.1}, pool_arbitrageurs={"count": 4})
     tips = [market.transactions().query("kind == 'swap'")["tip_wei"].median() for market in (alone, many)]
     assert tips[1] > 10 * tips[0]
-    beliefs = [market.world.pool_arbitrageurs["belief"]["rival"] for market in (alone, many)]
-    nobody = [belief[:, NOBODY_BIDS].mean() for belief in beliefs]
+    beliefs = [market.world.pool_arbitrageurs["beliefs"] for market in (alone, many)]
+    nobody = [np.average(belief["rival"][..., NOBODY_BIDS], weights=belief["races"]) for belief in beliefs]
     assert nobody[1] < 0.3 < 0.9 < nobody[0]
     assert many.transactions()["status"].eq("failed").sum() > 100
 

@@ -21,7 +21,7 @@ class Arbitrageur(mesa.Agent):
         self.protected = model.settings.chain.revert_protection
         self.batching = model.settings.venue.matching == "batch"
         self.races = 0
-        self.belief = Belief()
+        self.beliefs = {number: Belief() for number in range(4)}  # by how often the profit pays for the gas
         self.most_copies = settings.most_copies
         self.copies_share = 0.1  # of the expected profit that is spent on copies of an order
         self.usual_return = 0.0
@@ -186,6 +186,8 @@ class Arbitrageur(mesa.Agent):
         self.races += 1
         prize = self.realised * profit * (1.0 if self.protected else self.success)
         draws = draw_uniform(self.key, self.races, 2), draw_uniform(self.key, self.races, 3)
+        paid_for = [8.0**power for power in (1, 2, 3) if cost * 8.0**power < profit]
+        self.belief = self.beliefs[len(paid_for)]
         share = self.belief.choose(self.learning_rate, prize, cost, self.room, not self.protected, *draws)
         if share is None:
             return None
