@@ -70,7 +70,7 @@ def entry_and_tips(players: int, cost: float) -> tuple[float, float]:
     return players * entry, 1.0 - cost ** (players / (players - 1)) - players * cost * entry
 
 
-def _market(
+def race_market(
     players: int,
     cost_usd: float,
     blocks: int,
@@ -111,7 +111,7 @@ def _race(
     players: int, cost_usd: float, blocks: int, chain: Mapping[str, Any], venue: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Race for the bait: the arbitrageurs' transactions after the burn-in, and the price that the bait got for each."""
-    market = _market(players, cost_usd, blocks, 0.05, chain, venue)
+    market = race_market(players, cost_usd, blocks, 0.05, chain, venue)
     market.run_for(blocks * BLOCK_TIME_S)
     market.check()
     transactions = market.transactions()
@@ -124,7 +124,7 @@ def _race(
 def _copies(players: int, cost_usd: float, blocks: int, learning_rate: float) -> tuple[float, float]:
     """Copies that each arbitrageur sends of its order for the bait, after the burn-in, and their standard error."""
     chain = {"ordering": "first_come_first_served"}
-    market = _market(players, cost_usd, blocks, learning_rate, chain, {}, tapes="none")
+    market = race_market(players, cost_usd, blocks, learning_rate, chain, {}, tapes="none")
     arbitrageurs = market.world.arbitrageurs
     counts = []
     for _ in range(round(BATCHES / (1 - BURN_IN))):
@@ -263,7 +263,7 @@ def protected_auction(quick: bool) -> list[Row]:
 
 def _bids(players: int, cost_usd: float, blocks: int, learning_rate: float) -> list[tuple[float, float]]:
     """Transactions for each bait, and their tips in dollars, after the burn-in: means and standard errors."""
-    market = _market(players, cost_usd, blocks, learning_rate, {}, {}, tapes="none")
+    market = race_market(players, cost_usd, blocks, learning_rate, {}, {}, tapes="none")
     arbitrageurs = market.world.arbitrageurs
 
     def totals() -> NDArray[np.float64]:
