@@ -41,7 +41,7 @@ CLASSES = 4
 """Classes of races by how often their profit would pay for their gas: up to 8 times, 64, 512, and more.
 
 Rivals stay out of a race that hardly pays for its gas more often than out of one that does many times: what they bid is
-learned of each class on its own.
+learned of each class on its own. A class of which no race has been seen yet is believed to be like those that have.
 """
 
 SMALLEST_SHARE = 1e-3
@@ -67,6 +67,7 @@ ARBITRAGEUR = np.dtype(
         ("landing", "i8"),  # number of the only block that may include it
         # Races, where tips buy a place.
         ("beliefs", BELIEF, (CLASSES,)),
+        ("class_races", "i8", (CLASSES,)),  # that have taught each of them
         ("realised", "f8"),  # expected share of the profit in sight that a success earns
         ("race", "i8"),  # number of the last one
         ("race_class", "i8"),
@@ -182,7 +183,11 @@ def _learn_from_race(row, feed, log, view, won):
         return  # it looked so late that the race is forgotten
     race = feed.races[row.race_view & (VIEWS - 1), row.race]
     best = _share_of(row, feed, race.tip)
-    learn_race(row.beliefs[row.race_class], rate, race.bidder, best, _share_of(row, feed, race.second))
+    second = _share_of(row, feed, race.second)
+    row.class_races[row.race_class] += 1
+    for number in range(CLASSES):
+        if number == row.race_class or row.class_races[number] == 0:
+            learn_race(row.beliefs[number], rate, race.bidder, best, second)
     if race.bidder == NOBODY:
         row.success += HOPE_RETURNS * rate * (1.0 - row.success)
     elif best > 0.0 or race.bidder == row.account:  # others who tip no more than is usual may want something else

@@ -35,6 +35,7 @@ def test_who_stays_out_learns_as_well(race):
     assert (race["tries"] < race["races"]).all()
     beliefs = race["beliefs"][:, race_class(20.0, 1.0)]
     assert (beliefs["races"] > 1_000).all()
+    assert (race["class_races"][:, race_class(20.0, 1.0)] == beliefs["races"]).all()
     assert np.ptp(beliefs["races"]) == 0
     assert np.ptp(beliefs["rival"], axis=0).max() == 0.0
 
@@ -62,4 +63,5 @@ def test_a_race_is_learned_of_when_its_block_is_visible(settled, pending):
     feeds[0]["races"]["second"][0] = -1
     learn_now(rows, feeds, np.zeros(1, TRADE_LOG))
     assert rows["pending"] == pending
-    assert rows["beliefs"]["races"].sum() == 1 - pending
+    assert rows["class_races"].sum() == 1 - pending
+    assert (rows["beliefs"]["races"] == 1 - pending).all(), "other classes learn from it as well until one is seen"

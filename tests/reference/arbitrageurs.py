@@ -22,6 +22,7 @@ class Arbitrageur(mesa.Agent):
         self.batching = model.settings.venue.matching == "batch"
         self.races = 0
         self.beliefs = {number: Belief() for number in range(4)}  # by how often the profit pays for the gas
+        self.classes_seen = set()
         self.most_copies = settings.most_copies
         self.copies_share = 0.1  # of the expected profit that is spent on copies of an order
         self.usual_return = 0.0
@@ -81,15 +82,22 @@ class Arbitrageur(mesa.Agent):
         if bids is None:
             return
         if not bids:
-            self.belief.learn(self.learning_rate, None, None, None)
+            self.learn_bids(None, None, None)
             self.success += 0.002 * self.learning_rate * (1.0 - self.success)
             return
         bidder, tip, succeeded = bids[0]
         best = self.share_of(tip)
         others = [self.share_of(tip) for account, tip, _ in bids if account != bidder]
-        self.belief.learn(self.learning_rate, bidder, best, others[0] if others else None)
+        self.learn_bids(bidder, best, others[0] if others else None)
         if best > 0.0 or bidder == self.account:
             self.success += self.learning_rate * (float(succeeded) - self.success)
+
+    def learn_bids(self, *bids):
+        """Learn of the class of the last race, and of those of which none has been seen."""
+        self.classes_seen.add(self.race_class)
+        for number, belief in self.beliefs.items():
+            if number == self.race_class or number not in self.classes_seen:
+                belief.learn(self.learning_rate, *bids)
 
     def share_of(self, tip):
         """What a tip is worth as a share of what there was to bid in the last race."""
@@ -187,8 +195,10 @@ class Arbitrageur(mesa.Agent):
         prize = self.realised * profit * (1.0 if self.protected else self.success)
         draws = draw_uniform(self.key, self.races, 2), draw_uniform(self.key, self.races, 3)
         paid_for = [8.0**power for power in (1, 2, 3) if cost * 8.0**power < profit]
-        self.belief = self.beliefs[len(paid_for)]
-        share = self.belief.choose(self.learning_rate, prize, cost, self.room, not self.protected, *draws)
+        self.race_class = len(paid_for)
+        share = self.beliefs[self.race_class].choose(
+            self.learning_rate, prize, cost, self.room, not self.protected, *draws
+        )
         if share is None:
             return None
         return self.usual_tip + self.model.feed.fee_worth(self.gas, share * self.room, self.price)
