@@ -1,18 +1,17 @@
 """Arbitrageurs: they watch the external price, take quotes that have become stale, and bid for their place in the
 block.
 
-How much of an opportunity to bid is learned: a race that was lost teaches to bid more, one that was won to try with
-less. How often a try succeeds is learned too. It bounds the bid, because a lost race costs gas and tip all the same,
-and whoever expects that to exceed the profit stays away.
+The rules by which blocks are made are public, and what to do about them is learned. Where tips buy a place, an
+arbitrageur learns from the races in the chain what the best rival bids, as a share of the profit in sight, and answers
+with the bid that it expects to earn most, or stays out (:mod:`blockspace.agents.beliefs`): a lost race costs gas and
+tip all the same, unless the chain protects from reverts. It learns as well how often a race could be won at all, since
+quotes may be withdrawn before anybody takes them, and how much of the profit in sight a success really earns.
 
-The rules by which blocks are made are public, and what to do about them is learned. Where the chain protects from
-reverts, a lost race costs nothing: only the margin that a bid leaves is at stake, and it widens with each race that is
-won and narrows with each that is lost; what a success really earns of the profit in sight is learned as well. Where
-tips buy nothing, a place ahead of others can be had by sending an order several times. How much of a profit to spend on
-copies is learned from what tries earned after gas: each sends somewhat more or fewer copies than usual, at random, and
-the usual number moves towards what earned more than usual (simultaneous perturbation: Spall, 1992). Where orders wait
-for an auction at one price there is no race at all: an order says at which price it breaks even, and what is learned is
-the share of the profit in sight that is really earned.
+Where tips buy nothing, a place ahead of others can be had by sending an order several times. How much of a profit to
+spend on copies is learned from what tries earned after gas: each sends somewhat more or fewer copies than usual, at
+random, and the usual number moves towards what earned more than usual (simultaneous perturbation: Spall, 1992). Where
+orders wait for an auction at one price there is no race at all: an order says at which price it breaks even, and what
+is learned is the share of the profit in sight that is really earned.
 """
 
 import math
@@ -22,9 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from blockspace.agents.beliefs import BELIEF, choose_bid, learn_race, start_beliefs
 from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.matching import BUY, SELL
+from blockspace.markets.races import NOBODY, race_of_book
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_uniform, stream_key
@@ -33,18 +34,21 @@ from blockspace.network.settings import Settings
 DISTURBANCE = 0.25
 """By how much, in logarithms, a try has more or fewer copies than usual."""
 
-HOPE_RETURNS = 0.1
-HOPE_RETURNS_SLOWLY = 0.002
-"""How fast hope returns to those who stay away, in learning rates.
+HOPE_RETURNS = 0.002
+"""How fast hope returns where nobody tries, in learning rates."""
 
-Fast where a higher bid may win the next race, slowly where nothing that is done differently changes the odds.
+CLASSES = 4
+"""Classes of races by how often their profit would pay for their gas: up to 8 times, 64, 512, and more.
+
+Rivals stay out of a race that hardly pays for its gas more often than out of one that does many times: what they bid is
+learned of each class on its own. A class of which no race has been seen yet is believed to be like those that have.
 """
 
 SMALLEST_SHARE = 1e-3
-"""Of an expected profit: the least that is spent on copies, and the narrowest margin that a bid leaves."""
+"""Of an expected profit: the least that is spent on copies."""
 
-# Draws of a try, by index (of one integer type: Numba would compile anew for each literal).
-_TILT, _ROUNDING = np.arange(2)
+# Draws of a try or a race, by index (of one integer type: Numba would compile anew for each literal).
+_TILT, _ROUNDING, _CHOICE, _PLACE = np.arange(4)
 
 ARBITRAGEUR = np.dtype(
     [
@@ -52,15 +56,26 @@ ARBITRAGEUR = np.dtype(
         ("access", "u4"),
         ("instrument", "u4"),
         ("pool", "u4"),  # of a pool arbitrageur
-        ("bid_share", "f8"),  # share of the expected profit that is bid as a tip
-        ("success", "f8"),  # expected share of tries that trade; in batches, of the profit in sight that is earned
-        ("realised", "f8"),  # expected share of the profit in sight that a success earns, under revert protection
+        # Expected share of tries that trade: where tips buy a place, of those that come first; where they buy nothing,
+        # of one's own. In batches, of the profit in sight that is earned.
+        ("success", "f8"),
         ("learning_rate", "f8"),
         ("look_interval", "i8"),  # ns
         ("next_look", "i8"),  # ns
-        ("pending", "i8"),  # 1 while the fate of the last order is unknown
-        ("sent_at", "i8"),  # ns: decision time of the last order
+        ("pending", "i8"),  # 1 while the outcome of the last race is unknown
+        ("sent_at", "i8"),  # ns: decision time of the last order; -1 if the last race is watched from outside
         ("landing", "i8"),  # number of the only block that may include it
+        # Races, where tips buy a place.
+        ("beliefs", BELIEF, (CLASSES,)),
+        ("class_races", "i8", (CLASSES,)),  # that have taught each of them
+        ("realised", "f8"),  # expected share of the profit in sight that a success earns
+        ("race", "i8"),  # number of the last one
+        ("race_class", "i8"),
+        ("race_view", "i8"),  # number of the view that will show it
+        ("races", "i8"),  # that a bid was considered for
+        ("usual_tip", "i8"),  # wei per gas, at the last race
+        ("gas", "i8"),  # that its transaction would use
+        ("room", "f8"),  # dollars that there were to bid
         # Copies, where tips buy nothing.
         ("most_copies", "i8"),
         ("copies_share", "f8"),  # share of the expected profit that is spent on copies of the order
@@ -68,7 +83,7 @@ ARBITRAGEUR = np.dtype(
         ("usual_copies", "f8"),  # number around which that of the last try was drawn
         ("copies", "i8"),  # sent with the last try
         ("copies_sent", "i8"),
-        ("stake", "f8"),  # dollars: expected profit of the last try
+        ("stake", "f8"),  # dollars: profit in sight at the last try or race
         ("price", "f8"),  # dollars: external price at the last try
         ("trades_seen", "i8"),  # trades of the log that were visible at the last try
         ("key", "u8"),
@@ -86,7 +101,7 @@ class ArbitrageurSettings(Settings):
     look_interval_s: float = Field(
         0.005, ge=0, le=60, description="seconds between two looks at the market, when blocks come faster than that"
     )
-    learning_rate: float = Field(0.05, gt=0, le=1, description="step by which the outcome of a race moves bid and hope")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="step by which the outcome of a race moves beliefs")
     most_copies: int = Field(
         32, ge=1, le=256, description="copies of one order that an arbitrageur may send where tips buy nothing"
     )
@@ -106,7 +121,7 @@ def new_arbitrageurs(
     rows["account"] = accounts
     rows["access"] = access
     rows["instrument"] = instruments
-    rows["bid_share"] = 0.1
+    start_beliefs(rows["beliefs"])
     rows["success"] = 0.5
     rows["realised"] = 1.0
     rows["learning_rate"] = settings.learning_rate
@@ -150,8 +165,38 @@ def _learn_copies(row, feed, log, view, receipt):
 
 
 @kernel
+def _share_of(row, feed, tip):
+    """What a tip (wei per gas) is worth as a share of what there was to bid in the last race."""
+    if tip == NOBODY:
+        return -1.0
+    return gas_cost_usd(feed, row.gas, max(tip - row.usual_tip, 0), row.price) / row.room
+
+
+@kernel
+def _learn_from_race(row, feed, log, view, won):
+    """Learn from the last race what rivals bid, how often the first one trades, and what a success earns."""
+    rate = row.learning_rate
+    if won:
+        earned = _earned(row, feed, log, view, row.price)
+        row.realised += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.realised)
+    if feed.count - row.race_view > VIEWS:
+        return  # it looked so late that the race is forgotten
+    race = feed.races[row.race_view & (VIEWS - 1), row.race]
+    best = _share_of(row, feed, race.tip)
+    second = _share_of(row, feed, race.second)
+    row.class_races[row.race_class] += 1
+    for number in range(CLASSES):
+        if number == row.race_class or row.class_races[number] == 0:
+            learn_race(row.beliefs[number], rate, race.bidder, best, second)
+    if race.bidder == NOBODY:
+        row.success += HOPE_RETURNS * rate * (1.0 - row.success)
+    elif best > 0.0 or race.bidder == row.account:  # others who tip no more than is usual may want something else
+        row.success += rate * (race.succeeded - row.success)
+
+
+@kernel
 def learn(row, feed, log, view, price):
-    """Find out what became of the last order, if its block is visible by now."""
+    """Find out what became of the last race, if its block is visible by now."""
     if view.settled < row.landing:
         return
     row.pending = 0
@@ -163,23 +208,12 @@ def learn(row, feed, log, view, price):
         row.wins += 1 if earned != 0.0 else 0
         row.success += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.success)
         return
-    if won:
-        row.wins += 1
-        row.success += rate * (1.0 - row.success)
-    else:
-        row.success -= rate * row.success
-    if feed.rules.tips_buy_nothing != 0:
-        _learn_copies(row, feed, log, view, receipt)
-    elif feed.rules.revert_protection != 0:
-        margin = (1.0 - row.bid_share) * (1.0 + 0.25 * rate if won else 1.0 - rate)
-        row.bid_share = 1.0 - min(max(margin, SMALLEST_SHARE), 1.0)
-        if won:
-            earned = _earned(row, feed, log, view, price)
-            row.realised += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.realised)
-    elif won:
-        row.bid_share -= rate * 0.25 * row.bid_share
-    else:
-        row.bid_share += rate * (1.0 - row.bid_share)
+    row.wins += 1 if won else 0
+    if feed.rules.tips_buy_nothing == 0:
+        _learn_from_race(row, feed, log, view, won)
+        return
+    row.success += rate * ((1.0 if won else 0.0) - row.success)
+    _learn_copies(row, feed, log, view, receipt)
 
 
 @kernel
@@ -200,35 +234,65 @@ def _number_of_copies(row, profit, cost):
 
 
 @kernel
-def bid_for(row, feed, view, gas, profit, price):
+def race_class(profit, cost):
+    """Class of a race with this profit and this cost of gas."""
+    number = np.int64(0)
+    while number < CLASSES - 1 and cost * 8.0 ** (number + 1) < profit:
+        number += 1
+    return number
+
+
+@kernel
+def _bid_in_race(row, feed, profit, cost, price, gas, usual_tip):
+    """Tip that answers what the best rival is believed to bid, in wei per gas; -1 to stay out of the race."""
+    row.usual_tip = usual_tip
+    row.gas = gas
+    row.room = profit - cost
+    row.race_class = race_class(profit, cost)
+    row.races += 1
+    losers_pay = feed.rules.revert_protection == 0
+    prize = row.realised * profit * (row.success if losers_pay else 1.0)
+    choice = draw_uniform(row.key, row.races, _CHOICE)
+    place = draw_uniform(row.key, row.races, _PLACE)
+    belief = row.beliefs[row.race_class]
+    share = choose_bid(belief, row.learning_rate, prize, cost, row.room, losers_pay, choice, place)
+    if share < 0.0:
+        return np.int64(-1)
+    return usual_tip + fee_worth(feed, gas, share * row.room, price)
+
+
+@kernel
+def bid_for(row, feed, view, block, race, gas, profit, price):
     """What to bid for a profit (dollars) that takes so much gas: the maximum fee and the tip, in wei per gas.
 
-    The tip is -1 where the try is not worth its costs; otherwise ``row.copies`` is how many copies to send.
+    The tip is -1 where the try is not worth its costs; otherwise ``row.copies`` is how many copies to send. ``race`` is
+    the number of the race in the coming block: where tips buy a place, its outcome will teach those as well who stay
+    out of it.
     """
     rules = feed.rules
     usual_tip = wallet_tip(feed, view)
-    hoped = row.success * profit
-    if rules.revert_protection != 0:
-        hoped = row.realised * profit  # what does not succeed costs nothing
     cost = gas_cost_usd(feed, gas, view.base_fee + usual_tip, price)
+    races = rules.batching == 0 and rules.tips_buy_nothing == 0
+    hoped = profit
+    if not races and rules.revert_protection == 0:
+        hoped = row.success * profit
     if hoped <= cost:
-        auction = rules.tips_buy_nothing == 0 and rules.withdrawals_first == 0 and rules.batching == 0
-        pace = HOPE_RETURNS if auction else HOPE_RETURNS_SLOWLY
-        row.success += pace * row.learning_rate * (1.0 - row.success)
-        row.realised += HOPE_RETURNS_SLOWLY * row.learning_rate * (1.0 - row.realised)
+        if not races:
+            row.success += HOPE_RETURNS * row.learning_rate * (1.0 - row.success)
         return np.int64(0), np.int64(-1)
-    # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
-    space = gas_cost_usd(feed, gas, view.base_fee, price)
-    bid = row.bid_share * (row.realised * profit - space)
-    tip = max(fee_worth(feed, gas, min(bid, hoped - space), price), usual_tip)
     row.copies = 1
     row.stake = profit
     row.price = price
     row.trades_seen = view.trades
-    if rules.batching != 0:
-        tip = usual_tip
-    elif rules.tips_buy_nothing != 0:
-        tip = usual_tip
+    tip = usual_tip
+    if races:
+        row.race = race
+        row.race_view = feed.count
+        row.pending = 1
+        row.sent_at = -1
+        row.landing = block.number
+        tip = _bid_in_race(row, feed, profit, cost, price, gas, usual_tip)
+    elif rules.batching == 0:
         row.copies = _number_of_copies(row, profit, cost)
     return fee_worth(feed, gas, profit, price), tip
 
@@ -245,7 +309,7 @@ def remember_try(row, decided, landing):
 
 @kernel
 def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
-    """Send an order against one side of the book if it promises more than it costs; returns whether it did."""
+    """Send an order against one side of the book if it promises more than it costs."""
     price = outlook.external_price
     terms = feed.terms[row.instrument]
     quotes = view.quotes[row.instrument]
@@ -253,14 +317,15 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
     limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
     lots, cost = lots_within(quotes, side, limit_ticks)
     if lots == 0:
-        return False
+        return
     paid = cost * terms.tick
     profit = (side * (lots * price - paid) - terms.taker_fee * paid) * terms.lot_size
     if profit <= 0.0:
-        return False
-    max_fee, tip = bid_for(row, feed, view, feed.gas.place, profit, price)
+        return
+    race = race_of_book(row.instrument, side)
+    max_fee, tip = bid_for(row, feed, view, block, race, feed.gas.place, profit, price)
     if tip < 0:
-        return False
+        return
     for copy in range(row.copies):
         send_taking_order(
             pool,
@@ -278,13 +343,13 @@ def _take_stale_quotes(row, feed, pool, block, outlook, view, side):
             copy,
         )
     remember_try(row, outlook.decision, block.number)
-    return True
 
 
 @kernel
 def take_from_book(row, feed, pool, block, outlook, view):
     """Send an order against the side of the book that promises more than it costs, if there is one."""
-    if not _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(BUY)):
+    _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(BUY))
+    if row.pending == 0:
         _take_stale_quotes(row, feed, pool, block, outlook, view, np.int64(SELL))
 
 

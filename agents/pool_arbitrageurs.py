@@ -1,7 +1,7 @@
 """Pool arbitrageurs: they move the price of a pool to the external one, as far as its fee lets that pay.
 
 They look at what is visible of the pool, work out the swap that earns most, and send it if they hope to earn more than
-its gas. What they bid for their place in the block they learn from races won and lost, like
+its gas. What they bid for their place in the block they learn from the races in the chain, like
 :mod:`blockspace.agents.arbitrageurs`. Where the pool has nothing to offer they look at the order book of the same
 instrument, so that pool, book and external price stay together.
 """
@@ -24,6 +24,7 @@ from blockspace.agents.arbitrageurs import (
 from blockspace.agents.pool_orders import send_swap, swap_gas
 from blockspace.markets.feed import VIEWS
 from blockspace.markets.pools.view import estimate_arbitrage
+from blockspace.markets.races import race_of_pool
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import EXACT_IN
 
@@ -50,12 +51,12 @@ def new_pool_arbitrageurs(
 
 @kernel
 def _take_from_pool(row, feed, pool, block, outlook, view):
-    """Send the swap that earns most on what is visible if it promises more than it costs; returns whether it did."""
+    """Send the swap that earns most on what is visible if it promises more than it costs."""
     seen = feed.pools[outlook.newest & (VIEWS - 1), row.pool]
     lot_price = outlook.external_price * feed.terms[row.instrument].lot_size * 1e6
     side, swap = estimate_arbitrage(seen, feed.pool_terms[row.pool].kind, lot_price)
     if side == 0 or swap.amount_out == 0:
-        return False
+        return
     if side > 0:
         gain = swap.amount_out * lot_price - swap.amount_in
         lots = swap.amount_out
@@ -65,11 +66,12 @@ def _take_from_pool(row, feed, pool, block, outlook, view):
         lots = swap.amount_in
         least = math.ceil(swap.amount_in * lot_price)
     if gain <= 0.0:
-        return False
+        return
     gas = swap_gas(feed, swap.crossings)
-    max_fee, tip = bid_for(row, feed, view, gas, gain * 1e-6, outlook.external_price)
+    race = race_of_pool(row.pool, side)
+    max_fee, tip = bid_for(row, feed, view, block, race, gas, gain * 1e-6, outlook.external_price)
     if tip < 0:
-        return False
+        return
     for copy in range(row.copies):
         send_swap(
             pool,
@@ -88,7 +90,6 @@ def _take_from_pool(row, feed, pool, block, outlook, view):
             copy,
         )
     remember_try(row, outlook.decision, block.number)
-    return True
 
 
 @kernel
@@ -104,6 +105,8 @@ def arbitrage_pools(rows, feeds, logs, pools, blocks):
             view = feed.views[outlook.newest & (VIEWS - 1)]
             if row.pending != 0:
                 learn(row, feed, logs[0], view, outlook.external_price)
-            if row.pending == 0 and not _take_from_pool(row, feed, pools[0], block, outlook, view):
+            if row.pending == 0:
+                _take_from_pool(row, feed, pools[0], block, outlook, view)
+            if row.pending == 0:
                 take_from_book(row, feed, pools[0], block, outlook, view)
         feed.next_due = min(feed.next_due, row.next_look + block.shortest_latency[row.access])

@@ -19,6 +19,7 @@ from blockspace.markets.matching import next_ask_above, next_bid_below
 from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.pools.view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
+from blockspace.markets.races import RACE, RACES, publish_races
 from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED
@@ -140,6 +141,7 @@ FEED = np.dtype(
         ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
         ("pool_terms", POOL_TERMS, (POOLS,)),
         ("pools", POOL_VIEW, (VIEWS, POOLS)),  # what a view shows of each pool, beside the views: most runs have none
+        ("races", RACE, (VIEWS, RACES)),  # what a view shows of the races in its block
     ],
     align=True,
 )
@@ -244,6 +246,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     for number in range(venue.pool_count):
         publish_pool(venue, number, feed.pools[(feed.count - 1) & (VIEWS - 1), number])
     _publish_receipts(feed, pools[0], block)
+    publish_races(feed.races[(feed.count - 1) & (VIEWS - 1)], venue.count, venue.pool_count, pools[0], block)
     block.base_fee = next_base_fee
 
 

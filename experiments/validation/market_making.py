@@ -65,13 +65,13 @@ def stale_quote_half_spread(units_per_block: float) -> float:
     return float(brentq(lambda a: units_per_block * a - 2.0 * (norm.pdf(a) - a * norm.cdf(-a)), 1e-9, 10.0, xtol=1e-12))
 
 
-@register_policy("quotes_last")
+@register_policy("quotes_last", tips_count=False)
 def _quotes_last(pending: npt.NDArray[Any], base_fee: int) -> npt.NDArray[np.float64]:
     """Everything in the order of arrival, and quotes behind it: no cancellation can outrun its block (V16)."""
     return np.where(pending["kind"] == QUOTE, 0.0, 1.0)
 
 
-@register_policy("by_arrival")
+@register_policy("by_arrival", tips_count=False)
 def _by_arrival(pending: npt.NDArray[Any], base_fee: int) -> npt.NDArray[np.float64]:
     """Everything in the order of arrival, ties at random (V15)."""
     return np.zeros(len(pending))
@@ -123,8 +123,8 @@ def _paid(scenario: Any, seed: int) -> tuple[float, float, float]:
     patient = rows["volume_usd"] - rows["arbitrage_volume_usd"]
     mean, error = ratio_with_error(rows["effective_spread_usd"] / 2.0, patient)
     snipers = market.world.arbitrageurs
-    tries = float(snipers["tries"].sum())
-    races_won = float(snipers["wins"].sum()) / (tries / len(snipers)) if tries else math.nan
+    seen = float(np.maximum(snipers["tries"], snipers["races"]).sum())  # with those that they stayed out of
+    races_won = float(snipers["wins"].sum()) / (seen / len(snipers)) if seen else math.nan
     return mean, error, races_won
 
 
@@ -218,7 +218,7 @@ def sniping(quick: bool) -> list[Row]:
             price={"volatility_per_day": 0.0, "jumps_per_day": ratio * flow * DAY_S, "jump_mean_bps": 10.0},
             noise_traders={"orders_per_s": flow / 0.05, "size_mean": 0.05},
             market_makers={"unit_size": 1.0, "review_interval_s": 1_200.0, "rest_s": 3_600.0},
-            arbitrageurs={"count": 20},
+            arbitrageurs={"count": 20, "most_copies": 1},
         )
         for ratio, flow in ratios.items()
     ]
@@ -270,7 +270,7 @@ def stale_quotes(quick: bool) -> list[Row]:
                 "review_interval_s": 400 * block_time,
                 "rest_s": 1_200 * block_time,
             },
-            arbitrageurs={"count": 3},
+            arbitrageurs={"count": 3, "most_copies": 1},
         )
         for flow, block_time in cases
     ]

@@ -1,4 +1,4 @@
-"""V15b, V27, V29 and V41: what the order of a block makes of the race for stale quotes, where theory knows it.
+"""V15b, V27, V28, V29 and V41: what the order of a block makes of the race for stale quotes, where theory knows it.
 
 Two isolated set-ups. Either makers are sniped when the price jumps, as in V15, under orders that should spare them. Or
 a *bait*, an agent that rests one order at a known loss time and again, is raced for by arbitrageurs who are all equally
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from numpy.typing import NDArray
 
 from blockspace.agents.population import Trader
 from blockspace.experiments.market import Market
@@ -36,6 +37,9 @@ JUMPS_PER_S = 0.02
 SNIPED_FOR_S = 60_000.0
 """Seconds of a run in which a maker is sniped: short, for a maker who hardly learns in that time."""
 
+OPEN_AUCTION_RATE = 1e-4
+"""Learning rate where mixed strategies are to be had to a per cent or two: beliefs that err less, and longer runs."""
+
 BUDISH = "Budish, Cramton and Shim (2015)"
 
 
@@ -56,7 +60,17 @@ def lottery_copies(worth: float, cost: float, players: int) -> float:
     return worth * (players - 1) / (players**2 * cost)
 
 
-def _market(
+def entry_and_tips(players: int, cost: float) -> tuple[float, float]:
+    """Transactions, and their tips, for what is worth 1 if each of ``players`` pays its ``cost`` and tip, won or lost.
+
+    In the symmetric equilibrium each stays out with the chance that makes the lowest tip break even, and all that is
+    won goes into costs and tips (Baye, Kovenock and de Vries, 1996, with a cost of entry).
+    """
+    entry = 1.0 - cost ** (1.0 / (players - 1))
+    return players * entry, 1.0 - cost ** (players / (players - 1)) - players * cost * entry
+
+
+def race_market(
     players: int,
     cost_usd: float,
     blocks: int,
@@ -97,7 +111,7 @@ def _race(
     players: int, cost_usd: float, blocks: int, chain: Mapping[str, Any], venue: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Race for the bait: the arbitrageurs' transactions after the burn-in, and the price that the bait got for each."""
-    market = _market(players, cost_usd, blocks, 0.05, chain, venue)
+    market = race_market(players, cost_usd, blocks, 0.05, chain, venue)
     market.run_for(blocks * BLOCK_TIME_S)
     market.check()
     transactions = market.transactions()
@@ -110,7 +124,7 @@ def _race(
 def _copies(players: int, cost_usd: float, blocks: int, learning_rate: float) -> tuple[float, float]:
     """Copies that each arbitrageur sends of its order for the bait, after the burn-in, and their standard error."""
     chain = {"ordering": "first_come_first_served"}
-    market = _market(players, cost_usd, blocks, learning_rate, chain, {}, tapes="none")
+    market = race_market(players, cost_usd, blocks, learning_rate, chain, {}, tapes="none")
     arbitrageurs = market.world.arbitrageurs
     counts = []
     for _ in range(round(BATCHES / (1 - BURN_IN))):
@@ -244,6 +258,59 @@ def protected_auction(quick: bool) -> list[Row]:
                 source="first-price auction of a common value (Bertrand competition)",
             )
         )
+    return rows
+
+
+def _bids(players: int, cost_usd: float, blocks: int, learning_rate: float) -> list[tuple[float, float]]:
+    """Transactions for each bait, and their tips in dollars, after the burn-in: means and standard errors."""
+    market = race_market(players, cost_usd, blocks, learning_rate, {}, {}, tapes="none")
+    arbitrageurs = market.world.arbitrageurs
+
+    def totals() -> NDArray[np.float64]:
+        ledger = market.ledger()
+        spent = -float(ledger.loc[arbitrageurs["account"], "ether_wei"].sum()) * 1e-18 * ETHER_USD
+        return np.array([arbitrageurs["races"].sum() / players, arbitrageurs["tries"].sum(), spent])
+
+    means = []
+    for _ in range(round(BATCHES / (1 - BURN_IN))):
+        before = totals()
+        market.run_for(blocks * BLOCK_TIME_S * (1 - BURN_IN) / BATCHES)
+        baits, sent, spent = totals() - before
+        means.append((sent / baits, (spent - cost_usd * sent) / baits))
+    market.check()
+    return [mean_with_error(list(values)) for values in zip(*means[-BATCHES:], strict=True)]
+
+
+@target("V28")
+def open_auction(quick: bool) -> list[Row]:
+    """Without revert protection losers pay too: searchers mix between staying out and bids up to all it is worth."""
+    cases = {(5, 0.05): 80_000} if quick else {(5, 0.05): 400_000, (50, 0.005): 1_000_000}
+    found = Parallel(n_jobs=-1)(
+        delayed(_bids)(players, WORTH_USD * cost, blocks, OPEN_AUCTION_RATE)
+        for (players, cost), blocks in cases.items()
+    )
+    rows = []
+    for (players, cost), measured in zip(cases, found, strict=True):
+        sent, tips = entry_and_tips(players, cost)
+        case = f"{players} searchers, gas of one {cost:g} times what it is worth"
+        for what, theory, (mean, error) in zip(
+            ("transactions per opportunity", "tips per opportunity (dollars)"),
+            (sent, WORTH_USD * tips),
+            measured,
+            strict=True,
+        ):
+            rows.append(
+                compare(
+                    "V28",
+                    f"{what}, {case}",
+                    theory,
+                    mean,
+                    relative=0.02,
+                    standard_error=error,
+                    source="Baye, Kovenock and de Vries (1996)",
+                    note=f"{WORTH_USD * (1 - cost):g} with revert protection" if what.startswith("tips") else "",
+                )
+            )
     return rows
 
 

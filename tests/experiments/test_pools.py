@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from blockspace.agents.beliefs import NOBODY_BIDS
 from blockspace.agents.liquidity_providers import IN, OUT
 from blockspace.agents.population import Trader
 from blockspace.experiments import Market
@@ -295,8 +296,11 @@ def test_arbitrage_keeps_the_price_within_the_fee():
 def test_arbitrageurs_bid_more_where_they_compete():
     alone = run(7_200.0, price={"volatility_per_day": 0.1}, pool_arbitrageurs={"count": 1})
     many = run(7_200.0, price={"volatility_per_day": 0.1}, pool_arbitrageurs={"count": 4})
-    share = [market.world.pool_arbitrageurs["bid_share"].mean() for market in (alone, many)]
-    assert share[0] < 0.1 < 0.5 < share[1]
+    tips = [market.transactions().query("kind == 'swap'")["tip_wei"].median() for market in (alone, many)]
+    assert tips[1] > 10 * tips[0]
+    beliefs = [market.world.pool_arbitrageurs["beliefs"] for market in (alone, many)]
+    nobody = [np.average(belief["rival"][..., NOBODY_BIDS], weights=belief["races"]) for belief in beliefs]
+    assert nobody[1] < 0.3 < 0.9 < nobody[0]
     assert many.transactions()["status"].eq("failed").sum() > 100
 
 

@@ -222,7 +222,8 @@ def test_revert_protected_auction():
     """Bids that cost nothing unless they win."""
     market = race(10, {"revert_protection": True})
     assert (market.transactions()["status"] == "left out").any()
-    assert market.world.arbitrageurs["bid_share"].min() > 0.8
+    arbitrageurs = market.world.arbitrageurs
+    assert arbitrageurs["races"].sum() > arbitrageurs["tries"].sum() > 200, "nobody stays out of a race"
 
 
 def test_cancels_first():

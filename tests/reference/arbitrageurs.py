@@ -6,6 +6,7 @@ import mesa
 
 from blockspace.network.draws import stream_key
 
+from .beliefs import Belief
 from .draws import draw_uniform
 from .ordering import WITHOUT_TIPS
 from .taker import send_taking_order
@@ -17,9 +18,11 @@ class Arbitrageur(mesa.Agent):
     def __init__(self, model, settings, number, place, seed):
         super().__init__(model)
         self.tips_count = model.settings.chain.ordering not in WITHOUT_TIPS
-        self.cancels_first = model.settings.chain.ordering == "cancels_first"
         self.protected = model.settings.chain.revert_protection
         self.batching = model.settings.venue.matching == "batch"
+        self.races = 0
+        self.beliefs = {number: Belief() for number in range(4)}  # by how often the profit pays for the gas
+        self.classes_seen = set()
         self.most_copies = settings.most_copies
         self.copies_share = 0.1  # of the expected profit that is spent on copies of an order
         self.usual_return = 0.0
@@ -28,8 +31,7 @@ class Arbitrageur(mesa.Agent):
         self.account, self.access, self.instrument = place
         self.learning_rate = settings.learning_rate
         self.look_interval = int(settings.look_interval_s * 1e9)
-        self.bid_share = 0.1  # of the expected profit
-        self.success = 0.5  # expected share of tries that trade
+        self.success = 0.5  # expected share of tries that trade, or of those that come first
         self.realised = 1.0  # expected share of the profit in sight that a success earns
         self.next_look = 0
         self.pending = False
@@ -48,7 +50,9 @@ class Arbitrageur(mesa.Agent):
 
     def seize(self, outlook):
         """Send an order against the side of the book that promises more than it costs."""
-        _ = self.take_stale_quotes(outlook, 1) or self.take_stale_quotes(outlook, -1)
+        self.take_stale_quotes(outlook, 1)
+        if not self.pending:
+            self.take_stale_quotes(outlook, -1)
 
     def due(self):
         return self.next_look + self.model.chain.shortest_latency[self.access]
@@ -63,22 +67,42 @@ class Arbitrageur(mesa.Agent):
             returned = min(max(self.earned(outlook.view, outlook.external_price) / self.stake, 0.0), 1.0)
             self.success += self.learning_rate * (returned - self.success)
             return
+        if self.tips_count:
+            self.learn_from_race(won, outlook.view)
+            return
+        self.success += self.learning_rate * (float(won) - self.success)
+        self.learn_copies(receipt if landed else None, outlook.view)
+
+    def learn_from_race(self, won, view):
+        """Learn what rivals bid, how often the first one trades, and what a success earns."""
         if won:
-            self.success += self.learning_rate * (1.0 - self.success)
-        else:
-            self.success -= self.learning_rate * self.success
-        if not self.tips_count:
-            self.learn_copies(receipt if landed else None, outlook.view)
-        elif self.protected:
-            margin = (1.0 - self.bid_share) * (1.0 + 0.25 * self.learning_rate if won else 1.0 - self.learning_rate)
-            self.bid_share = 1.0 - min(max(margin, 1e-3), 1.0)
-            if won:
-                earned = self.earned(outlook.view, outlook.external_price)
-                self.realised += self.learning_rate * (min(max(earned / self.stake, 0.0), 1.0) - self.realised)
-        elif won:
-            self.bid_share -= self.learning_rate * 0.25 * self.bid_share
-        else:
-            self.bid_share += self.learning_rate * (1.0 - self.bid_share)
+            earned = self.earned(view, self.price)
+            self.realised += self.learning_rate * (min(max(earned / self.stake, 0.0), 1.0) - self.realised)
+        bids = self.model.feed.race(self.landing, self.race)
+        if bids is None:
+            return
+        if not bids:
+            self.learn_bids(None, None, None)
+            self.success += 0.002 * self.learning_rate * (1.0 - self.success)
+            return
+        bidder, tip, succeeded = bids[0]
+        best = self.share_of(tip)
+        others = [self.share_of(tip) for account, tip, _ in bids if account != bidder]
+        self.learn_bids(bidder, best, others[0] if others else None)
+        if best > 0.0 or bidder == self.account:
+            self.success += self.learning_rate * (float(succeeded) - self.success)
+
+    def learn_bids(self, *bids):
+        """Learn of the class of the last race, and of those of which none has been seen."""
+        self.classes_seen.add(self.race_class)
+        for number, belief in self.beliefs.items():
+            if number == self.race_class or number not in self.classes_seen:
+                belief.learn(self.learning_rate, *bids)
+
+    def share_of(self, tip):
+        """What a tip is worth as a share of what there was to bid in the last race."""
+        beyond = max(tip - self.usual_tip, 0)
+        return self.model.feed.gas_cost_usd(self.gas, beyond, self.price) / self.room
 
     def learn_copies(self, receipt, view):
         """Spend more on copies if more of them went with a return above the usual one, or fewer with one below."""
@@ -118,51 +142,66 @@ class Arbitrageur(mesa.Agent):
         return int(wanted + draw_uniform(self.key, self.tries, 1))
 
     def take_stale_quotes(self, outlook, side):
-        """Send an order against one side of the book if it promises more than it costs; whether it did."""
+        """Send an order against one side of the book if it promises more than it costs."""
         instrument, view = self.instrument, outlook.view
         price, fee = outlook.external_price, instrument.taker_fee
         limit = price * (1.0 - side * fee) / instrument.tick
         limit = math.floor(limit) if side > 0 else math.ceil(limit)
         lots, cost = view.quotes[instrument.number].lots_within(side, limit)
         if lots == 0:
-            return False
+            return
         paid = cost * instrument.tick
         profit = (side * (lots * price - paid) - fee * paid) * instrument.lot_size
         if profit <= 0.0:
-            return False
-        bid = self.bid(self.model.gas.place, profit, outlook)
+            return
+        bid = self.bid(("book", instrument.number, side), self.model.gas.place, profit, outlook)
         if bid is None:
-            return False
+            return
         for copy in range(self.copies):
             send_taking_order(self, side, lots, limit, outlook.decision, self.model.block.time, *bid, copy)
         self.remember(outlook)
-        return True
 
-    def bid(self, gas, profit, outlook):
+    def bid(self, race, gas, profit, outlook):
         """Maximum fee and tip for a profit in dollars, or None if the try is not worth its costs."""
         feed, view, price = self.model.feed, outlook.view, outlook.external_price
         usual_tip = feed.wallet_tip(view)
-        hoped = self.realised * profit if self.protected else self.success * profit
         cost = feed.gas_cost_usd(gas, view.base_fee + usual_tip, price)
+        races = self.tips_count and not self.batching
+        hoped = profit if races or self.protected else self.success * profit
         if hoped <= cost:
-            # Hope returns to those who stay away, slowly where no bid could win the next race.
-            auction = self.tips_count and not self.batching and not self.cancels_first
-            self.success += (0.1 if auction else 0.002) * self.learning_rate * (1.0 - self.success)
-            self.realised += 0.002 * self.learning_rate * (1.0 - self.realised)
+            if not races:
+                self.success += 0.002 * self.learning_rate * (1.0 - self.success)
             return None
-        gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
-        bid = feed.fee_worth(gas, min(self.bid_share * (self.realised * profit - gas_usd), hoped - gas_usd), price)
-        tip = max(bid, usual_tip)
         self.copies = 1
         self.stake = profit
         self.price = price
         self.trades_seen = view.trades
-        if self.batching:
-            tip = usual_tip
-        elif not self.tips_count:
-            tip = usual_tip
+        tip = usual_tip
+        if races:
+            self.race, self.gas, self.usual_tip, self.room = race, gas, usual_tip, profit - cost
+            self.pending = True
+            self.sent_at = -1
+            self.landing = self.model.block.number
+            tip = self.tip_in_race(profit, cost)
+            if tip is None:
+                return None
+        elif not self.batching:
             self.copies = self.number_of_copies(profit, cost)
         return feed.fee_worth(gas, profit, price), tip
+
+    def tip_in_race(self, profit, cost):
+        """Tip that answers what the best rival is believed to bid, or None to stay out."""
+        self.races += 1
+        prize = self.realised * profit * (1.0 if self.protected else self.success)
+        draws = draw_uniform(self.key, self.races, 2), draw_uniform(self.key, self.races, 3)
+        paid_for = [8.0**power for power in (1, 2, 3) if cost * 8.0**power < profit]
+        self.race_class = len(paid_for)
+        share = self.beliefs[self.race_class].choose(
+            self.learning_rate, prize, cost, self.room, not self.protected, *draws
+        )
+        if share is None:
+            return None
+        return self.usual_tip + self.model.feed.fee_worth(self.gas, share * self.room, self.price)
 
     def remember(self, outlook):
         self.tries += 1

@@ -5,8 +5,8 @@ import pandas as pd
 
 LEARNED = {
     "makers": ("half_spread", "increment", "levels", "variance", "step", "gas_paid", "position", "quote_life"),
-    "arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
-    "pool_arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
+    "arbitrageurs": ("success", "copies_share", "usual_return", "realised", "races"),
+    "pool_arbitrageurs": ("success", "copies_share", "usual_return", "realised", "races"),
     "swappers": ("wakes",),
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
 }

@@ -1,10 +1,21 @@
 """What can be seen, from where, and when."""
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from itertools import islice
 
-from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, SUCCEEDED, VIEWS
+from .constants import (
+    BACKGROUND,
+    BUY,
+    IMMEDIATE_OR_CANCEL,
+    LEVELS_SEEN,
+    MARKET,
+    PLACE,
+    SELL,
+    SUCCEEDED,
+    SWAP,
+    VIEWS,
+)
 from .pools import PoolView
 
 WEI = 1e18
@@ -53,6 +64,9 @@ class View:
     quotes: list[Quotes]
     pools: list[PoolView]
     time: int  # ns
+    races: dict[
+        tuple[str, int, int], list[tuple[int, int, bool]]
+    ]  # bidder, tip and success of those who take, in order
 
 
 @dataclass(slots=True)
@@ -128,7 +142,18 @@ class Feed:
         settled = venue.last_batch if venue.batching else block.number
         pools = [pool.view() for pool in venue.pools]
         self.views.append(
-            View(block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes, pools, block.time)
+            View(
+                block.number,
+                next_base_fee,
+                block.marginal_tip,
+                trades,
+                settled,
+                visible,
+                quotes,
+                pools,
+                block.time,
+                self.races_in(block),
+            )
         )
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
@@ -143,6 +168,22 @@ class Feed:
                     transaction.decided, block.number, transaction.status, gas_used, gas_price,
                     landed_gas + gas_used, before + successes,
                 )  # fmt: skip
+
+    @staticmethod
+    def races_in(block):
+        """Who took what, or tried to: transactions for each side of a book and each direction through a pool."""
+        races = defaultdict(list)
+        for one in block.transactions:
+            bid = one.sender, one.effective_tip(block.base_fee), one.status == SUCCEEDED
+            if one.kind == PLACE and one.style in (IMMEDIATE_OR_CANCEL, MARKET):
+                races["book", one.instrument, one.side].append(bid)
+            elif one.kind == SWAP:
+                races["pool", one.pool, one.side].append(bid)
+        return races
+
+    def race(self, block, key):
+        """Bids of a race in a block, first come first; None if it is forgotten."""
+        return next((view.races.get(key, []) for view in reversed(self.views) if view.number == block), None)
 
     @staticmethod
     def best_quotes(book):

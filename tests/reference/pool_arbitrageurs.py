@@ -15,15 +15,16 @@ class PoolArbitrageur(Arbitrageur):
         super().__init__(model, settings, number, (account, access, instrument), seed)
 
     def seize(self, outlook):
-        if not self.take_from_pool(outlook):
+        self.take_from_pool(outlook)
+        if not self.pending:
             super().seize(outlook)
 
     def take_from_pool(self, outlook):
-        """Send the swap that earns most if it promises more than it costs; whether it did."""
+        """Send the swap that earns most if it promises more than it costs."""
         lot_price = outlook.external_price * self.instrument.lot_size * 1e6
         side, (amount_in, amount_out, crossings, _) = outlook.view.pools[self.pool].estimate_arbitrage(lot_price)
         if side == 0 or amount_out == 0:
-            return False
+            return
         if side > 0:
             gain = amount_out * lot_price - amount_in
             lots, least = amount_out, math.ceil(amount_in / lot_price)
@@ -31,13 +32,12 @@ class PoolArbitrageur(Arbitrageur):
             gain = amount_out - amount_in * lot_price
             lots, least = amount_in, math.ceil(amount_in * lot_price)
         if gain <= 0.0:
-            return False
+            return
         gas = swap_gas(self.model.gas, crossings)
-        bid = self.bid(gas, gain * 1e-6, outlook)
+        bid = self.bid(("pool", self.pool, side), gas, gain * 1e-6, outlook)
         if bid is None:
-            return False
+            return
         now = outlook.decision
         for copy in range(self.copies):
             send_swap(self, side, EXACT_IN, amount_in, least, lots, gas, now, self.model.block.time, *bid, copy)
         self.remember(outlook)
-        return True

@@ -50,7 +50,8 @@ class Pool:
     def price(self):
         """Micro-dollars per lot."""
         if self.concentrated:
-            return (self.slow.root / 2.0**32) ** 2
+            root = self.slow.root / 2.0**32
+            return root * root
         lots, cash = self.slow.reserves
         return cash / lots
 
