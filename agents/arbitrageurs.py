@@ -74,6 +74,7 @@ ARBITRAGEUR = np.dtype(
         ("key", "u8"),
         ("tries", "i8"),
         ("wins", "i8"),
+        ("forgone", "f8"),  # dollars after gas of what was in sight and not tried for want of hope
     ],
     align=True,
 )
@@ -119,7 +120,7 @@ def new_arbitrageurs(
 
 
 @kernel
-def _earned(row, feed, log, view, price):
+def dollars_earned(row, feed, log, view, price):
     """Dollars that the last try earned before gas: its trades, valued at an external price."""
     terms = feed.terms[row.instrument]
     earned = 0.0
@@ -142,7 +143,7 @@ def _learn_copies(row, feed, log, view, receipt):
     returned = 0.0
     if receipt.decided == row.sent_at:
         paid = gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
-        returned = min(max((_earned(row, feed, log, view, row.price) - paid) / row.stake, -1.0), 1.0)
+        returned = min(max((dollars_earned(row, feed, log, view, row.price) - paid) / row.stake, -1.0), 1.0)
     tilt = min(max(math.log(row.copies / row.usual_copies) / DISTURBANCE, -2.0), 2.0)
     row.copies_share *= math.exp(row.learning_rate * tilt * (returned - row.usual_return))
     row.copies_share = min(max(row.copies_share, SMALLEST_SHARE), 1.0)
@@ -159,7 +160,7 @@ def learn(row, feed, log, view, price):
     rate = row.learning_rate
     won = receipt.decided == row.sent_at and receipt.successes > 0
     if feed.rules.batching != 0:
-        earned = _earned(row, feed, log, view, price)
+        earned = dollars_earned(row, feed, log, view, price)
         row.wins += 1 if earned != 0.0 else 0
         row.success += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.success)
         return
@@ -174,7 +175,7 @@ def learn(row, feed, log, view, price):
         margin = (1.0 - row.bid_share) * (1.0 + 0.25 * rate if won else 1.0 - rate)
         row.bid_share = 1.0 - min(max(margin, SMALLEST_SHARE), 1.0)
         if won:
-            earned = _earned(row, feed, log, view, price)
+            earned = dollars_earned(row, feed, log, view, price)
             row.realised += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.realised)
     elif won:
         row.bid_share -= rate * 0.25 * row.bid_share
@@ -216,6 +217,7 @@ def bid_for(row, feed, view, gas, profit, price):
         pace = HOPE_RETURNS if auction else HOPE_RETURNS_SLOWLY
         row.success += pace * row.learning_rate * (1.0 - row.success)
         row.realised += HOPE_RETURNS_SLOWLY * row.learning_rate * (1.0 - row.realised)
+        row.forgone += max(profit - cost, 0.0)
         return np.int64(0), np.int64(-1)
     # A lost race costs the tip as well: nobody bids more than what the try is worth with the chance of losing.
     space = gas_cost_usd(feed, gas, view.base_fee, price)

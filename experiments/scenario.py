@@ -29,6 +29,7 @@ from blockspace.markets.settings import GasSettings, InstrumentSettings, PoolSet
 from blockspace.network.presets import preset_names
 from blockspace.network.settings import (
     ChainSettings,
+    ExpressLaneSettings,
     FeeMarketSettings,
     MempoolSettings,
     Settings,
@@ -70,6 +71,7 @@ class Scenario(Settings):
     warm_up_s: float = Field(600.0, ge=0, le=1e9, description="seconds at the start that summaries leave out")
     chain: ChainSettings = ChainSettings()
     fee_market: FeeMarketSettings = FeeMarketSettings()
+    express_lane: ExpressLaneSettings = ExpressLaneSettings()
     topology: TopologySettings = TopologySettings()
     mempool: MempoolSettings = MempoolSettings()
     price: PriceSettings = PriceSettings()
@@ -98,6 +100,11 @@ class Scenario(Settings):
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
                 "largest transaction of the market"
+            )
+        if 0 < self.express_lane.round_s < self.chain.block_time_s:
+            raise ValueError(
+                f"express_lane.round_s is {self.express_lane.round_s:g}; it must be 0, or at least chain.block_time_s, "
+                f"{self.chain.block_time_s:g}"
             )
         if self.warm_up_s >= self.duration_s:
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
+from blockspace.agents.express_lane import auction_lane, new_bidders
 from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
@@ -22,6 +23,7 @@ from blockspace.agents.traders import new_traders, trade_on_private_values, trad
 from blockspace.experiments.recording.records import Records
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
+from blockspace.markets.express_lane import new_lane
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
 from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
@@ -48,6 +50,7 @@ PHASES = (
     ("extend the external price", "_extend_price"),
     ("open the block", "_open"),
     ("survey what is visible", "_survey"),
+    ("auction the express lane", "_auction"),
     ("background users send", "_send_transfers"),
     ("noise traders decide", "_noise"),
     ("informed traders decide", "_informed"),
@@ -91,6 +94,9 @@ class World(Stateful):
         self.path = path
         self.model = model
         self.chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
+        if scenario.express_lane.round_s > 0:
+            self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
+        self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
@@ -133,7 +139,7 @@ class World(Stateful):
 
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
-        feed["access_points"] = len(self.chain.access_points)
+        feed["access_points"] = self.chain.blocks[0]["access_points"]
         for name in ("place", "cancel", "replace", "quote", "quote_level", "swap", "swap_tick", "mint", "burn"):
             feed["gas"][name] = getattr(scenario.gas, name)
         for number, instrument in enumerate(scenario.instruments):
@@ -208,6 +214,7 @@ class World(Stateful):
             *self._pool_places("provider", scenario.liquidity_providers.count, False, seed),
             seed,
         )
+        self.bidders = new_bidders([self.arbitrageurs, self.pool_arbitrageurs], seed)
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
@@ -445,6 +452,20 @@ class World(Stateful):
 
     def _survey(self) -> None:
         survey(self.feeds, self.path.record, self.chain.blocks)
+
+    def _auction(self) -> None:
+        if len(self.lanes):
+            auction_lane(
+                self.lanes,
+                self.bidders,
+                self.arbitrageurs,
+                self.pool_arbitrageurs,
+                self.feeds,
+                self.venues,
+                self.logs,
+                self.path.record,
+                self.chain.blocks,
+            )
 
     def _send_transfers(self) -> None:
         send_transfers(self.demands, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)

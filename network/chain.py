@@ -31,7 +31,8 @@ MANY_BLOCKS = 10**9
 PRODUCER = np.dtype(
     [
         ("account", "u4"),
-        ("latency", "i8", (ACCESS_POINTS,)),  # ns
+        ("latency", "i8", (ACCESS_POINTS,)),  # ns, from there to it
+        ("latency_out", "i8", (ACCESS_POINTS,)),  # ns, from it to there
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
         ("hops", "i8", (ACCESS_POINTS,)),
     ],
@@ -53,6 +54,7 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
         block.base_fee_account = producer.account
     for access in range(block.access_points):
         block.latency[access] = producer.latency[access]
+        block.latency_out[access] = producer.latency_out[access]
         block.seconds_per_byte[access] = producer.seconds_per_byte[access]
         block.hops[access] = producer.hops[access]
 
@@ -119,6 +121,7 @@ class Chain(Stateful):
         used = slice(len(self.access_points))
         scale = topology.latency_scale
         self.producers["latency"][:, used] = np.rint(tables.latency_ns.T * scale)
+        self.producers["latency_out"] = self.producers["latency"]
         if scale > 0:
             self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
             self.producers["hops"][:, used] = tables.hops.T
@@ -152,8 +155,27 @@ class Chain(Stateful):
         gap = draw_exponential(self._arrival_key, 0, self.number)
         return time_ns + max(math.ceil(gap * self._interval_ns), 1)
 
+    def open_express_lane(self, delay_ns: int) -> None:
+        """Delay what comes in from every access point, and give each an express twin that is not delayed.
+
+        The twin of access point ``n`` is ``n + len(access_points)``. What goes out is not delayed. To be called before
+        the first block.
+        """
+        count = len(self.access_points)
+        if 2 * count > ACCESS_POINTS:
+            raise ValueError(f"there are {count} access points; with an express lane there may be {ACCESS_POINTS // 2}")
+        ordinary, express = slice(count), slice(count, 2 * count)
+        for name in ("latency", "latency_out", "seconds_per_byte", "hops"):
+            self.producers[name][:, express] = self.producers[name][:, ordinary]
+        self.producers["latency"][:, ordinary] += delay_ns
+        self.between_ns = np.tile(self.between_ns, (2, 2))
+        self._shortest_latency = self.producers["latency"].min(axis=0)
+        block = self.blocks[0]
+        block["access_points"] = 2 * count
+        block["shortest_latency"] = self._shortest_latency
+
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
-        """One-way latency from an access point to each validator."""
+        """Time that a transaction takes from an access point to each validator, the delay of an express lane included."""
         return np.asarray(self.producers["latency"][:, access])
 
     @property

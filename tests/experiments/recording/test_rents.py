@@ -26,7 +26,7 @@ def assert_closed(market, ledger_before):
     """Both sides of every account are equal, and what the ledger says of gas and fees is what they say."""
     found, after = rents(market), market.ledger()
     paid = found["paid_by_others_wei"] + found["paid_by_searchers_wei"]
-    assert paid == found["burned_wei"] + found["sequencer_base_fee_wei"] + found["tips_wei"]
+    assert paid == found["burned_wei"] + found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
     assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"]
     assert found["failed_gas_of_searchers_wei"] <= min(found["failed_gas_wei"], found["place_wei"])
     assert found["venue_fees_micro_usd"] == found["fees_of_others_micro_usd"] + found["searcher_fees_micro_usd"]
@@ -34,7 +34,8 @@ def assert_closed(market, ledger_before):
     change = after["ether_wei"] - ledger_before["ether_wei"]
     role = after["role"]
     assert change[BURNED] == found["burned_wei"]
-    assert change[role == "producer"].sum() == found["sequencer_base_fee_wei"] + found["tips_wei"]
+    producers = found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
+    assert change[role == "producer"].sum() == producers
     assert -change[role == "arbitrageur"].sum() == found["paid_by_searchers_wei"]
     others = ~role.isin(["producer", "arbitrageur", "burned"])
     assert -change[others].sum() == found["paid_by_others_wei"]
@@ -93,7 +94,7 @@ def test_what_the_summary_says_in_dollars_is_what_the_integers_say(variant):
     assert per_hour("lost_to_arbitrage") == close_to(found["loss_to_arbitrage_micro_usd"] * 1e-6)
     kept = found["searcher_cash_micro_usd"] * 1e-6 - found["paid_by_searchers_wei"] * dollars_per_wei
     assert per_hour("searchers") == close_to(kept)
-    parts = ("burned", "sequencer", "tips", "venue", "searchers")
+    parts = ("burned", "sequencer", "tips", "auction", "venue", "searchers")
     assert sum(per_hour(part) for part in parts) == close_to(per_hour("whole"))
     assert sum(summary[f"rent_{part}_share"] for part in parts) == close_to(1.0)
     if variant in ("first_come_first_served", "random_order"):
