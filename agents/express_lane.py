@@ -1,9 +1,10 @@
 """Who bids for the express lane, and how they learn what a round with it is worth.
 
 The bidders are the arbitrageurs of books and pools. Each remembers what it earned in a round with the lane and in one
-without it, net of gas, and bids the difference: in an auction at the second price that is what a bid should be (Vickrey,
-1961). Who has never held the lane expects of it what was in sight and went to others, of its own tries that were lost
-and those that it did not make. A small disturbance of every bid keeps both kinds of rounds coming.
+without it, net of gas, and bids the difference: in an auction at the second price that is what a bid should be
+(Vickrey, 1961). Who has never held the lane expects of it what was in sight and went to others: what its tries lost,
+and what it did not try. A small disturbance of every bid, and a round now and then for which it does not bid, keep both
+kinds of rounds coming: who always holds the lane would not know what it is worth.
 
 The holder acts from the express twin of its access point, which is not delayed; nothing else changes for it.
 """
@@ -19,10 +20,16 @@ from blockspace.markets.express_lane import VACANT, sell_round
 from blockspace.markets.feed import VIEWS, gas_price_usd
 from blockspace.markets.price_path import price_at
 from blockspace.network.compilation import kernel
-from blockspace.network.draws import draw_normal, stream_key
+from blockspace.network.draws import draw_normal, draw_uniform, stream_key
 
 EXPLORATION = 0.1
 """Standard deviation of the disturbance of a bid, in what a round usually earns."""
+
+STAYS_AWAY = 0.1
+"""Share of the rounds for which a bidder does not bid, by a draw."""
+
+# Draws of a bid, by entity (of one integer type: Numba would compile anew for each literal).
+_DISTURBANCE, _ABSENCE = np.arange(2)
 
 BIDDER = np.dtype(
     [
@@ -93,23 +100,23 @@ def _learn_from_round(bidder, learning_rate, held):
 
 @kernel
 def _bid(bidder, row, feed, number):
-    """Decide what to bid for a round, in gwei; nothing before the first look at the market."""
+    """Decide what to bid for a round, in gwei; nothing before the first look at the market, and now and then."""
     bidder.bid = 0
     price = feed.outlooks[row.access].external_price
-    if price == 0.0:
+    if price == 0.0 or draw_uniform(bidder.key, _ABSENCE, number) < STAYS_AWAY:
         return
     with_lane = bidder.with_lane
     if bidder.rounds_with == 0:
         with_lane = bidder.without_lane + bidder.usually_missed
     usual = 0.5 * (abs(with_lane) + abs(bidder.without_lane))
-    disturbance = EXPLORATION * usual * draw_normal(bidder.key, np.int64(0), number)
+    disturbance = EXPLORATION * usual * draw_normal(bidder.key, _DISTURBANCE, number)
     worth = with_lane - bidder.without_lane + disturbance
     bidder.bid = np.int64(min(max(worth / gas_price_usd(feed, price) * 1e9, 0.0), 1e17))
 
 
 @kernel
 def _change_holder(lane, number, first, bidders, rows):
-    """Let the arbitrageurs of one population, from bidder ``first`` on, learn from the last round and begin a new one."""
+    """Let one population of arbitrageurs, from bidder ``first`` on, learn from the last round and begin a new one."""
     buyer = lane.buyer if lane.sold == number else VACANT
     for place in range(rows.size):
         bidder = bidders[first + place]

@@ -1,8 +1,8 @@
 """The express lane: a fast way to the block producer for whoever bought it for a round (Timeboost, 2025).
 
-Time is divided into rounds. Some seconds before each, an auction of sealed bids closes: the highest bid that its account
-can pay and that is not below the reserve wins and pays the second highest, or the reserve (Vickrey, 1961). What is paid
-goes to the producer of the block in which the auction closes. Amounts are whole gwei.
+Time is divided into rounds. Some seconds before each, an auction of sealed bids closes: the highest bid that its
+account can pay and that is not below the reserve wins and pays the second highest, or the reserve (Vickrey, 1961). What
+is paid goes to the producer of the block in which the auction closes. Amounts are whole gwei.
 """
 
 import math

@@ -175,7 +175,7 @@ class Chain(Stateful):
         block["shortest_latency"] = self._shortest_latency
 
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
-        """Time that a transaction takes from an access point to each validator, the delay of an express lane included."""
+        """Latency from an access point to each validator, with the delay of those who do not hold an express lane."""
         return np.asarray(self.producers["latency"][:, access])
 
     @property

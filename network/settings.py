@@ -97,7 +97,9 @@ class FeeMarketSettings(Settings):
 class ExpressLaneSettings(Settings):
     """A fast way to the block producer, auctioned round by round, while everybody else is delayed (Timeboost, 2025)."""
 
-    round_s: float = Field(0.0, ge=0, le=86_400, description="seconds for which the lane is sold at once; 0 for no lane")
+    round_s: float = Field(
+        0.0, ge=0, le=86_400, description="seconds for which the lane is sold at once; 0 for no lane"
+    )
     delay_s: float = Field(0.2, ge=0, le=60, description="seconds by which all are delayed who do not hold the lane")
     reserve_usd: float = Field(0.0, ge=0, le=1e9, description="dollars below which the lane is not sold")
     closes_s: float = Field(15.0, ge=0, le=86_400, description="seconds before a round at which its auction closes")

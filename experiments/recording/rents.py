@@ -57,9 +57,9 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     -------
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
-        to ``burned``, ``sequencer_base_fee``, ``tips`` and ``auction_revenue``, and so do ``plain_space``, ``congestion`` and ``place``.
-        ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and
-        ``fees_of_others``. A searcher's profit net of gas is its cash less its gas.
+        to ``burned``, ``sequencer_base_fee``, ``tips`` and ``auction_revenue``, and so do ``plain_space``,
+        ``congestion`` and ``place``. ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees``
+        is ``searcher_fees`` and ``fees_of_others``. The searchers' profit is their cash less what they paid.
     """
     chosen = market.worlds[world]
     return close_accounts(chosen.records.meters[0], burns=chosen.chain.fee_rule.burns_base_fee)

@@ -35,6 +35,7 @@ class Arbitrageur(mesa.Agent):
         self.pending = False
         self.sent_at = 0
         self.landing = 0  # block of the last order
+        self.forgone = 0.0  # profits in sight that were not tried, after gas
 
     def act(self):
         outlook = self.model.feed.outlook_at(self.access)
@@ -149,6 +150,7 @@ class Arbitrageur(mesa.Agent):
             auction = self.tips_count and not self.batching and not self.cancels_first
             self.success += (0.1 if auction else 0.002) * self.learning_rate * (1.0 - self.success)
             self.realised += 0.002 * self.learning_rate * (1.0 - self.realised)
+            self.forgone += max(profit - cost, 0.0)
             return None
         gas_usd = feed.gas_cost_usd(gas, view.base_fee, price)
         bid = feed.fee_worth(gas, min(self.bid_share * (self.realised * profit - gas_usd), hoped - gas_usd), price)

@@ -18,7 +18,8 @@ class Producer:
 
     account: int
     stake: float
-    latency: list[int]  # ns
+    latency: list[int]  # ns, from there to it
+    latency_out: list[int]  # ns, from it to there
     seconds_per_byte: list[float]
     hops: list[int]
 
@@ -35,11 +36,18 @@ class Chain:
                 0,
                 float(stake),
                 row["latency"][used].tolist(),
+                row["latency"][used].tolist(),
                 row["seconds_per_byte"][used].tolist(),
                 row["hops"][used].tolist(),
             )
             for stake, row in zip(packaged.stake, packaged.producers, strict=True)
         ]
+        if scenario.express_lane.round_s > 0:
+            delay = round(scenario.express_lane.delay_s * 1e9)
+            for producer in self.producers:
+                producer.latency = [one + delay for one in producer.latency] + producer.latency
+                for way in (producer.latency_out, producer.seconds_per_byte, producer.hops):
+                    way += way
         self.shortest_latency = [min(one) for one in zip(*(p.latency for p in self.producers), strict=True)]
         self.cumulative_stake = list(accumulate(producer.stake for producer in self.producers))
         self.proposer_key = stream_key(seed, "chain/proposer")
