@@ -33,6 +33,7 @@ from blockspace.network.settings import (
     FeeMarketSettings,
     MempoolSettings,
     Settings,
+    TimingGameSettings,
     TopologySettings,
 )
 from blockspace.network.settings import did_you_mean as did_you_mean
@@ -72,6 +73,7 @@ class Scenario(Settings):
     chain: ChainSettings = ChainSettings()
     fee_market: FeeMarketSettings = FeeMarketSettings()
     express_lane: ExpressLaneSettings = ExpressLaneSettings()
+    timing_games: TimingGameSettings = TimingGameSettings()
     topology: TopologySettings = TopologySettings()
     mempool: MempoolSettings = MempoolSettings()
     price: PriceSettings = PriceSettings()
@@ -106,6 +108,7 @@ class Scenario(Settings):
                 f"express_lane.round_s is {self.express_lane.round_s:g}; it must be 0, or at least chain.block_time_s, "
                 f"{self.chain.block_time_s:g}"
             )
+        self._require_timing_games_fit()
         if self.warm_up_s >= self.duration_s:
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
@@ -132,6 +135,21 @@ class Scenario(Settings):
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
+
+    def _require_timing_games_fit(self) -> None:
+        """Refuse timing games where there are no slots to wait in."""
+        games, chain = self.timing_games, self.chain
+        if games.share == 0:
+            return
+        if chain.block_arrivals != "slots":
+            raise ValueError(f"timing_games.share is {games.share:g}; it must be 0 where blocks come at random times")
+        if self.express_lane.round_s > 0:
+            raise ValueError(f"timing_games.share is {games.share:g}; it must be 0 where there is an express lane")
+        if games.deadline_s >= chain.block_time_s:
+            raise ValueError(
+                f"timing_games.deadline_s is {games.deadline_s:g}; it must be below chain.block_time_s, "
+                f"{chain.block_time_s:g}"
+            )
 
     def _require_pools_fit(self) -> None:
         """Refuse pools without names or spot instruments of their own, and agents of pools where there are none."""

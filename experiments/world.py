@@ -96,11 +96,14 @@ class World(Stateful):
         self.chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
         if scenario.express_lane.round_s > 0:
             self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
+        if scenario.timing_games.share > 0:
+            self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
         self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[population.Trader] = []
+        self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
         self._list_instruments()
@@ -449,6 +452,12 @@ class World(Stateful):
     def _open(self) -> None:
         self.chain.open()
         self.feeds[0]["next_due"] = 2**62
+        if self.chain.timing is not None:
+            self._wealth_before = self._wealth_of_producer()
+
+    def _wealth_of_producer(self) -> int:
+        """Whole gwei on the account of the block's producer."""
+        return int(self.venues[0]["ledger"]["accounts"]["gwei"][int(self.chain.blocks[0]["producer_account"])])
 
     def _survey(self) -> None:
         survey(self.feeds, self.path.record, self.chain.blocks)
@@ -511,20 +520,31 @@ class World(Stateful):
         self.chain.fill()
 
     def _revalue(self) -> None:
+        if self.chain.missed:
+            return
         revalue(self.venues, self.logs, self.path.record, self.chain.blocks)
 
     def _execute(self) -> None:
+        if self.chain.missed:
+            return
         execute(self.venues, self.logs, self.chain.pools, self.chain.blocks)
 
     def _record(self) -> None:
+        if self.chain.missed:
+            return
         self.records.record(self.venues, self.chain.blocks, self.path.record, self._gas_token_price)
 
     def _publish(self) -> None:
+        if self.chain.missed:
+            return
         base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
 
     def _close(self) -> None:
-        self.chain.close()
+        if self.chain.timing is None:
+            self.chain.close()
+        else:
+            self.chain.close(self._wealth_of_producer() - self._wealth_before)
         self._skip_idle_blocks()
 
     def _skip_idle_blocks(self) -> None:

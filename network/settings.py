@@ -114,6 +114,23 @@ class ExpressLaneSettings(Settings):
         return self
 
 
+class TimingGameSettings(Settings):
+    """Validators who wait before they close their blocks, on chains with fixed slots."""
+
+    share: float = Field(0.0, ge=0, le=1, description="chance that a validator plays: share of the stake that waits")
+    deadline_s: float = Field(
+        4.0, gt=0, le=86_400, description="seconds into a slot by which a block must have arrived to count"
+    )
+    needed_share: float = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="share of the stake that must have a block by then; with less than the proposer boost of 40 % the "
+        "next block goes past it",
+    )
+    jitter_s: float = Field(0.3, ge=0, le=60, description="mean of the random part of a block's way, in seconds")
+
+
 class TopologySettings(Settings):
     """Where validators and agents sit, and how far apart."""
 

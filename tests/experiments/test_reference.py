@@ -269,6 +269,24 @@ def test_express_lane_under_priority_fees_and_random_blocks():
     assert market.rounds()["price_gwei"].max() > 0
 
 
+def test_timing_games():
+    """Validators who wait, blocks that come too late, and a mempool that outlives them."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 4.0, "gas_limit": 3_000_000},
+            "topology": {"validators": 40, "stake_concentration": 0.8},
+            "timing_games": {"share": 0.6, "deadline_s": 1.5, "needed_share": 0.6, "jitter_s": 0.4},
+            "background_users": {"arrivals_per_s": 12.0},
+            "fee_market": {"initial_base_fee_wei": 10**9},
+        },
+        seconds=4_000,
+        seed=16,
+    )
+    numbers = market.blocks()["block"]
+    assert numbers.iloc[-1] > 1.02 * len(numbers)
+    assert market.world.chain.timing.usual_delay_ns > 0
+
+
 POOL = {"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e6}
 
 

@@ -25,6 +25,9 @@ def assert_same_run(market, reference):
         learned = pd.DataFrame({field: rows[field] for field in fields})
         twins = [{field: getattr(agent, field) for field in fields} for agent in getattr(reference, population)]
         assert_same(population, learned, pd.DataFrame(twins, columns=list(fields)))
+    if reference.chain.timing:
+        for field in ("usual_delay_ns", "usual_revenue_gwei"):
+            assert getattr(market.world.chain.timing, field) == getattr(reference.chain.timing, field), field
     if reference.lane:
         assert_same(
             "rounds", market.rounds(), pd.DataFrame(reference.lane.prices, columns=["number", "holder", "price_gwei"])

@@ -168,13 +168,16 @@ class ReferenceMarket(mesa.Model):
             if outlook:
                 agent.observe(outlook)
                 agent.act()
-        self.mempool.expire(self.block.time)
-        self.block.fill(self.mempool)
-        revalue(self.venue, self.path, self.block.time)
-        self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
-        self.record()
-        self.publish(self.chain.price_next(self.block.gas_used))
-        self.chain.close_block()
+        producer = self.venue.ledger.accounts[self.block.producer.account]
+        before = producer.wei // 10**9
+        if not self.chain.is_missed():
+            self.mempool.expire(self.block.time)
+            self.block.fill(self.mempool)
+            revalue(self.venue, self.path, self.block.time)
+            self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
+            self.record()
+            self.publish(self.chain.price_next(self.block.gas_used))
+        self.chain.close_block(producer.wei // 10**9 - before)
         self.skip_idle_blocks()
 
     def publish(self, next_base_fee):
