@@ -89,6 +89,7 @@ ARBITRAGEUR = np.dtype(
         ("key", "u8"),
         ("tries", "i8"),
         ("wins", "i8"),
+        ("forgone", "f8"),  # dollars after gas of what was in sight and not tried for want of hope
     ],
     align=True,
 )
@@ -134,7 +135,7 @@ def new_arbitrageurs(
 
 
 @kernel
-def _earned(row, feed, log, view, price):
+def dollars_earned(row, feed, log, view, price):
     """Dollars that the last try earned before gas: its trades, valued at an external price."""
     terms = feed.terms[row.instrument]
     earned = 0.0
@@ -157,7 +158,7 @@ def _learn_copies(row, feed, log, view, receipt):
     returned = 0.0
     if receipt.decided == row.sent_at:
         paid = gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
-        returned = min(max((_earned(row, feed, log, view, row.price) - paid) / row.stake, -1.0), 1.0)
+        returned = min(max((dollars_earned(row, feed, log, view, row.price) - paid) / row.stake, -1.0), 1.0)
     tilt = min(max(math.log(row.copies / row.usual_copies) / DISTURBANCE, -2.0), 2.0)
     row.copies_share *= math.exp(row.learning_rate * tilt * (returned - row.usual_return))
     row.copies_share = min(max(row.copies_share, SMALLEST_SHARE), 1.0)
@@ -177,10 +178,10 @@ def _learn_from_race(row, feed, log, view, won):
     """Learn from the last race what rivals bid, how often the first one trades, and what a success earns."""
     rate = row.learning_rate
     if won:
-        earned = _earned(row, feed, log, view, row.price)
+        earned = dollars_earned(row, feed, log, view, row.price)
         row.realised += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.realised)
-    if feed.count - row.race_view > VIEWS:
-        return  # it looked so late that the race is forgotten
+    if feed.count - row.race_view > VIEWS or feed.views[row.race_view & (VIEWS - 1)].number != row.landing:
+        return  # it looked so late that the race is forgotten, or the block never came
     race = feed.races[row.race_view & (VIEWS - 1), row.race]
     best = _share_of(row, feed, race.tip)
     second = _share_of(row, feed, race.second)
@@ -204,7 +205,7 @@ def learn(row, feed, log, view, price):
     rate = row.learning_rate
     won = receipt.decided == row.sent_at and receipt.successes > 0
     if feed.rules.batching != 0:
-        earned = _earned(row, feed, log, view, price)
+        earned = dollars_earned(row, feed, log, view, price)
         row.wins += 1 if earned != 0.0 else 0
         row.success += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.success)
         return
@@ -279,6 +280,7 @@ def bid_for(row, feed, view, block, race, gas, profit, price):
     if hoped <= cost:
         if not races:
             row.success += HOPE_RETURNS * row.learning_rate * (1.0 - row.success)
+        row.forgone += max(profit - cost, 0.0)
         return np.int64(0), np.int64(-1)
     row.copies = 1
     row.stake = profit

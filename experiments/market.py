@@ -15,6 +15,7 @@ from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.recording.summary import summarise
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.world import World
+from blockspace.markets.express_lane import recent_rounds
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
 from blockspace.markets.pools.listing import check_pools
 from blockspace.network.chain import NS
@@ -119,6 +120,12 @@ class Market(mesa.Model, Stateful):
     def transactions(self, world: int = 0) -> pd.DataFrame:
         """One row per transaction that was included."""
         return self.worlds[world].records.transactions()
+
+    def rounds(self, world: int = 0) -> pd.DataFrame:
+        """One row per round of the express lane whose auction has closed, of the last 4096; no row without a lane."""
+        found = pd.DataFrame(recent_rounds(self.worlds[world].lanes))
+        found.insert(1, "start_s", found.pop("start") * 1e-9)
+        return found.rename(columns={"highest": "highest_gwei", "price": "price_gwei"})
 
     def ledger(self, world: int = 0) -> pd.DataFrame:
         """One row per account: role, cash, ether in exact integers of wei, positions. Every column sums to zero."""

@@ -36,9 +36,11 @@ from blockspace.markets.settings import (
 from blockspace.network.presets import preset_names
 from blockspace.network.settings import (
     ChainSettings,
+    ExpressLaneSettings,
     FeeMarketSettings,
     MempoolSettings,
     Settings,
+    TimingGameSettings,
     TopologySettings,
 )
 from blockspace.network.settings import did_you_mean as did_you_mean
@@ -77,6 +79,8 @@ class Scenario(Settings):
     warm_up_s: float = Field(600.0, ge=0, le=1e9, description="seconds at the start that summaries leave out")
     chain: ChainSettings = ChainSettings()
     fee_market: FeeMarketSettings = FeeMarketSettings()
+    express_lane: ExpressLaneSettings = ExpressLaneSettings()
+    timing_games: TimingGameSettings = TimingGameSettings()
     topology: TopologySettings = TopologySettings()
     mempool: MempoolSettings = MempoolSettings()
     price: PriceSettings = PriceSettings()
@@ -107,6 +111,12 @@ class Scenario(Settings):
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
                 "largest transaction of the market"
             )
+        if 0 < self.express_lane.round_s < self.chain.block_time_s:
+            raise ValueError(
+                f"express_lane.round_s is {self.express_lane.round_s:g}; it must be 0, or at least chain.block_time_s, "
+                f"{self.chain.block_time_s:g}"
+            )
+        self._require_timing_games_fit()
         if self.warm_up_s >= self.duration_s:
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
@@ -146,6 +156,21 @@ class Scenario(Settings):
                     f"requirement of {instrument.name}, {maintenance_bps:g} basis points of a position's value "
                     "(initial_margin times margin.maintenance_share)"
                 )
+
+    def _require_timing_games_fit(self) -> None:
+        """Refuse timing games where there are no slots to wait in."""
+        games, chain = self.timing_games, self.chain
+        if games.share == 0:
+            return
+        if chain.block_arrivals != "slots":
+            raise ValueError(f"timing_games.share is {games.share:g}; it must be 0 where blocks come at random times")
+        if self.express_lane.round_s > 0:
+            raise ValueError(f"timing_games.share is {games.share:g}; it must be 0 where there is an express lane")
+        if games.deadline_s >= chain.block_time_s:
+            raise ValueError(
+                f"timing_games.deadline_s is {games.deadline_s:g}; it must be below chain.block_time_s, "
+                f"{chain.block_time_s:g}"
+            )
 
     def _require_pools_fit(self) -> None:
         """Refuse pools without names or spot instruments of their own, and agents of pools where there are none."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
+from blockspace.agents.express_lane import auction_lane, new_bidders
 from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
@@ -22,6 +23,7 @@ from blockspace.agents.traders import new_traders, trade_on_private_values, trad
 from blockspace.experiments.recording.records import Records
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
+from blockspace.markets.express_lane import new_lane
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
 from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
@@ -49,6 +51,7 @@ PHASES = (
     ("extend the external price", "_extend_price"),
     ("open the block", "_open"),
     ("survey what is visible", "_survey"),
+    ("auction the express lane", "_auction"),
     ("background users send", "_send_transfers"),
     ("noise traders decide", "_noise"),
     ("informed traders decide", "_informed"),
@@ -92,10 +95,16 @@ class World(Stateful):
         self.path = path
         self.model = model
         self.chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
+        if scenario.express_lane.round_s > 0:
+            self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
+        if scenario.timing_games.share > 0:
+            self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
+        self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[population.Trader] = []
+        self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
         self._list_instruments()
@@ -146,7 +155,7 @@ class World(Stateful):
 
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
-        feed["access_points"] = len(self.chain.access_points)
+        feed["access_points"] = self.chain.blocks[0]["access_points"]
         for name in feed["gas"].dtype.names:
             feed["gas"][name] = getattr(scenario.gas, name)
         for number, instrument in enumerate(scenario.instruments):
@@ -225,6 +234,7 @@ class World(Stateful):
             fund = open_account(ledger, scenario.margin.insurance_usd)
             roles[fund] = ROLES.index("insurance")
             self.venues[0]["margin"]["insurance"] = fund
+        self.bidders = new_bidders([self.arbitrageurs, self.pool_arbitrageurs], seed)
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
@@ -459,9 +469,29 @@ class World(Stateful):
     def _open(self) -> None:
         self.chain.open()
         self.feeds[0]["next_due"] = 2**62
+        if self.chain.timing is not None:
+            self._wealth_before = self._wealth_of_producer()
+
+    def _wealth_of_producer(self) -> int:
+        """Whole gwei on the account of the block's producer."""
+        return int(self.venues[0]["ledger"]["accounts"]["gwei"][int(self.chain.blocks[0]["producer_account"])])
 
     def _survey(self) -> None:
         survey(self.feeds, self.path.record, self.chain.blocks)
+
+    def _auction(self) -> None:
+        if len(self.lanes):
+            auction_lane(
+                self.lanes,
+                self.bidders,
+                self.arbitrageurs,
+                self.pool_arbitrageurs,
+                self.feeds,
+                self.venues,
+                self.logs,
+                self.path.record,
+                self.chain.blocks,
+            )
 
     def _send_transfers(self) -> None:
         send_transfers(self.demands, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
@@ -507,21 +537,32 @@ class World(Stateful):
         self.chain.fill()
 
     def _revalue(self) -> None:
+        if self.chain.missed:
+            return
         revalue(self.venues, self.logs, self.path.record, self.chain.blocks)
 
     def _execute(self) -> None:
+        if self.chain.missed:
+            return
         execute(self.venues, self.logs, self.chain.pools, self.chain.blocks)
 
     def _record(self) -> None:
+        if self.chain.missed:
+            return
         self.records.record(self.venues, self.chain.blocks, self.path.record, self._gas_token_price)
 
     def _publish(self) -> None:
+        if self.chain.missed:
+            return
         scan_margin(self.venues, self.chain.blocks)
         base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
 
     def _close(self) -> None:
-        self.chain.close()
+        if self.chain.timing is None:
+            self.chain.close()
+        else:
+            self.chain.close(self._wealth_of_producer() - self._wealth_before)
         self._skip_idle_blocks()
 
     def _skip_idle_blocks(self) -> None:

@@ -233,7 +233,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     view.settled = venue.last_batch if venue.batching != 0 else block.number
     for access in range(feed.access_points):
         travel = (
-            block.latency[access]
+            block.latency_out[access]
             + np.int64(block.bytes * block.seconds_per_byte[access] * 1e9)
             + np.int64(block.hops[access] * block.gas_used * block.verification_ns_per_gas)
         )

@@ -25,8 +25,9 @@ BLOCK = np.dtype(
         ("producer_account", "u4"),  # account that receives the tips
         ("base_fee_account", "u4"),  # account that receives the base fee (that of burned value, on Ethereum)
         ("producer_takes_base_fee", "u1"),
-        # The producer's paths to the access points.
+        # The producer's paths from the access points, and to them.
         ("latency", "i8", (ACCESS_POINTS,)),  # ns
+        ("latency_out", "i8", (ACCESS_POINTS,)),  # ns
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
         ("hops", "i8", (ACCESS_POINTS,)),
         ("shortest_latency", "i8", (ACCESS_POINTS,)),  # ns, to the nearest producer of all
@@ -43,6 +44,7 @@ BLOCK = np.dtype(
         ("bytes", "i8"),
         ("full", "i8"),  # 1 if something that could pay was left out for want of gas or bytes
         ("marginal_tip", "i8"),  # wei per gas: lowest tip in a full block; 0 if it was not full, or tips buy nothing
+        ("lane_gwei", "i8"),  # paid in this block for the express lane
         ("heap", HEAP_ENTRY, (SLOTS,)),
         ("heap_count", "i8"),
     ],

@@ -17,9 +17,23 @@ from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES
-from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
+from blockspace.network.settings import (
+    ChainSettings,
+    FeeMarketSettings,
+    MempoolSettings,
+    TimingGameSettings,
+    TopologySettings,
+)
 from blockspace.network.state import Stateful
-from blockspace.network.topology import PathTables, build_topology, path_tables, pick_proposer, stake_shares
+from blockspace.network.timing_games import TimingGames
+from blockspace.network.topology import (
+    PathTables,
+    build_topology,
+    path_tables,
+    pick_proposer,
+    stake_reach_ns,
+    stake_shares,
+)
 from blockspace.network.transaction import ACCESS_POINTS
 
 NS = 1_000_000_000
@@ -31,7 +45,8 @@ MANY_BLOCKS = 10**9
 PRODUCER = np.dtype(
     [
         ("account", "u4"),
-        ("latency", "i8", (ACCESS_POINTS,)),  # ns
+        ("latency", "i8", (ACCESS_POINTS,)),  # ns, from there to it
+        ("latency_out", "i8", (ACCESS_POINTS,)),  # ns, from it to there
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
         ("hops", "i8", (ACCESS_POINTS,)),
     ],
@@ -53,6 +68,7 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
         block.base_fee_account = producer.account
     for access in range(block.access_points):
         block.latency[access] = producer.latency[access]
+        block.latency_out[access] = producer.latency_out[access]
         block.seconds_per_byte[access] = producer.seconds_per_byte[access]
         block.hops[access] = producer.hops[access]
 
@@ -94,6 +110,10 @@ class Chain(Stateful):
         One-element record arrays: the block under construction and the mempool.
     next_time_ns : int
         When the next block comes.
+    timing : TimingGames or None
+        Who waits before closing a block, if somebody may.
+    missed : bool
+        Whether the block under construction comes too late to count.
     """
 
     CONSTANTS: ClassVar = ("settings", "policy", "graph")
@@ -119,6 +139,7 @@ class Chain(Stateful):
         used = slice(len(self.access_points))
         scale = topology.latency_scale
         self.producers["latency"][:, used] = np.rint(tables.latency_ns.T * scale)
+        self.producers["latency_out"] = self.producers["latency"]
         if scale > 0:
             self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
             self.producers["hops"][:, used] = tables.hops.T
@@ -142,6 +163,11 @@ class Chain(Stateful):
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
         self.time_ns = 0
+        self._latency_scale = scale
+        self._seed = seed
+        self.timing: TimingGames | None = None
+        self.missed = False
+        self._slot_ns = 0  # of the next block, where somebody may wait
         self._interval_ns = max(round(chain.block_time_s * NS), 1)
         self.next_time_ns = self._following(0)
 
@@ -152,8 +178,40 @@ class Chain(Stateful):
         gap = draw_exponential(self._arrival_key, 0, self.number)
         return time_ns + max(math.ceil(gap * self._interval_ns), 1)
 
+    def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
+        """Let some validators wait before closing their blocks; to be called before the first block."""
+        reach = np.rint(stake_reach_ns(self.graph, settings.needed_share) * self._latency_scale).astype(np.int64)
+        self.timing = TimingGames(settings, reach, self._seed, count_from_ns)
+        self._slot_ns = self._interval_ns
+        self.next_time_ns = self._slot_ns + self._coming_delay_ns(self.timing)
+
+    def _coming_delay_ns(self, timing: TimingGames) -> int:
+        """Time into the next slot at which its block will be closed."""
+        return timing.delay_ns(
+            self.number + 1, pick_proposer(self._cumulative_stake, self._proposer_key, self.number + 1)
+        )
+
+    def open_express_lane(self, delay_ns: int) -> None:
+        """Delay what comes in from every access point, and give each an express twin that is not delayed.
+
+        The twin of access point ``n`` is ``n + len(access_points)``. What goes out is not delayed. To be called before
+        the first block.
+        """
+        count = len(self.access_points)
+        if 2 * count > ACCESS_POINTS:
+            raise ValueError(f"there are {count} access points; with an express lane there may be {ACCESS_POINTS // 2}")
+        ordinary, express = slice(count), slice(count, 2 * count)
+        for name in ("latency", "latency_out", "seconds_per_byte", "hops"):
+            self.producers[name][:, express] = self.producers[name][:, ordinary]
+        self.producers["latency"][:, ordinary] += delay_ns
+        self.between_ns = np.tile(self.between_ns, (2, 2))
+        self._shortest_latency = self.producers["latency"].min(axis=0)
+        block = self.blocks[0]
+        block["access_points"] = 2 * count
+        block["shortest_latency"] = self._shortest_latency
+
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
-        """One-way latency from an access point to each validator."""
+        """Latency from an access point to each validator, with the delay of those who do not hold an express lane."""
         return np.asarray(self.producers["latency"][:, access])
 
     @property
@@ -166,9 +224,9 @@ class Chain(Stateful):
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
 
         No slot passes from the moment at which a pending transaction may have arrived. Only for fixed slots: where
-        blocks come at random times, each is made.
+        blocks come at random times or somebody may wait, each is made.
         """
-        if self.settings.block_arrivals != "slots" or until_ns <= self.next_time_ns:
+        if self.settings.block_arrivals != "slots" or self.timing is not None or until_ns <= self.next_time_ns:
             return 0
         arrival = int(earliest_arrival(self.pools, self._shortest_latency, self.next_time_ns))
         count = (min(until_ns, arrival) - self.next_time_ns) // self._interval_ns
@@ -185,9 +243,15 @@ class Chain(Stateful):
         self.time_ns = self.next_time_ns
         self.number += 1
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
+        if self.timing is not None:
+            producer = int(self.blocks[0]["producer"])
+            self.missed = self.timing.is_missed(self.number, producer, self.time_ns - self._slot_ns)
 
     def fill(self) -> None:
-        """Pick the transactions of the block from the mempool, in the order of the ordering policy."""
+        """Pick the transactions of the block from the mempool, in the order of the policy; none if it is missed."""
+        if self.missed:
+            self.blocks[0]["count"] = 0
+            return
         if self.policy.fill is not None:
             self.policy.fill(self.pools, self.blocks)
             return
@@ -200,7 +264,13 @@ class Chain(Stateful):
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
         return self.base_fee
 
-    def close(self) -> None:
-        """Forget the block's transactions and look ahead to the next block."""
+    def close(self, revenue_gwei: int = 0) -> None:
+        """Forget the block's transactions and look ahead to the next block; who plays learns from its revenue."""
         release_block(self.pools, self.blocks)
-        self.next_time_ns = self._following(self.time_ns)
+        if self.timing is None:
+            self.next_time_ns = self._following(self.time_ns)
+            return
+        producer, delay_ns = int(self.blocks[0]["producer"]), self.time_ns - self._slot_ns
+        self.timing.learn(self._slot_ns, producer, delay_ns, revenue_gwei, self.missed)
+        self._slot_ns += self._interval_ns
+        self.next_time_ns = self._slot_ns + self._coming_delay_ns(self.timing)

@@ -94,6 +94,43 @@ class FeeMarketSettings(Settings):
         return rule(**settings)
 
 
+class ExpressLaneSettings(Settings):
+    """A fast way to the block producer, auctioned round by round, while everybody else is delayed (Timeboost, 2025)."""
+
+    round_s: float = Field(
+        0.0, ge=0, le=86_400, description="seconds for which the lane is sold at once; 0 for no lane"
+    )
+    delay_s: float = Field(0.2, ge=0, le=60, description="seconds by which all are delayed who do not hold the lane")
+    reserve_usd: float = Field(0.0, ge=0, le=1e9, description="dollars below which the lane is not sold")
+    closes_s: float = Field(15.0, ge=0, le=86_400, description="seconds before a round at which its auction closes")
+
+    @model_validator(mode="after")
+    def _fits_into_a_round(self) -> "ExpressLaneSettings":
+        if self.round_s > 0:
+            if self.delay_s > self.round_s:
+                raise ValueError(f"delay_s is {self.delay_s:g}; it may be at most round_s, {self.round_s:g}")
+            if self.closes_s >= self.round_s:
+                raise ValueError(f"closes_s is {self.closes_s:g}; it must be below round_s, {self.round_s:g}")
+        return self
+
+
+class TimingGameSettings(Settings):
+    """Validators who wait before they close their blocks, on chains with fixed slots."""
+
+    share: float = Field(0.0, ge=0, le=1, description="chance that a validator plays: share of the stake that waits")
+    deadline_s: float = Field(
+        4.0, gt=0, le=86_400, description="seconds into a slot by which a block must have arrived to count"
+    )
+    needed_share: float = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="share of the stake that must have a block by then; with less than the proposer boost of 40 % the "
+        "next block goes past it",
+    )
+    jitter_s: float = Field(0.3, ge=0, le=60, description="mean of the random part of a block's way, in seconds")
+
+
 class TopologySettings(Settings):
     """Where validators and agents sit, and how far apart."""
 

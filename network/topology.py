@@ -159,6 +159,38 @@ def stake_shares(graph: nx.Graph) -> NDArray[np.float64]:
     return np.array([graph.nodes[node]["stake_share"] for node in validators], np.float64)
 
 
+def stake_reach_ns(graph: nx.Graph, needed_share: float) -> NDArray[np.int64]:
+    """Time until a block of each validator has reached validators who hold a share of all stake, by latency alone.
+
+    Parameters
+    ----------
+    graph
+        A graph made by :func:`build_topology`.
+    needed_share
+        Share of the stake, above 0 and at most 1. The producer's own counts as if it sat across its hub.
+
+    Returns
+    -------
+    numpy.ndarray
+        Nanoseconds, shape (validators,).
+    """
+    validators = nodes_of_kind(graph, "validator")
+    hubs = [f"region/{graph.nodes[node]['region']}" for node in validators]
+    last_mile = np.array([graph.edges[node, hub]["latency_ms"] for node, hub in zip(validators, hubs, strict=True)])
+    stake = stake_shares(graph)
+    reach = np.empty(len(validators))
+    for hub in sorted(set(hubs)):
+        distances = nx.single_source_dijkstra_path_length(graph, hub, weight="latency_ms")
+        arrival = np.array([distances[node] for node in validators])
+        order = np.argsort(arrival, kind="stable")
+        held = np.cumsum(stake[order])
+        # What adds up to all of the stake may fall short of it by a rounding.
+        last = min(int(np.searchsorted(held, needed_share - 1e-12)), len(order) - 1)
+        here = np.array([name == hub for name in hubs])
+        reach[here] = last_mile[here] + arrival[order[last]]
+    return np.rint(reach * 1e6).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class PathTables:
     """Fastest paths between access points and validators. Arrays have the shape (access points, validators).

@@ -156,7 +156,8 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     row.tips_usd = 0.0
     row.failed_gas_usd = 0.0
     row.congestion_usd = 0.0
-    row.ordering_usd = 0.0
+    row.auction_usd = block.lane_gwei * 1e-9 * ether_usd
+    row.ordering_usd = row.auction_usd
     row.searcher_gas_usd = 0.0
     row.searcher_gas = 0
     row.spam_gas = 0
@@ -174,3 +175,6 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
         measure_pool(pool_rows[index, number], meter.pools[number], venue, number, log.external_price)
     stamp(meter, block.base_fee)
     stamp(meter, block.gas_used)
+    if block.lane_gwei > 0:
+        meter.auctions.gwei += block.lane_gwei
+        stamp(meter, block.lane_gwei)

@@ -3,6 +3,7 @@
 Whoever is no searcher pays gas, venue fees, and what arbitrageurs take from quotes. All of that ends up somewhere:
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
+- with the maker of the block as well, as what an *auction* of the express lane brought;
 - with the *venue*, as fees;
 - with the *searchers* (the arbitrageurs of books and pools), as what is left to them after gas and venue fees of what
   makers lose, and the providers of pools net of their fees.
@@ -18,7 +19,7 @@ buys:
   follow the lowest tip of the last full block in order to get in, not to be ahead of somebody;
 - *place*: what is paid to be ahead of others. Of a searcher's transaction that succeeds it is the tip above the lowest
   of a full block (or above what wallets usually add, if that is more); of one that fails it is everything, since the
-  space was bought only to have a chance of being first.
+  space was bought only to have a chance of being first. What searchers pay for the express lane is for place, too.
 
 Without searchers nothing is paid for place (ordering rent is 0 exactly), whatever the congestion.
 """
@@ -56,9 +57,9 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     -------
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
-        to ``burned``, ``sequencer_base_fee`` and ``tips``, and so do ``plain_space``, ``congestion`` and ``place``.
-        ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and
-        ``fees_of_others``. A searcher's profit net of gas is its cash less its gas.
+        to ``burned``, ``sequencer_base_fee``, ``tips`` and ``auction_revenue``, and so do ``plain_space``,
+        ``congestion`` and ``place``. ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees``
+        is ``searcher_fees`` and ``fees_of_others``. The searchers' profit is their cash less what they paid.
     """
     chosen = market.worlds[world]
     return close_accounts(chosen.records.meters[0], burns=chosen.chain.fee_rule.burns_base_fee)
@@ -73,17 +74,19 @@ def close_accounts(meter: Any, burns: bool) -> Accounts:
     loss = int(meter["loss_to_arbitrage"])
     searcher_fees = int(fees[searchers].sum())
     purposes = meter["gas_by_purpose"]
+    auctions = _wei(meter["auctions"])
     return {
         "burned_wei": base_fee if burns else 0,
         "sequencer_base_fee_wei": 0 if burns else base_fee,
         "tips_wei": _wei(tips),
+        "auction_revenue_wei": auctions,
         "paid_by_others_wei": _wei(base_fees[others]) + _wei(tips[others]),
-        "paid_by_searchers_wei": _wei(base_fees[searchers]) + _wei(tips[searchers]),
+        "paid_by_searchers_wei": _wei(base_fees[searchers]) + _wei(tips[searchers]) + auctions,
         "failed_gas_wei": _wei(meter["failed_gas"]),
         "failed_gas_of_searchers_wei": _wei(meter["failed_gas"][searchers]),
         "plain_space_wei": _wei(purposes[[PLAIN_SPACE]]),
         "congestion_wei": _wei(purposes[[CONGESTION]]),
-        "place_wei": _wei(purposes[[PLACE_IN_BLOCK]]),
+        "place_wei": _wei(purposes[[PLACE_IN_BLOCK]]) + auctions,
         "venue_fees_micro_usd": int(fees.sum()),
         "fees_of_others_micro_usd": int(fees[others].sum()),
         "searcher_fees_micro_usd": searcher_fees,
@@ -110,7 +113,7 @@ def rent_measures(
     def of_markets(column: str) -> float:
         return float(sum(market[column].sum() for market in markets))
 
-    base_fee, tips = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd"))
+    base_fee, tips, auctions = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "auction_usd"))
     fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd")
     loss, searcher_fees = of_markets("loss_to_arbitrage_usd"), of_markets("searcher_fees_usd")
     gas_of_searchers = float(rows["searcher_gas_usd"].sum())
@@ -118,15 +121,16 @@ def rent_measures(
         "burned": base_fee if burns else 0.0,
         "sequencer": 0.0 if burns else base_fee,
         "tips": tips,
+        "auction": auctions,
         "venue": fees,
-        "searchers": loss - searcher_fees - gas_of_searchers,
+        "searchers": loss - searcher_fees - gas_of_searchers - auctions,
     }
     whole = sum(parts.values())
     congestion, place = (float(rows[name].sum()) for name in ("congestion_usd", "ordering_usd"))
     others = {
         "whole": whole,
         "failed_gas": float(rows["failed_gas_usd"].sum()),
-        "plain_space": base_fee + tips - congestion - place,
+        "plain_space": base_fee + tips + auctions - congestion - place,
         "congestion": congestion,
         "ordering": place,
         "lost_to_arbitrage": loss,

@@ -59,7 +59,8 @@ BLOCK_ROW = np.dtype(
         ("tips_usd", "f8"),
         ("failed_gas_usd", "f8"),  # of which for transactions that failed
         ("congestion_usd", "f8"),  # of which because space is short
-        ("ordering_usd", "f8"),  # of which for a place ahead of others
+        ("auction_usd", "f8"),  # paid beside gas for the express lane
+        ("ordering_usd", "f8"),  # of all of which for a place ahead of others
         ("searcher_gas_usd", "f8"),  # of which paid by arbitrageurs
         ("searcher_gas", "i8"),  # gas units used by arbitrageurs
         ("spam_gas", "i8"),  # of which by transactions that failed
@@ -151,6 +152,7 @@ METER = np.dtype(
         ("tips", WEI, (len(ROLES),)),
         ("failed_gas", WEI, (len(ROLES),)),  # part of the two above
         ("gas_by_purpose", WEI, (3,)),  # the two above, otherwise divided
+        ("auctions", WEI),  # what was paid for the express lane
         ("venue_fees", "i8", (len(ROLES),)),
         ("loss_to_arbitrage", "i8"),
         ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it

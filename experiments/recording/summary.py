@@ -14,6 +14,8 @@ from blockspace.experiments.recording.delays import delay_quantile
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
+from blockspace.markets.express_lane import VACANT, recent_rounds
+from blockspace.network.timing_games import OTHERS, PLAYERS
 
 if TYPE_CHECKING:
     from blockspace.experiments.world import World
@@ -81,6 +83,8 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee)
     summary |= _makers(world, hours)
     summary |= _searchers(world)
+    summary |= _lane(world)
+    summary |= _timing_games(world)
     summary |= summarise_pools(world, kept, lasts, meter)
     return summary
 
@@ -191,6 +195,38 @@ def _searchers(world: "World") -> dict[str, float]:
         "copies_per_try": _ratio(float(searchers["copies_sent"].sum()), tries),
         "won_share_of_tries": _ratio(float(searchers["wins"].sum()), tries),
     }
+
+
+def _lane(world: "World") -> dict[str, float]:
+    """Who held the express lane and what a round of it cost, of the rounds that are remembered; nothing without one."""
+    if not len(world.lanes):
+        return {}
+    rounds = recent_rounds(world.lanes)
+    rounds = rounds[rounds["start"] > world.scenario.warm_up_s * 1e9]
+    sold = rounds[rounds["holder"] != VACANT]
+    _, held = np.unique(sold["holder"], return_counts=True)
+    return {
+        "lane_rounds": float(len(rounds)),
+        "lane_sold_share": _ratio(len(sold), len(rounds)),
+        "lane_price_usd": _ratio(float(sold["price_usd"].sum()), len(sold)),
+        "lane_share_of_largest_holder": _ratio(float(held.max(initial=0)), len(rounds)),
+    }
+
+
+def _timing_games(world: "World") -> dict[str, float]:
+    """How long players wait, whose blocks are missed, and what a slot earns its producer; nothing without players."""
+    timing = world.chain.timing
+    if timing is None:
+        return {}
+    tallies = timing.tallies
+    slots, missed = float(tallies["slots"].sum()), float(tallies["missed"].sum())
+    measures = {"slots_missed_share": _ratio(missed, slots)}
+    for name, number in (("player", PLAYERS), ("other", OTHERS)):
+        tally = tallies[number]
+        measures[f"{name}_delay_s"] = 1e-9 * _ratio(float(tally["delay_ns"]), float(tally["slots"]))
+        measures[f"{name}_missed_share"] = _ratio(float(tally["missed"]), float(tally["slots"]))
+        measures[f"{name}_revenue_per_slot_gwei"] = _ratio(float(tally["revenue_gwei"]), float(tally["slots"]))
+    return measures
 
 
 def _makers(world: "World", hours: float) -> dict[str, float]:

@@ -49,6 +49,30 @@ CASES = {
         "is 1.5; it must be a number, at least 0 and at most 1",
     ),
     "not true or false": (given("market_makers.colocated=maybe"), "is 'maybe'; it must be true or false"),
+    "a lane whose delay outlasts a round": (
+        given("express_lane.round_s=20", "express_lane.delay_s=30"),
+        "express_lane: delay_s is 30; it may be at most round_s, 20",
+    ),
+    "an auction that closes before the round before": (
+        given("express_lane.round_s=10"),
+        "express_lane: closes_s is 15; it must be below round_s, 10",
+    ),
+    "rounds shorter than a block": (
+        given("express_lane.round_s=5", "express_lane.closes_s=1", "chain.block_time_s=6"),
+        "express_lane.round_s is 5; it must be 0, or at least chain.block_time_s, 6",
+    ),
+    "waiting beyond the end of a slot": (
+        given("timing_games.share=0.5", "chain.block_time_s=4"),
+        "timing_games.deadline_s is 4; it must be below chain.block_time_s, 4",
+    ),
+    "waiting where there are no slots": (
+        given("timing_games.share=0.5", "chain.block_arrivals=poisson"),
+        "timing_games.share is 0.5; it must be 0 where blocks come at random times",
+    ),
+    "waiting beside an express lane": (
+        given("timing_games.share=0.5", "express_lane.round_s=60"),
+        "timing_games.share is 0.5; it must be 0 where there is an express lane",
+    ),
     "zero validators": (
         given("topology.validators=0"),
         "topology.validators is 0; it must be a whole number, at least 1",

@@ -90,6 +90,18 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
         101.0,
         200.0,
     ),
+    "an express lane, between the close of an auction and its round": (
+        lambda: [
+            scenario(chain={"ordering": "first_come_first_served"}, express_lane={"round_s": 30.0, "delay_s": 1.0})
+        ],
+        110.0,
+        300.0,
+    ),
+    "validators who wait": (
+        lambda: [scenario(chain={"block_time_s": 6.0}, timing_games={"share": 0.7, "jitter_s": 1.0})],
+        110.0,
+        400.0,
+    ),
     "pools of both kinds, with all who deal with them": (pools, 101.0, 200.0),
     "two chains that make blocks at the same moment": (
         lambda: [scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})],

@@ -234,6 +234,60 @@ def test_cancels_first():
     assert arbitrageurs["wins"].sum() < 0.2 * arbitrageurs["tries"].sum()
 
 
+LANE = {"round_s": 20.0, "closes_s": 5.0, "delay_s": 0.3, "reserve_usd": 0.5}
+
+
+def test_express_lane_on_a_fast_chain():
+    """Rounds that change hands, bids that an account cannot pay, and blocks that are skipped up to an auction."""
+    market = race(
+        14,
+        {"block_time_s": 0.1, "ordering": "first_come_first_served"},
+        fee_market={"initial_base_fee_wei": 10**8},
+        background_users={"arrivals_per_s": 0.5, "value_gwei": 3.0},
+        noise_traders={"orders_per_s": 0.5},
+        market_makers={"look_interval_s": 1.0, "memory_s": 60.0},
+        arbitrageurs={"look_interval_s": 0.6},
+        endowment={"ether": 0.05},
+        express_lane=LANE,
+    )
+    rounds = market.rounds()
+    assert rounds["holder"].nunique() >= 4
+    assert (rounds["holder"] == -1).any()
+    assert (rounds["bids"] < rounds["bids"].max()).any()
+    assert market.blocks()["block"].iloc[-1] > 1.2 * len(market.blocks())
+
+
+def test_express_lane_under_priority_fees_and_random_blocks():
+    """Several validators, blocks at random times that pass over rounds, a reserve in the price of another token."""
+    market = race(
+        15,
+        {"block_time_s": 4.0, "block_arrivals": "poisson"},
+        topology={"validators": 5},
+        venue={"gas_token": "fixed", "gas_token_usd": 500.0},
+        express_lane={**LANE, "round_s": 5.0, "closes_s": 1.0},
+    )
+    assert (market.rounds()["number"].diff() > 1).any()
+    assert market.rounds()["price_gwei"].max() > 0
+
+
+def test_timing_games():
+    """Validators who wait, blocks that come too late, and a mempool that outlives them."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 4.0, "gas_limit": 3_000_000},
+            "topology": {"validators": 40, "stake_concentration": 0.8},
+            "timing_games": {"share": 0.6, "deadline_s": 1.5, "needed_share": 0.6, "jitter_s": 0.4},
+            "background_users": {"arrivals_per_s": 12.0},
+            "fee_market": {"initial_base_fee_wei": 10**9},
+        },
+        seconds=4_000,
+        seed=16,
+    )
+    numbers = market.blocks()["block"]
+    assert numbers.iloc[-1] > 1.02 * len(numbers)
+    assert market.world.chain.timing.usual_delay_ns > 0
+
+
 POOL = {"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e6}
 
 
@@ -272,8 +326,9 @@ def run_pools(pools, seed, **tables):
 
 
 def test_constant_product_pool():
-    """Arbitrageurs who race, swappers who choose between pool and book, providers who come and go."""
-    market = run_pools([POOL], seed=8)
+    """Arbitrageurs who race and bid for the express lane, swappers who choose, providers who come and go."""
+    market = run_pools([POOL], seed=8, express_lane={"round_s": 30.0})
+    assert set(market.rounds()["holder"]) & set(market.world.pool_arbitrageurs["account"])
     assert market.world.swappers["orders_sent"].sum() > 10 < market.world.swappers["swaps_sent"].sum()
 
 

@@ -216,6 +216,47 @@ def test_latencies_scale_and_vanish():
     assert not none.blocks["hops"].any()
 
 
+def test_an_express_lane_delays_all_others_on_their_way_in_and_nobody_on_the_way_out():
+    topology = TopologySettings(validators=5)
+    plain, chain = new_chain(2, topology), new_chain(2, topology)
+    chain.open_express_lane(200_000_000)
+    points = len(chain.access_points)
+    assert chain.access_points == plain.access_points
+    for _ in range(20):
+        for one in (plain, chain):
+            make_block(one)
+        before, block = plain.blocks[0], chain.blocks[0]
+        ordinary, express = slice(points), slice(points, 2 * points)
+        assert np.array_equal(block["latency"][ordinary], before["latency"][ordinary] + 200_000_000)
+        for twin in (ordinary, express):
+            for name in ("latency_out", "seconds_per_byte", "hops"):
+                assert np.array_equal(block[name][twin], before[name][ordinary])
+        assert np.array_equal(block["latency"][express], before["latency"][ordinary])
+    assert np.array_equal(chain.between_ns[express, ordinary], plain.between_ns)
+
+
+def test_the_express_twin_arrives_the_delay_earlier():
+    chain = new_chain(block_time_s=0.01)
+    chain.open_express_lane(200_000_000)
+    found = {}
+    for sender, access in ((1, 0), (2, len(chain.access_points))):
+        submit(chain.pools, access=access, decided=3_000_000, max_fee=10**10, sender=sender)
+    while len(found) < 2:
+        chain.open()
+        chain.fill()
+        order = chain.blocks[0]["order"][: int(chain.blocks["count"][0])]
+        found |= dict.fromkeys(chain.pools[0]["transactions"]["sender"][order].tolist(), chain.time_ns)
+        chain.close()
+    assert found[1] - found[2] == 200_000_000
+
+
+def test_an_express_lane_needs_room_for_every_access_point_twice():
+    chain = new_chain()
+    chain.access_points = ("access",) * (ACCESS_POINTS // 2 + 1)
+    with pytest.raises(ValueError, match="there are 17 access points; with an express lane there may be 16"):
+        chain.open_express_lane(1)
+
+
 def test_a_transaction_waits_for_the_block_that_it_can_reach():
     chain = new_chain(block_time_s=0.01)
     latency = int(chain.latency_ns(1)[0])

@@ -37,6 +37,7 @@ class Arbitrageur(mesa.Agent):
         self.pending = False
         self.sent_at = 0
         self.landing = 0  # block of the last order
+        self.forgone = 0.0  # profits in sight that were not tried, after gas
 
     def act(self):
         outlook = self.model.feed.outlook_at(self.access)
@@ -171,6 +172,7 @@ class Arbitrageur(mesa.Agent):
         if hoped <= cost:
             if not races:
                 self.success += 0.002 * self.learning_rate * (1.0 - self.success)
+            self.forgone += max(profit - cost, 0.0)
             return None
         self.copies = 1
         self.stake = profit

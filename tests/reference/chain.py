@@ -10,6 +10,7 @@ from blockspace.network.draws import stream_key
 
 from .block import Block
 from .draws import draw_exponential, draw_uniform
+from .timing_games import TimingGames
 
 
 @dataclass
@@ -18,7 +19,8 @@ class Producer:
 
     account: int
     stake: float
-    latency: list[int]  # ns
+    latency: list[int]  # ns, from there to it
+    latency_out: list[int]  # ns, from it to there
     seconds_per_byte: list[float]
     hops: list[int]
 
@@ -35,11 +37,18 @@ class Chain:
                 0,
                 float(stake),
                 row["latency"][used].tolist(),
+                row["latency"][used].tolist(),
                 row["seconds_per_byte"][used].tolist(),
                 row["hops"][used].tolist(),
             )
             for stake, row in zip(packaged.stake, packaged.producers, strict=True)
         ]
+        if scenario.express_lane.round_s > 0:
+            delay = round(scenario.express_lane.delay_s * 1e9)
+            for producer in self.producers:
+                producer.latency = [one + delay for one in producer.latency] + producer.latency
+                for way in (producer.latency_out, producer.seconds_per_byte, producer.hops):
+                    way += way
         self.shortest_latency = [min(one) for one in zip(*(p.latency for p in self.producers), strict=True)]
         self.cumulative_stake = list(accumulate(producer.stake for producer in self.producers))
         self.proposer_key = stream_key(seed, "chain/proposer")
@@ -47,7 +56,12 @@ class Chain:
         self.interval = max(round(self.settings.block_time_s * 10**9), 1)
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
-        self.next_time = self.following(0)
+        self.slot = self.next_time = self.following(0)
+        self.timing = None
+        if scenario.timing_games.share > 0:
+            scale = scenario.topology.latency_scale
+            self.timing = TimingGames(scenario.timing_games, packaged.graph, scale, seed)
+            self.next_time += self.coming_delay()
 
     def following(self, time):
         """Time of the block after one at ``time`` (ns)."""
@@ -56,10 +70,23 @@ class Chain:
         gap = draw_exponential(self.arrival_key, 0, self.number)
         return time + max(math.ceil(gap * self.interval), 1)
 
+    def proposer(self, number):
+        """Number of the validator who proposes the block of this number."""
+        ticket = draw_uniform(self.proposer_key, 0, number) * self.cumulative_stake[-1]
+        return bisect_left(self.cumulative_stake, ticket)
+
+    def coming_delay(self):
+        return self.timing.delay(self.number + 1, self.proposer(self.number + 1))
+
+    def is_missed(self):
+        """Whether the block just opened comes too late to count."""
+        if self.timing is None:
+            return False
+        return self.timing.is_missed(self.number, self.proposer(self.number), self.next_time - self.slot)
+
     def open_block(self):
         self.number += 1
-        ticket = draw_uniform(self.proposer_key, 0, self.number) * self.cumulative_stake[-1]
-        producer = self.producers[bisect_left(self.cumulative_stake, ticket)]
+        producer = self.producers[self.proposer(self.number)]
         gas_limit, byte_limit = self.settings.gas_limit, self.settings.byte_limit
         ordering = self.settings.ordering
         return Block(self.number, self.next_time, self.base_fee, producer, gas_limit, byte_limit, ordering)
@@ -68,12 +95,17 @@ class Chain:
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
         return self.base_fee
 
-    def close_block(self):
-        self.next_time = self.following(self.next_time)
+    def close_block(self, revenue_gwei):
+        if self.timing is None:
+            self.next_time = self.following(self.next_time)
+            return
+        self.timing.learn(self.proposer(self.number), self.next_time - self.slot, revenue_gwei)
+        self.slot += self.interval
+        self.next_time = self.slot + self.coming_delay()
 
     def skip_empty_blocks(self, until):
         """Let the slots before ``until`` pass in which nothing can happen; how many."""
-        if self.settings.block_arrivals != "slots" or until <= self.next_time:
+        if self.settings.block_arrivals != "slots" or self.timing or until <= self.next_time:
             return 0
         count = (until - self.next_time) // self.interval
         self.next_time += count * self.interval

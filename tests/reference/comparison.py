@@ -11,6 +11,8 @@ LEARNED = {
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
 }
 
+OF_THE_LANE = ("with_lane", "without_lane", "usually_missed", "rounds_with", "rounds_without", "bid")
+
 
 def assert_same_run(market, reference):
     """Trades, transactions, blocks, ledger and what agents have learned are equal to the last bit."""
@@ -23,6 +25,16 @@ def assert_same_run(market, reference):
         learned = pd.DataFrame({field: rows[field] for field in fields})
         twins = [{field: getattr(agent, field) for field in fields} for agent in getattr(reference, population)]
         assert_same(population, learned, pd.DataFrame(twins, columns=list(fields)))
+    if reference.chain.timing:
+        for field in ("usual_delay_ns", "usual_revenue_gwei"):
+            assert getattr(market.world.chain.timing, field) == getattr(reference.chain.timing, field), field
+    if reference.lane:
+        assert_same(
+            "rounds", market.rounds(), pd.DataFrame(reference.lane.prices, columns=["number", "holder", "price_gwei"])
+        )
+        learned = pd.DataFrame({field: market.world.bidders[field] for field in OF_THE_LANE})
+        twins = [{field: getattr(bidder, field) for field in OF_THE_LANE} for bidder in reference.lane.bidders]
+        assert_same("bidders", learned, pd.DataFrame(twins))
 
 
 def without_idle_fields(transactions):

@@ -75,6 +75,7 @@ class Outlook:
 
     access: int
     decision: int = 0
+    seen: bool = False  # whether there has been a decision
     fresh: bool = False
     external_price: float | None = None
     view: View | None = None
@@ -117,6 +118,7 @@ class Feed:
             outlook.fresh = decision > outlook.decision
             if outlook.fresh:
                 outlook.decision = decision
+                outlook.seen = True
                 outlook.view = outlook.external_price = None
 
     def outlook_at(self, access):
@@ -129,6 +131,11 @@ class Feed:
             outlook.external_price = self.path.price_at(outlook.decision)
         return outlook
 
+    def last_price(self, access):
+        """External price at the last decision that was possible at an access point; None before the first."""
+        outlook = self.outlooks[access]
+        return self.path.price_at(outlook.decision) if outlook.seen else None
+
     def publish(self, block, venue, next_base_fee, verification_ns_per_gas):
         """Publish the view and the receipts after a block."""
         producer = block.producer
@@ -136,7 +143,7 @@ class Feed:
         for access in self.access_points:
             transfer = int(block.bytes * producer.seconds_per_byte[access] * 1e9)
             verification = int(producer.hops[access] * block.gas_used * verification_ns_per_gas)
-            visible.append(block.time + producer.latency[access] + transfer + verification)
+            visible.append(block.time + producer.latency_out[access] + transfer + verification)
         quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
         trades = len(venue.tape.trades)
         settled = venue.last_batch if venue.batching else block.number

@@ -16,6 +16,7 @@ from .background_users import BackgroundUsers
 from .block import Block
 from .chain import Chain
 from .constants import BACKGROUND, NEVER, TRANSFER
+from .express_lane import ExpressLane
 from .feed import Feed
 from .liquidity_providers import LiquidityProvider
 from .market_makers import MarketMaker
@@ -43,7 +44,7 @@ class ReferenceMarket(mesa.Model):
         self.chain = Chain(scenario, seed)
         self.mempool = Mempool(scenario.mempool.capacity, stream_key(seed, "chain/ties"))
         self.venue = Venue(scenario)
-        self.feed = Feed(scenario, len(self.chain.access_points), self.path)
+        self.feed = Feed(scenario, len(self.chain.producers[0].latency), self.path)
         self.own_agents = []
         self.block_rows = []
         self.transaction_rows = []
@@ -53,7 +54,7 @@ class ReferenceMarket(mesa.Model):
         self.open_pools()
         self.block = Block(0, 0, self.chain.base_fee, self.chain.producers[0], 0, 0)
         self.publish(self.chain.base_fee)
-        self.feed.views[0].visible = [0] * len(self.chain.access_points)
+        self.feed.views[0].visible = [0] * len(self.chain.producers[0].latency)
 
     # Setting up.
 
@@ -87,6 +88,10 @@ class ReferenceMarket(mesa.Model):
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
         self.swappers = self.agents_by_type.get(Swapper, [])
         self.providers = self.agents_by_type.get(LiquidityProvider, [])
+        self.lane = None
+        if scenario.express_lane.round_s > 0:
+            bidders = [*self.arbitrageurs, *self.pool_arbitrageurs]
+            self.lane = ExpressLane(self, scenario.express_lane, bidders, seed)
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
 
     def places(self, kind, settings, seed):
@@ -154,6 +159,8 @@ class ReferenceMarket(mesa.Model):
         self.path.extend(self.chain.next_time + self.look_ahead)
         self.block = self.chain.open_block()
         self.feed.survey(self.block)
+        if self.lane:
+            self.lane.auction(self.block)
         for population in self.populations:
             population.do("act")
         for agent in self.own_agents:
@@ -161,13 +168,16 @@ class ReferenceMarket(mesa.Model):
             if outlook:
                 agent.observe(outlook)
                 agent.act()
-        self.mempool.expire(self.block.time)
-        self.block.fill(self.mempool)
-        revalue(self.venue, self.path, self.block.time)
-        self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
-        self.record()
-        self.publish(self.chain.price_next(self.block.gas_used))
-        self.chain.close_block()
+        producer = self.venue.ledger.accounts[self.block.producer.account]
+        before = producer.wei // 10**9
+        if not self.chain.is_missed():
+            self.mempool.expire(self.block.time)
+            self.block.fill(self.mempool)
+            revalue(self.venue, self.path, self.block.time)
+            self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
+            self.record()
+            self.publish(self.chain.price_next(self.block.gas_used))
+        self.chain.close_block(producer.wei // 10**9 - before)
         self.skip_idle_blocks()
 
     def publish(self, next_base_fee):
@@ -181,6 +191,8 @@ class ReferenceMarket(mesa.Model):
         arrivals = (one.decided + nearest[one.access] for one in self.mempool.pending.values())
         fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
+        if self.lane:
+            due = min(due, self.lane.due())
         if any(instrument.batch.waiting for instrument in self.venue.instruments):
             due = min(due, self.venue.next_batch)
         if self.chain.skip_empty_blocks(due):

@@ -17,6 +17,7 @@ BUILT_IN = ("priority_fee", "first_come_first_served", "random_order", "cancels_
 VARIANTS = {
     "protected": {"chain.revert_protection": True},
     "batch": {"venue.matching": "batch"},
+    "express lane": {"express_lane.round_s": 60.0, "chain.ordering": "first_come_first_served"},
     "batch every 3 s": {"venue.matching": "batch", "venue.batch_interval_s": 3.0},
     **{policy: {"chain.ordering": policy} for policy in BUILT_IN},
 }
@@ -26,7 +27,9 @@ def assert_closed(market, ledger_before):
     """Both sides of every account are equal, and what the ledger says of gas and fees is what they say."""
     found, after = rents(market), market.ledger()
     paid = found["paid_by_others_wei"] + found["paid_by_searchers_wei"]
-    assert paid == found["burned_wei"] + found["sequencer_base_fee_wei"] + found["tips_wei"]
+    assert (
+        paid == found["burned_wei"] + found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
+    )
     assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"]
     assert found["failed_gas_of_searchers_wei"] <= min(found["failed_gas_wei"], found["place_wei"])
     assert found["venue_fees_micro_usd"] == found["fees_of_others_micro_usd"] + found["searcher_fees_micro_usd"]
@@ -34,7 +37,8 @@ def assert_closed(market, ledger_before):
     change = after["ether_wei"] - ledger_before["ether_wei"]
     role = after["role"]
     assert change[BURNED] == found["burned_wei"]
-    assert change[role == "producer"].sum() == found["sequencer_base_fee_wei"] + found["tips_wei"]
+    producers = found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
+    assert change[role == "producer"].sum() == producers
     assert -change[role == "arbitrageur"].sum() == found["paid_by_searchers_wei"]
     others = ~role.isin(["producer", "arbitrageur", "burned"])
     assert -change[others].sum() == found["paid_by_others_wei"]
@@ -93,9 +97,11 @@ def test_what_the_summary_says_in_dollars_is_what_the_integers_say(variant):
     assert per_hour("lost_to_arbitrage") == close_to(found["loss_to_arbitrage_micro_usd"] * 1e-6)
     kept = found["searcher_cash_micro_usd"] * 1e-6 - found["paid_by_searchers_wei"] * dollars_per_wei
     assert per_hour("searchers") == close_to(kept)
-    parts = ("burned", "sequencer", "tips", "venue", "searchers")
+    parts = ("burned", "sequencer", "tips", "auction", "venue", "searchers")
     assert sum(per_hour(part) for part in parts) == close_to(per_hour("whole"))
     assert sum(summary[f"rent_{part}_share"] for part in parts) == close_to(1.0)
+    assert per_hour("auction") == close_to(found["auction_revenue_wei"] * dollars_per_wei)
+    assert (found["auction_revenue_wei"] > 0) == (variant == "express lane")
     if variant in ("first_come_first_served", "random_order"):
         assert summary["copies_per_try"] > 1
         assert summary["spam_share_of_gas"] > 0
