@@ -111,8 +111,8 @@ class Chain(Stateful):
         self.policy = ORDERING_POLICIES[chain.ordering]
         self.graph, tables = _build(topology, seed)
         self.access_points = tables.access
-        if len(self.access_points) > ACCESS_POINTS:
-            raise ValueError(f"there are {len(self.access_points)} access points; there may be {ACCESS_POINTS}")
+        if len(self.access_points) >= ACCESS_POINTS:
+            raise ValueError(f"there are {len(self.access_points)} access points; there may be {ACCESS_POINTS - 1}")
         self.stake = stake_shares(self.graph)
         self._cumulative_stake = np.cumsum(self.stake)
         self.producers = np.zeros(len(self.stake), PRODUCER)
@@ -155,6 +155,11 @@ class Chain(Stateful):
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
         """One-way latency from an access point to each validator."""
         return np.asarray(self.producers["latency"][:, access])
+
+    @property
+    def inside_access(self) -> int:
+        """Number of the access point inside whoever makes the block, without latency; it stands behind all others."""
+        return len(self.access_points)
 
     @property
     def lowest_base_fee(self) -> int:
