@@ -1,13 +1,13 @@
 """Sandwichers: they look for pending swaps, trade around them, and run behind them.
 
-For each swap that can be seen they work out the sandwich and the back-run that earn most on what is visible of its pool
-(:mod:`blockspace.agents.sandwiching`), and send what promises most after gas, if they hope to earn more than it costs.
-What they send is bound so tightly that it fails rather than trades at a loss: a front-run at the price that was seen, the
-trade back at no less than the front-run cost. Where tips count a front-run tips more than the swap does and what is
-behind it tips less; the nonces of one sender keep the two in order.
+For each swap that can be seen they work out the sandwich and the back-run that earn most on what is visible of its
+pool (:mod:`blockspace.agents.sandwiching`), and send what promises most after gas, if they hope to earn more than it
+costs. What they send is bound so tightly that it fails rather than trades at a loss: a front-run at the price that was
+seen, the trade back at no less than the front-run cost. Where tips count a front-run tips more than the swap does and
+what is behind it tips less; the nonces of one sender keep the two in order.
 
-What is learned, for sandwiches and back-runs apart, is the share of the gain in sight that a try really brings. Where the
-order of the block does not let anybody ahead that hope fades, and with it the tries; it returns slowly. What to bid
+What is learned, for sandwiches and back-runs apart, is the share of the gain in sight that a try really brings. Where
+the order of the block does not let anybody ahead that hope fades, and with it the tries; it returns slowly. What to bid
 beyond the tip of the swap is learned from sandwiches won and lost.
 
 A producer may have a searcher of the same kind inside. It decides when the block is made, on all that has arrived, and
@@ -70,7 +70,10 @@ class SandwicherSettings(Settings):
 
     count: int = Field(0, ge=0, le=1_000, description="number of sandwichers")
     look_interval_s: float = Field(
-        0.005, ge=0, le=60, description="seconds between two looks at what is pending, when blocks come faster than that"
+        0.005,
+        ge=0,
+        le=60,
+        description="seconds between two looks at what is pending, if blocks come faster than that",
     )
     learning_rate: float = Field(0.05, gt=0, le=1, description="step by which the outcome of a try moves bid and hope")
     most_victims: int = Field(
@@ -235,10 +238,8 @@ def _search(row, feed, log, pool, block, newest, decision, price):
     given_up = np.zeros(2, np.bool_)
     for number in range(feed.pending_count):
         swap = feed.pending[number]
-        if row.producer >= 0:
-            visible = has_arrived(block, swap)
-        else:
-            visible = has_travelled(feed, swap, row.access, decision)
+        inside = row.producer >= 0
+        visible = has_arrived(block, swap) if inside else has_travelled(feed, swap, row.access, decision)
         if not visible or swap.max_fee < view.base_fee:
             continue
         if looked == row.most_victims:

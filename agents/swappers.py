@@ -129,9 +129,7 @@ def _send_to_pool(row, feed, pool, view, swap, side, lots, notional, worth, time
         surplus = swap.amount_out * 1e-6 - notional + worth
     max_fee = max(fee_worth(feed, gas, surplus, price), view.base_fee + tip)
     expires, first = time + row.patience, np.int64(0)
-    send_swap(
-        pool, feed, row, side, style, amount, bound, lots, gas, time, expires, max_fee, tip, first, row.route
-    )
+    send_swap(pool, feed, row, side, style, amount, bound, lots, gas, time, expires, max_fee, tip, first, row.route)
     row.swaps_sent += 1
 
 

@@ -41,7 +41,6 @@ PENDING_SWAP = np.dtype(
 """What a searcher reads in a pending swap."""
 
 
-
 @kernel
 def _make_place(feed, share, sequence):
     """Place in the list for a swap with this share of its pool, or -1 if there is none; later ones move down."""

@@ -11,7 +11,6 @@ from blockspace.network.mempool import SLOTS
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.regions import REGIONS
 
-
 MEMPOOLS = ("public", "private", "encrypted")
 """Who sees what is pending: everybody, only whoever makes the block, or nobody before the order is fixed."""
 

@@ -30,7 +30,10 @@ POOL_ROW = np.dtype(
         ("arbitrage_fees_usd", "f8"),
         ("arbitrage_profit_usd", "f8"),  # before gas, after the pool's fee: what arbitrage costs the providers
         ("sandwiched", "i8"),  # swaps that a searcher traded around
-        ("loss_to_sandwiches_usd", "f8"),  # of their senders: what the searchers gained before gas, after the pool's fee
+        (
+            "loss_to_sandwiches_usd",
+            "f8",
+        ),  # what the searchers gained by that, before gas, after the pool's fee
         ("providers_gain_usd", "f8"),  # of all swaps, over the external price
         ("rebalancing_usd", "f8"),  # gain of the lots of the row before from the external price since
     ],

@@ -1,7 +1,7 @@
 """Rents that close: who pays for space and for order, who gets it, and what it was paid for, to the last unit.
 
-Whoever is no searcher pays gas, venue fees, what arbitrageurs take from quotes, and what sandwiches take from swaps. All
-of that ends up somewhere:
+Whoever is no searcher pays gas, venue fees, what arbitrageurs take from quotes, and what sandwiches take from swaps.
+All of that ends up somewhere:
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
 - with the *venue*, as fees;

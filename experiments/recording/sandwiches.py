@@ -1,8 +1,8 @@
 """Sandwiches on the tape: two opposite swaps of one searcher with somebody else's between them, in a pool and a block.
 
 The one between goes the way of the first. What its sender loses is taken to be what the searcher gains with the two,
-fees of the pool deducted and gas not. That is less than the loss by what the pool earns of the two in fees, and needs no
-second history in which the searcher had stayed away.
+after the fee of the pool and before gas. The true loss is larger by what the pool earns of the two in fees; to know it
+would take a second history in which the searcher had stayed away.
 """
 
 import numpy as np

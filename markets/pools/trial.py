@@ -52,7 +52,7 @@ def sketch(view):
 
 @kernel
 def _tick(view, place):
-    """Root of the price at a tick, 0 if none is seen there, and how the liquidity changes when it is crossed upwards."""
+    """Root of the price at a tick, 0 if none is seen, and how the liquidity changes when it is crossed upwards."""
     if 0 <= place < TICKS_SEEN:
         return np.uint64(view.above[place] * TO_32), np.int64(view.above_net[place])
     if -TICKS_SEEN <= place < 0:
@@ -144,9 +144,7 @@ def try_swap(view, kind, drawn, side, amount, exact_in):
     else:
         swap = constant_product.quote_exact_out(drawn, side, amount)
     reserves, fees = _after_transfers(drawn, side, swap.amount_in, swap.amount_out, swap.fee)
-    after = Sketch(
-        reserves, fees, drawn.total_shares, drawn.fee_ppm, drawn.sqrt_price, drawn.liquidity, drawn.above
-    )
+    after = Sketch(reserves, fees, drawn.total_shares, drawn.fee_ppm, drawn.sqrt_price, drawn.liquidity, drawn.above)
     return Estimate(swap.amount_in, swap.amount_out, np.int64(0), swap.status >= 0), after
 
 

@@ -40,6 +40,7 @@ class Chain:
             )
             for stake, row in zip(packaged.stake, packaged.producers, strict=True)
         ]
+        self.between = packaged.between_ns.tolist()
         self.shortest_latency = [min(one) for one in zip(*(p.latency for p in self.producers), strict=True)]
         self.cumulative_stake = list(accumulate(producer.stake for producer in self.producers))
         self.proposer_key = stream_key(seed, "chain/proposer")
