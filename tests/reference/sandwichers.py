@@ -1,4 +1,4 @@
-"""Sandwichers: trade around the swaps that they see pending, or run behind them, on copies of what they see of a pool."""
+"""Sandwichers: trade around the swaps that they see pending, or behind them, by what they see of the pools."""
 
 import copy
 import math
