@@ -105,7 +105,9 @@ def test_the_front_run_is_the_largest_that_the_bound_lets_through(kind, fee_ppm,
     found = _largest_front(case.views, case.kind, case.swaps)
     outcomes = [case.sandwich(lots) for lots in range(1, max(int(found), 20) + 60)]
     survivors = [lots for lots, (survives, _) in enumerate(outcomes, start=1) if survives]
-    if kind == "ranges":  # where a tick is crossed a unit is rounded away, so that one more may survive after one did not
+    if (
+        kind == "ranges"
+    ):  # where a tick is crossed a unit is rounded away, so that one more may survive after one did not
         assert found in (0, *survivors)
         assert found + 1 not in survivors
         assert found >= 0.95 * max(survivors, default=0)
