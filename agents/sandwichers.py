@@ -33,7 +33,7 @@ from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import ACCEPTED
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import EXACT_IN, EXACT_OUT
+from blockspace.network.transaction import EXACT_IN, EXACT_OUT, PUBLIC
 
 SANDWICH, BACK_RUN = np.arange(2)
 
@@ -191,7 +191,25 @@ def _send_around(pool, feed, row, plan, kind, gas, decided, expires, fees, tips)
         lot_price = row.price * feed.terms[row.instrument].lot_size * 1e6
         style, amount = EXACT_IN, plan.money if side > 0 else lots
         bound = np.int64(math.ceil(amount / lot_price if side > 0 else amount * lot_price))
-    send_swap(pool, feed, row, side, style, amount, bound, lots, gas[1], decided, expires, fees[1], tips[1])
+    further = np.int64(1 if kind == SANDWICH else 0)
+    send_swap(
+        pool,
+        feed,
+        row,
+        side,
+        style,
+        amount,
+        bound,
+        lots,
+        gas[1],
+        decided,
+        expires,
+        fees[1],
+        tips[1],
+        np.int64(0),
+        np.int64(PUBLIC),
+        further,
+    )
 
 
 @kernel

@@ -27,9 +27,11 @@ def send(agent, kind, gas, decided, expires, max_fee, tip, **fields):
     )
 
 
-def send_swap(agent, side, style, amount, bound, lots, gas, decided, expires, max_fee, tip, copy=0, route=PUBLIC):
+def send_swap(
+    agent, side, style, amount, bound, lots, gas, decided, expires, max_fee, tip, copy=0, route=PUBLIC, further=0
+):
     fields = {"side": side, "style": style, "amount": amount, "bound": bound, "size": lots}
-    fields |= {"independent": copy > 0, "nonce": copy, "copy": copy, "route": route}
+    fields |= {"independent": copy > 0, "nonce": copy, "copy": copy + further, "route": route}
     return send(agent, SWAP, gas, decided, expires, max_fee, tip, **fields)
 
 

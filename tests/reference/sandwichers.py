@@ -257,7 +257,7 @@ class Sandwicher(mesa.Agent):
             else:
                 exact = EXACT_IN, lots, math.ceil(lots * lot_price)
         bids = max(worth, view.base_fee + behind), behind
-        send_swap(self, side, *exact, lots, gas, *times, *bids)
+        send_swap(self, side, *exact, lots, gas, *times, *bids, further=int(kind == SANDWICH))
 
     def learn(self, view):
         """Find out what the last try earned."""
