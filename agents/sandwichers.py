@@ -130,7 +130,8 @@ def _learn(row, feed, log, view):
     row.pending = 0
     earned = _earned(row, feed, log, view)
     rate, kind = row.learning_rate, row.kind
-    row.hope[kind] += rate * (min(max(earned / row.stake, 0.0), 1.0) - row.hope[kind])
+    row.hope[kind] += rate * (min(max(earned / row.stake, -1.0), 1.0) - row.hope[kind])
+    row.hope[kind] = max(row.hope[kind], 0.0)
     if earned > 0.0:
         row.wins[kind] += 1
         if kind == SANDWICH:

@@ -59,6 +59,7 @@ def _pool_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: float
     volume, arbitrage = float(rows["volume_usd"].sum()), float(rows["arbitrage_volume_usd"].sum())
     fees, gain = float(rows["fees_usd"].sum()), float(rows["providers_gain_usd"].sum())
     swaps = float(rows["swaps"].sum())
+    others = swaps - float(rows["swaps_around"].sum())  # all but those of whoever trades around them
     per_day = 24e4 / hours / value
     return {
         "price_gap_bps": float((np.abs(rows["price_gap_bps"]) * lasts).sum() / lasts.sum()),
@@ -70,7 +71,7 @@ def _pool_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: float
         "fees_bps_per_day": fees * per_day,
         "loss_to_arbitrage_usd_per_h": loss / hours,
         "loss_to_arbitrage_bps_per_day": loss * per_day,
-        "sandwich_rate": float(rows["sandwiched"].sum()) / swaps if swaps else math.nan,
+        "sandwich_rate": float(rows["sandwiched"].sum()) / others if others else math.nan,
         "lost_to_sandwiches_usd_per_h": float(rows["loss_to_sandwiches_usd"].sum()) / hours,
         "gain_over_rebalancing_usd_per_h": gain / hours,
         "gain_over_rebalancing_bps_per_day": gain * per_day,

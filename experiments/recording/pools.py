@@ -29,6 +29,7 @@ POOL_ROW = np.dtype(
         ("arbitrage_volume_usd", "f8"),
         ("arbitrage_fees_usd", "f8"),
         ("arbitrage_profit_usd", "f8"),  # before gas, after the pool's fee: what arbitrage costs the providers
+        ("swaps_around", "i8"),  # swaps of those who trade around pending ones
         ("sandwiched", "i8"),  # swaps that a searcher traded around
         (
             "loss_to_sandwiches_usd",
@@ -55,6 +56,7 @@ def clear_pools(rows):
         row.arbitrage_volume_usd = 0.0
         row.arbitrage_fees_usd = 0.0
         row.arbitrage_profit_usd = 0.0
+        row.swaps_around = 0
         row.sandwiched = 0
         row.loss_to_sandwiches_usd = 0.0
         row.providers_gain_usd = 0.0

@@ -4,7 +4,7 @@ import numpy as np
 
 from blockspace.experiments.recording.fingerprint import stamp, stamp_trade
 from blockspace.experiments.recording.pools import measure_swap
-from blockspace.experiments.recording.rows import REALISED_AFTER_NS, is_searcher
+from blockspace.experiments.recording.rows import REALISED_AFTER_NS, is_searcher, sandwiches
 from blockspace.experiments.recording.sandwiches import has_sandwicher, is_of_sandwich, is_sandwiched
 from blockspace.markets.price_path import price_at
 from blockspace.markets.trade_log import TRADES
@@ -76,6 +76,8 @@ def measure_trades(rows, pool_rows, meter, venue, log, path, first_trade):
         if trade.pool > 0:
             pool_row = pool_rows[trade.pool - 1]
             profit = measure_swap(pool_row, trade, instrument.lot_size, is_arbitrage)
+            if sandwiches(meter.roles[trade.taker]):
+                pool_row.swaps_around += 1
             if of_sandwich:
                 pool_row.loss_to_sandwiches_usd += profit
             elif searched and is_sandwiched(meter, log, number, first_trade):

@@ -269,7 +269,8 @@ class Sandwicher(mesa.Agent):
                 gain = trade.side * (lot_price * trade.size - trade.notional * 1e-6)
                 earned += gain - trade.taker_fee * 1e-6
         rate, kind = self.learning_rate, self.kind
-        self.hope[kind] += rate * (min(max(earned / self.stake, 0.0), 1.0) - self.hope[kind])
+        self.hope[kind] += rate * (min(max(earned / self.stake, -1.0), 1.0) - self.hope[kind])
+        self.hope[kind] = max(self.hope[kind], 0.0)
         if earned > 0.0:
             self.wins[kind] += 1
             if kind == SANDWICH:
