@@ -51,8 +51,6 @@ def profit_after_fee(reserve: float, amount: float, tolerance: float, fee: float
 class Victim(Trader):
     """Buys once for a share of the dollars in the pool, with a tolerance."""
 
-    CONSTANTS = (*Trader.CONSTANTS, "share")
-
     def __init__(self, model: Market, share: float) -> None:
         super().__init__(model)
         self.share = share
