@@ -4,7 +4,7 @@ import numpy as np
 
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import MINT, SWAP
+from blockspace.network.transaction import MINT, PUBLIC, SWAP
 
 
 @kernel
@@ -33,12 +33,29 @@ def _draft(pool, feed, row, kind, gas, decided, expires, max_fee, tip):
 
 
 @kernel
-def send_swap(pool, feed, row, side, style, amount, bound, lots, gas, decided, expires, max_fee, tip, copy=0):
+def send_swap(
+    pool,
+    feed,
+    row,
+    side,
+    style,
+    amount,
+    bound,
+    lots,
+    gas,
+    decided,
+    expires,
+    max_fee,
+    tip,
+    copy=0,
+    route=PUBLIC,
+    further=0,
+):
     """Send a swap without a price limit; returns the mempool's outcome.
 
     ``amount`` is exact by its ``style``, ``bound`` the least that comes out or the most that goes in, ``lots`` what is
     expected to be traded. Fees are in wei per gas and times in ns. ``copy`` is 0, or the number of the copy that this
-    is of a swap just sent.
+    is of a swap just sent; ``route`` says who gets to see it; ``further`` is 1 for the second swap of one decision.
     """
     slot = _draft(pool, feed, row, SWAP, gas, decided, expires, max_fee, tip)
     transaction = pool.transactions[slot]
@@ -46,9 +63,12 @@ def send_swap(pool, feed, row, side, style, amount, bound, lots, gas, decided, e
     transaction.style = style
     transaction.amount = amount
     transaction.bound = bound
+    transaction.route = route
     transaction.size = np.int32(min(lots, np.int64(2**31 - 1)))
     if copy > 0:
         return mempool.submit_copy(pool, slot, copy)
+    if further > 0:
+        return mempool.submit_further(pool, slot, further)
     return mempool.submit(pool, slot)
 
 

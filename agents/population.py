@@ -92,6 +92,18 @@ class LiquidityProvider(Member):
     kind = "provider"
 
 
+class Sandwicher(Member):
+    """A searcher who trades around pending swaps; see :mod:`blockspace.agents.sandwichers`."""
+
+    kind = "sandwicher"
+
+
+class Extractor(Member):
+    """The searcher inside a producer; see :mod:`blockspace.agents.sandwichers`."""
+
+    kind = "extractor"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 

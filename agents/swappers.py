@@ -23,10 +23,13 @@ from blockspace.markets.price_path import price_at
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, draw_uniform, stream_key
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import EXACT_IN, EXACT_OUT
+from blockspace.network.transaction import EXACT_IN, EXACT_OUT, PUBLIC, TO_PRODUCER
 
 SPARE_TICKS = 1
 """Ticks more than are seen to be crossed for which a swap has gas: the price may move before it is executed."""
+
+DRAW_ROUTE = 10
+"""Draw of an account's route, beside those of :mod:`blockspace.agents.traders`."""
 
 SWAPPER = np.dtype(
     [
@@ -40,6 +43,7 @@ SWAPPER = np.dtype(
         ("value", "f8"),  # mean private value, as a fraction of the price
         ("tolerance", "f8"),  # as a fraction of the expected amount
         ("patience", "i8"),  # ns
+        ("route", "i8"),  # of swaps
         ("key", "u8"),
         ("next_wake", "i8"),  # ns
         ("wakes", "i8"),
@@ -67,6 +71,9 @@ class SwapperSettings(Settings):
         50.0, ge=0, le=10_000, description="how much worse than expected a swap may turn out, basis points"
     )
     patience_s: float = Field(30.0, gt=0, le=1e6, description="seconds after which a trade that is not included lapses")
+    private_share: float = Field(
+        0.0, ge=0, le=1, description="share of swappers, drawn by account, whose swaps go to the producer alone"
+    )
 
 
 def new_swappers(
@@ -95,6 +102,8 @@ def new_swappers(
     rows["patience"] = int(settings.patience_s * 1e9)
     for number, row in enumerate(rows):
         row["key"] = stream_key(seed, f"swappers/{number}")
+        private = draw_uniform(row["key"], 0, DRAW_ROUTE) < settings.private_share
+        row["route"] = TO_PRODUCER if private else PUBLIC
         gap = draw_exponential(row["key"], 0, DRAW_GAP)
         row["next_wake"] = int(gap / row["rate"] * 1e9) if row["rate"] > 0 else 2**62
     return rows
@@ -119,7 +128,8 @@ def _send_to_pool(row, feed, pool, view, swap, side, lots, notional, worth, time
         style, amount, bound = EXACT_IN, swap.amount_in, np.int64(math.ceil(least))
         surplus = swap.amount_out * 1e-6 - notional + worth
     max_fee = max(fee_worth(feed, gas, surplus, price), view.base_fee + tip)
-    send_swap(pool, feed, row, side, style, amount, bound, lots, gas, time, time + row.patience, max_fee, tip)
+    expires, first = time + row.patience, np.int64(0)
+    send_swap(pool, feed, row, side, style, amount, bound, lots, gas, time, expires, max_fee, tip, first, row.route)
     row.swaps_sent += 1
 
 

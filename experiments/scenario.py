@@ -20,6 +20,7 @@ from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
 from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
+from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
 from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
 from blockspace.experiments.errors import UserError
@@ -54,7 +55,7 @@ MOST_ETHER = 4e9
 """What all agents together may own: half of what 64 bits of micro-dollars or gwei hold."""
 
 
-POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers")
+POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers", "sandwichers")
 """Settings of agents who deal with pools."""
 
 
@@ -100,6 +101,8 @@ class Scenario(Settings):
     pool_arbitrageurs: PoolArbitrageurSettings = PoolArbitrageurSettings()
     swappers: SwapperSettings = SwapperSettings()
     liquidity_providers: LiquidityProviderSettings = LiquidityProviderSettings()
+    sandwichers: SandwicherSettings = SandwicherSettings()
+    producers: ProducerSettings = ProducerSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":
@@ -122,6 +125,8 @@ class Scenario(Settings):
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
         counts = [population.count for population in populations]
         counts += [getattr(self, name).count for name in POOL_POPULATIONS]
+        if self.producers.extracting_share:
+            counts.append(self.topology.validators)  # at the most
         accounts = self.topology.validators + sum(counts) + 2 * len(self.pools)
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
@@ -190,6 +195,9 @@ class Scenario(Settings):
             count = getattr(self, population).count
             if count and not self.pools:
                 raise ValueError(f"{population}.count is {count}; it must be 0 where there are no pools")
+        share = self.producers.extracting_share
+        if share and not self.pools:
+            raise ValueError(f"producers.extracting_share is {share:g}; it must be 0 where there are no pools")
 
     def require_ticks(self, what: str, price_usd: float) -> None:
         """Refuse a price for which the book of an instrument has no room on one side.

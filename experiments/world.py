@@ -18,6 +18,7 @@ from blockspace.agents.express_lane import auction_lane, new_bidders
 from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
+from blockspace.agents.sandwichers import extract, new_sandwichers, sandwich
 from blockspace.agents.swappers import new_swappers, swap_on_private_values
 from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
 from blockspace.experiments.recording.records import Records
@@ -28,6 +29,7 @@ from blockspace.markets.feed import VIEWS, new_feed, publish, survey
 from blockspace.markets.instruments import list_instrument
 from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
 from blockspace.markets.margin import MARGIN_MODES, scan_margin
+from blockspace.markets.pending_swaps import list_pending_swaps
 from blockspace.markets.perpetual import revalue
 from blockspace.markets.pools.listing import POOL_KINDS, list_pool, provide_first, range_between
 from blockspace.markets.price_path import PricePath
@@ -35,7 +37,8 @@ from blockspace.markets.trade_log import TRADE_LOG
 from blockspace.markets.venue import execute, new_venue
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
-from blockspace.network.draws import stream_key
+from blockspace.network.draws import draw_uniform, stream_key
+from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
 from blockspace.network.transaction import BURN, CANCEL, LIQUIDATE, MINT, PLACE, REPLACE, REPORT, SWAP
 
@@ -61,6 +64,9 @@ PHASES = (
     ("liquidity providers decide", "_provide"),
     ("market makers decide", "_quote"),
     ("agents in Python decide", "_act"),
+    ("list the pending swaps", "_list_pending"),
+    ("sandwichers decide", "_sandwich"),
+    ("producers extract", "_extract"),
     ("fill the block", "_fill"),
     ("revalue", "_revalue"),
     ("execute", "_execute"),
@@ -156,6 +162,8 @@ class World(Stateful):
     def _publish_terms(self) -> None:
         feed, scenario = self.feeds[0], self.scenario
         feed["access_points"] = self.chain.blocks[0]["access_points"]
+        points = len(self.chain.between_ns)
+        feed["between"][:points, :points] = self.chain.between_ns
         for name in feed["gas"].dtype.names:
             feed["gas"][name] = getattr(scenario.gas, name)
         for number, instrument in enumerate(scenario.instruments):
@@ -168,6 +176,7 @@ class World(Stateful):
         feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
         feed["rules"]["batching"] = scenario.venue.matching == "batch"
         feed["rules"]["revert_protection"] = scenario.chain.revert_protection
+        feed["rules"]["mempool"] = MEMPOOLS.index(scenario.chain.mempool)
         names = [instrument.name for instrument in scenario.instruments]
         for number, pool in enumerate(scenario.pools):
             terms = feed["pool_terms"][number]
@@ -235,6 +244,17 @@ class World(Stateful):
             roles[fund] = ROLES.index("insurance")
             self.venues[0]["margin"]["insurance"] = fund
         self.bidders = new_bidders([self.arbitrageurs, self.pool_arbitrageurs], seed)
+        sandwichers = scenario.sandwichers
+        self.sandwichers = new_sandwichers(
+            sandwichers, *self._places("sandwicher", sandwichers.count, sandwichers.colocated, seed)[:2]
+        )
+        extracting = self._extracting_producers(seed)
+        self.extractors = new_sandwichers(
+            sandwichers,
+            [self.open_agent_account("extractor") for _ in extracting],
+            [self.chain.inside_access] * len(extracting),
+            extracting,
+        )
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
@@ -248,6 +268,8 @@ class World(Stateful):
             (population.PoolArbitrageur, self.pool_arbitrageurs),
             (population.Swapper, self.swappers),
             (population.LiquidityProvider, self.providers),
+            (population.Sandwicher, self.sandwichers),
+            (population.Extractor, self.extractors),
         ):
             for number in range(len(rows)):
                 kind(self.model, rows, number)
@@ -267,6 +289,14 @@ class World(Stateful):
         shares = np.cumsum([instrument.share_of_traders for instrument in self.scenario.instruments])
         spread_evenly = (np.arange(count) + 0.5) / max(count, 1) * shares[-1]
         return accounts, access, np.searchsorted(shares, spread_evenly).tolist()
+
+    def _extracting_producers(self, seed: int) -> list[int]:
+        """Numbers of the producers who have a searcher inside, each drawn by itself."""
+        share = self.scenario.producers.extracting_share
+        if share == 0.0:
+            return []
+        key = np.uint64(stream_key(seed, "producers/extracting"))
+        return [number for number in range(len(self.chain.stake)) if draw_uniform(key, number, 0) < share]
 
     def _pool_places(self, kind: str, count: int, colocated: bool, seed: int) -> _PoolPlaces:
         """Accounts, access points, pools and their instruments of the members of a population that deals with pools."""
@@ -532,6 +562,18 @@ class World(Stateful):
             if sight.fresh:
                 agent.observe(sight)
                 agent.act()
+
+    def _list_pending(self) -> None:
+        if len(self.sandwichers) or len(self.extractors):
+            list_pending_swaps(self.feeds, self.chain.pools, self.chain.blocks)
+
+    def _sandwich(self) -> None:
+        if len(self.sandwichers):
+            sandwich(self.sandwichers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _extract(self) -> None:
+        if len(self.extractors):
+            extract(self.extractors, self.feeds, self.logs, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _fill(self) -> None:
         self.chain.fill()

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
 from blockspace.markets.matching import next_ask_above, next_bid_below
+from blockspace.markets.pending_swaps import PENDING_SWAP, SWAPS_SEEN
 from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.pools.view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
@@ -87,6 +88,7 @@ RULES = np.dtype(
         ("withdrawals_first", "u1"),  # 1 if cancellations and post-only quotes go ahead of the rest
         ("revert_protection", "u1"),  # 1 if what would fail pays nothing
         ("batching", "u1"),  # 1 if orders wait for an auction at one price
+        ("mempool", "u1"),  # who sees what is pending, as in MEMPOOLS
     ],
     align=True,
 )
@@ -140,6 +142,9 @@ FEED = np.dtype(
         ("bytes_per_transaction", "i8"),
         ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
         ("pool_terms", POOL_TERMS, (POOLS,)),
+        ("between", "i8", (ACCESS_POINTS, ACCESS_POINTS)),  # ns, one way from one access point to another
+        ("pending", PENDING_SWAP, (SWAPS_SEEN,)),  # swaps that wait, where somebody searches for them
+        ("pending_count", "i8"),
         ("pools", POOL_VIEW, (VIEWS, POOLS)),  # what a view shows of each pool, beside the views: most runs have none
         ("races", RACE, (VIEWS, RACES)),  # what a view shows of the races in its block
     ],

@@ -131,8 +131,8 @@ class Chain(Stateful):
         self.policy = ORDERING_POLICIES[chain.ordering]
         self.graph, tables = _build(topology, seed)
         self.access_points = tables.access
-        if len(self.access_points) > ACCESS_POINTS:
-            raise ValueError(f"there are {len(self.access_points)} access points; there may be {ACCESS_POINTS}")
+        if len(self.access_points) >= ACCESS_POINTS:
+            raise ValueError(f"there are {len(self.access_points)} access points; there may be {ACCESS_POINTS - 1}")
         self.stake = stake_shares(self.graph)
         self._cumulative_stake = np.cumsum(self.stake)
         self.producers = np.zeros(len(self.stake), PRODUCER)
@@ -198,8 +198,9 @@ class Chain(Stateful):
         the first block.
         """
         count = len(self.access_points)
-        if 2 * count > ACCESS_POINTS:
-            raise ValueError(f"there are {count} access points; with an express lane there may be {ACCESS_POINTS // 2}")
+        most = (ACCESS_POINTS - 1) // 2
+        if count > most:
+            raise ValueError(f"there are {count} access points; with an express lane there may be {most}")
         ordinary, express = slice(count), slice(count, 2 * count)
         for name in ("latency", "latency_out", "seconds_per_byte", "hops"):
             self.producers[name][:, express] = self.producers[name][:, ordinary]
@@ -213,6 +214,11 @@ class Chain(Stateful):
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
         """Latency from an access point to each validator, with the delay of those who do not hold an express lane."""
         return np.asarray(self.producers["latency"][:, access])
+
+    @property
+    def inside_access(self) -> int:
+        """Number of the access point inside whoever makes the block, without latency; it is the last that there may be."""
+        return ACCESS_POINTS - 1
 
     @property
     def lowest_base_fee(self) -> int:

@@ -152,8 +152,18 @@ def submit_copy(pool, slot, number):
     transaction = pool.transactions[slot]
     transaction.independent = 1
     transaction.nonce = number
+    return submit_further(pool, slot, number)
+
+
+@kernel
+def submit_further(pool, slot, number):
+    """Hand in transaction ``number`` (1 or more) beside the first of one decision; returns one of the outcomes.
+
+    It has a draw of its own among equals, where it would have that of the first.
+    """
     outcome = submit(pool, slot)
     if outcome == ACCEPTED:
+        transaction = pool.transactions[slot]
         transaction.tie = _draw_tie(pool, transaction, number)
     return outcome
 

@@ -11,6 +11,9 @@ from blockspace.network.mempool import SLOTS
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.regions import REGIONS
 
+MEMPOOLS = ("public", "private", "encrypted")
+"""Who sees what is pending: everybody, only whoever makes the block, or nobody before the order is fixed."""
+
 
 class Settings(BaseModel):
     """Base of all settings: frozen, and strict about names."""
@@ -42,6 +45,11 @@ class ChainSettings(Settings):
     ordering: str = Field("priority_fee", description="ordering policy, by the name under which it is registered")
     revert_protection: bool = Field(
         False, description="whether what would fail is left out and pays nothing, rather than paying for its gas"
+    )
+    mempool: Literal["public", "private", "encrypted"] = Field(
+        "public",
+        description="who sees a pending transaction: everybody whom it has reached, only whoever makes the block, or "
+        "nobody before the order is fixed",
     )
 
     @field_validator("ordering")

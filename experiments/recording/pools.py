@@ -29,6 +29,12 @@ POOL_ROW = np.dtype(
         ("arbitrage_volume_usd", "f8"),
         ("arbitrage_fees_usd", "f8"),
         ("arbitrage_profit_usd", "f8"),  # before gas, after the pool's fee: what arbitrage costs the providers
+        ("swaps_around", "i8"),  # swaps of those who trade around pending ones
+        ("sandwiched", "i8"),  # swaps that a searcher traded around
+        (
+            "loss_to_sandwiches_usd",
+            "f8",
+        ),  # what the searchers gained by that, before gas, after the pool's fee
         ("providers_gain_usd", "f8"),  # of all swaps, over the external price
         ("rebalancing_usd", "f8"),  # gain of the lots of the row before from the external price since
     ],
@@ -50,12 +56,15 @@ def clear_pools(rows):
         row.arbitrage_volume_usd = 0.0
         row.arbitrage_fees_usd = 0.0
         row.arbitrage_profit_usd = 0.0
+        row.swaps_around = 0
+        row.sandwiched = 0
+        row.loss_to_sandwiches_usd = 0.0
         row.providers_gain_usd = 0.0
 
 
 @kernel
 def measure_swap(row, trade, lot_size, is_arbitrage):
-    """Add a swap to the row of its pool."""
+    """Add a swap to the row of its pool; returns the dollars that its sender gained on the external price."""
     fee = trade.taker_fee * 1e-6
     volume = trade.notional * 1e-6
     profit = trade.side * (trade.external_price * trade.size * lot_size - volume) - fee
@@ -67,6 +76,7 @@ def measure_swap(row, trade, lot_size, is_arbitrage):
         row.arbitrage_volume_usd += volume
         row.arbitrage_fees_usd += fee
         row.arbitrage_profit_usd += profit
+    return profit
 
 
 @kernel

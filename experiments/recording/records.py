@@ -35,6 +35,7 @@ CUMULATIVE = (
     "gas_by_purpose",
     "venue_fees",
     "loss_to_arbitrage",
+    "loss_to_sandwiches",
 )
 """Fields of the meter that add up over the run."""
 

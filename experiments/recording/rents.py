@@ -1,12 +1,14 @@
 """Rents that close: who pays for space and for order, who gets it, and what it was paid for, to the last unit.
 
-Whoever is no searcher pays gas, venue fees, and what arbitrageurs take from quotes. All of that ends up somewhere:
+Whoever is no searcher pays gas, venue fees, what arbitrageurs take from quotes, and what sandwiches take from swaps.
+All of that ends up somewhere:
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
 - with the maker of the block as well, as what an *auction* of the express lane brought;
 - with the *venue*, as fees;
-- with the *searchers* (the arbitrageurs of books and pools), as what is left to them after gas and venue fees of what
-  makers lose, and the providers of pools net of their fees.
+- with the *searchers* (the arbitrageurs of books and pools, those who search what is pending, and those inside
+  producers), as what is left to them after gas and venue fees of what makers lose, the providers of pools net of their
+  fees, and traders whose swaps are sandwiched.
 
 Gas is counted in wei and the rest in micro-dollars; each sum closes in integers, and gas is what the ledger says it is.
 Gas of failed transactions is part of the above and told once more by itself. Gas is divided a second time, by what it
@@ -29,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.experiments.recording.rows import ARBITRAGEUR, CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, POOL_ARBITRAGEUR
+from blockspace.experiments.recording.rows import CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, SEARCHERS
 from blockspace.markets.ledger import WEI_PER_GWEI
 
 if TYPE_CHECKING:
@@ -58,8 +60,9 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
         to ``burned``, ``sequencer_base_fee``, ``tips`` and ``auction_revenue``, and so do ``plain_space``,
-        ``congestion`` and ``place``. ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees``
-        is ``searcher_fees`` and ``fees_of_others``. The searchers' profit is their cash less what they paid.
+        ``congestion`` and ``place``. ``loss_to_arbitrage`` and ``loss_to_sandwiches`` are ``searcher_fees`` and
+        ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and ``fees_of_others``. The searchers' profit is their
+        cash less what they paid.
     """
     chosen = market.worlds[world]
     return close_accounts(chosen.records.meters[0], burns=chosen.chain.fee_rule.burns_base_fee)
@@ -67,11 +70,11 @@ def rents(market: "Market", world: int = 0) -> Accounts:
 
 def close_accounts(meter: Any, burns: bool) -> Accounts:
     """Accounts of rents from what a meter has added up; ``burns`` says whether base fees are destroyed."""
-    searchers = [ARBITRAGEUR, POOL_ARBITRAGEUR]
+    searchers = list(SEARCHERS)
     others = np.setdiff1d(np.arange(len(meter["venue_fees"])), searchers)
     base_fees, tips, fees = meter["base_fees"], meter["tips"], meter["venue_fees"]
     base_fee = _wei(base_fees)
-    loss = int(meter["loss_to_arbitrage"])
+    loss, to_sandwiches = int(meter["loss_to_arbitrage"]), int(meter["loss_to_sandwiches"])
     searcher_fees = int(fees[searchers].sum())
     purposes = meter["gas_by_purpose"]
     auctions = _wei(meter["auctions"])
@@ -91,7 +94,8 @@ def close_accounts(meter: Any, burns: bool) -> Accounts:
         "fees_of_others_micro_usd": int(fees[others].sum()),
         "searcher_fees_micro_usd": searcher_fees,
         "loss_to_arbitrage_micro_usd": loss,
-        "searcher_cash_micro_usd": loss - searcher_fees,
+        "loss_to_sandwiches_micro_usd": to_sandwiches,
+        "searcher_cash_micro_usd": loss + to_sandwiches - searcher_fees,
     }
 
 
@@ -116,6 +120,7 @@ def rent_measures(
     base_fee, tips, auctions = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "auction_usd"))
     fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd")
     loss, searcher_fees = of_markets("loss_to_arbitrage_usd"), of_markets("searcher_fees_usd")
+    to_sandwiches = of_markets("loss_to_sandwiches_usd")
     gas_of_searchers = float(rows["searcher_gas_usd"].sum())
     parts = {
         "burned": base_fee if burns else 0.0,
@@ -123,7 +128,7 @@ def rent_measures(
         "tips": tips,
         "auction": auctions,
         "venue": fees,
-        "searchers": loss - searcher_fees - gas_of_searchers - auctions,
+        "searchers": loss + to_sandwiches - searcher_fees - gas_of_searchers - auctions,
     }
     whole = sum(parts.values())
     congestion, place = (float(rows[name].sum()) for name in ("congestion_usd", "ordering_usd"))
@@ -134,6 +139,7 @@ def rent_measures(
         "congestion": congestion,
         "ordering": place,
         "lost_to_arbitrage": loss,
+        "lost_to_sandwiches": to_sandwiches,
     }
     volume = of_markets("volume_usd")
     gas_used = float(rows["gas_used"].sum())

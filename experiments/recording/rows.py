@@ -27,9 +27,11 @@ ROLES = (
     "provider",
     "pool",
     "insurance",
+    "sandwicher",
+    "extractor",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
-POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE = range(8, len(ROLES))
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR = range(8, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -94,6 +96,7 @@ MARKET_ROW = np.dtype(
         ("realised_spread_usd", "f8"),
         ("arbitrage_profit_usd", "f8"),  # before gas
         ("loss_to_arbitrage_usd", "f8"),  # of those whose quotes arbitrageurs took
+        ("loss_to_sandwiches_usd", "f8"),  # of those whose swaps were sandwiched
         ("searcher_fees_usd", "f8"),  # venue fees of arbitrageurs
         ("maker_fees_usd", "f8"),
         ("taker_fees_usd", "f8"),
@@ -155,6 +158,7 @@ METER = np.dtype(
         ("auctions", WEI),  # what was paid for the express lane
         ("venue_fees", "i8", (len(ROLES),)),
         ("loss_to_arbitrage", "i8"),
+        ("loss_to_sandwiches", "i8"),
         ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it
         ("usual_tip", "i8"),  # wei per gas that wallets tip without congestion
         ("block_gas", "i8", (len(ROLES),)),  # gas used in the block that is being recorded
@@ -178,7 +182,16 @@ METER = np.dtype(
 )
 
 
+SEARCHERS = (ARBITRAGEUR, POOL_ARBITRAGEUR, SANDWICHER, EXTRACTOR)
+
+
 @kernel
 def is_searcher(role):
-    """Whether accounts of a role are searchers: they take what has become stale, on books or in pools."""
-    return role in (ARBITRAGEUR, POOL_ARBITRAGEUR)
+    """Whether accounts of a role are searchers: they take what has become stale, or trade around others' swaps."""
+    return role in SEARCHERS
+
+
+@kernel
+def sandwiches(role):
+    """Whether accounts of a role look for swaps to sandwich."""
+    return role in (SANDWICHER, EXTRACTOR)

@@ -4,7 +4,8 @@ import numpy as np
 
 from blockspace.experiments.recording.fingerprint import stamp, stamp_trade
 from blockspace.experiments.recording.pools import measure_swap
-from blockspace.experiments.recording.rows import REALISED_AFTER_NS, is_searcher
+from blockspace.experiments.recording.rows import REALISED_AFTER_NS, is_searcher, sandwiches
+from blockspace.experiments.recording.sandwiches import has_sandwicher, is_of_sandwich, is_sandwiched
 from blockspace.markets.price_path import price_at
 from blockspace.markets.trade_log import TRADES
 from blockspace.network.compilation import kernel
@@ -22,14 +23,15 @@ def clear_trades(rows):
         row.realised_spread_usd = 0.0
         row.arbitrage_profit_usd = 0.0
         row.loss_to_arbitrage_usd = 0.0
+        row.loss_to_sandwiches_usd = 0.0
         row.searcher_fees_usd = 0.0
         row.maker_fees_usd = 0.0
         row.taker_fees_usd = 0.0
 
 
 @kernel
-def _account_for_trade(row, meter, trade, instrument):
-    """Add a trade's fees to the accounts of rents, and what its maker lost to a searcher.
+def _account_for_trade(row, meter, trade, instrument, of_sandwich):
+    """Add a trade's fees to the accounts of rents, and what others lost to a searcher.
 
     The fee of a pool belongs to those who lose to searchers there: it is part of what they get back, and no fee of the
     venue.
@@ -39,8 +41,12 @@ def _account_for_trade(row, meter, trade, instrument):
     if trade.pool > 0:
         if is_searcher(taker):
             loss = trade.side * (np.int64(trade.size) * worth - trade.notional) - trade.taker_fee
-            meter.loss_to_arbitrage += loss
-            row.loss_to_arbitrage_usd += loss * 1e-6
+            if of_sandwich:
+                meter.loss_to_sandwiches += loss
+                row.loss_to_sandwiches_usd += loss * 1e-6
+            else:
+                meter.loss_to_arbitrage += loss
+                row.loss_to_arbitrage_usd += loss * 1e-6
         return
     meter.venue_fees[maker] += trade.maker_fee
     meter.venue_fees[taker] += trade.taker_fee
@@ -58,15 +64,24 @@ def _account_for_trade(row, meter, trade, instrument):
 @kernel
 def measure_trades(rows, pool_rows, meter, venue, log, path, first_trade):
     """Add the trades of a block to the rows of their instruments or pools, and to the accounts of rents."""
+    searched = pool_rows.size > 0 and has_sandwicher(meter, log, first_trade)
     for number in range(first_trade, log.count):
         trade = log.trades[number & (TRADES - 1)]
         row = rows[trade.instrument]
         instrument = venue.instruments[trade.instrument]
-        is_arbitrage = is_searcher(meter.roles[trade.taker])
+        of_sandwich = searched and is_of_sandwich(meter, log, number, first_trade)
+        is_arbitrage = is_searcher(meter.roles[trade.taker]) and not of_sandwich
         stamp_trade(meter, trade)
-        _account_for_trade(row, meter, trade, instrument)
+        _account_for_trade(row, meter, trade, instrument, of_sandwich)
         if trade.pool > 0:
-            measure_swap(pool_rows[trade.pool - 1], trade, instrument.lot_size, is_arbitrage)
+            pool_row = pool_rows[trade.pool - 1]
+            profit = measure_swap(pool_row, trade, instrument.lot_size, is_arbitrage)
+            if sandwiches(meter.roles[trade.taker]):
+                pool_row.swaps_around += 1
+            if of_sandwich:
+                pool_row.loss_to_sandwiches_usd += profit
+            elif searched and is_sandwiched(meter, log, number, first_trade):
+                pool_row.sandwiched += 1
             stamp(meter, trade.notional + trade.taker_fee)
             continue
         units = trade.size * instrument.lot_size

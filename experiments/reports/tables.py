@@ -71,6 +71,8 @@ POOL = (
     ("fees", "fees_bps_per_day", "bp of the value per day"),
     ("loss to arbitrage, after fees", "loss_to_arbitrage_bps_per_day", "bp of the value per day"),
     ("gain over rebalancing", "gain_over_rebalancing_bps_per_day", "bp of the value per day"),
+    ("swaps sandwiched", "sandwich_rate", "share"),
+    ("lost by their senders", "lost_to_sandwiches_usd_per_h", "$ per h"),
 )
 COSTS = (
     ("total", "cost_bps", "bp of the order"),

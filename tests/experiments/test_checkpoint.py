@@ -55,6 +55,8 @@ def pools():
         "pool_arbitrageurs": {"count": 2},
         "swappers": {"count": 5, "orders_per_s": 0.5},
         "liquidity_providers": {"count": 6, "review_interval_s": 20.0, "rest_s": 10.0, "exploration": 0.5},
+        "sandwichers": {"count": 2},
+        "producers": {"extracting_share": 0.7},
     }
     return [scenario(instruments=[{"name": "ETH-SPOT", "kind": "spot"}], price={"volatility_per_day": 0.3}, **tables)]
 

@@ -291,10 +291,13 @@ def test_timing_games():
 POOL = {"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e6}
 
 
-def run_pools(pools, seed, **tables):
-    """Run a spot market with pools and everybody who deals with them, compiled and plain."""
-    settings = {
-        "chain": {"block_time_s": 2.0, "gas_limit": 4_000_000},
+POOL_CHAIN = {"block_time_s": 2.0, "gas_limit": 4_000_000}
+
+
+def with_pools(pools, **tables):
+    """A spot market with pools and everybody who deals with them."""
+    return {
+        "chain": POOL_CHAIN,
         "fee_market": {"initial_base_fee_wei": 10**9},
         "topology": {"validators": 3, "regions": ["london", "tokyo"]},
         "price": {"volatility_per_day": 0.3},
@@ -315,7 +318,11 @@ def run_pools(pools, seed, **tables):
         },
         **tables,
     }
-    market = run_both(settings, seconds=1_500, seed=seed)
+
+
+def run_pools(pools, seed, **tables):
+    """Run a market with pools, compiled and plain."""
+    market = run_both(with_pools(pools, **tables), seconds=1_500, seed=seed)
     statuses = market.transactions().groupby("kind")["status"].nunique()
     assert statuses["swap"] == 2, "a swap should succeed and another one fail"
     assert {"mint", "burn"} <= set(statuses.index)
@@ -350,6 +357,51 @@ def test_two_pools():
         chain={"block_time_s": 5.0, "block_arrivals": "poisson", "gas_limit": 6_000_000},
         market_makers={"count": 0},
     )
+
+
+SEARCHED = {
+    "pool_arbitrageurs": {"count": 1},
+    "swappers": {
+        "count": 12,
+        "orders_per_s": 1.5,
+        "size_mean": 8.0,
+        "tolerance_bps": 60.0,
+        "value_bps": 200.0,
+        "private_share": 0.2,
+    },
+    "liquidity_providers": {"count": 2, "capital_usd": 4e5, "review_interval_s": 100.0, "rest_s": 30.0},
+    "producers": {"extracting_share": 0.6},
+    "sandwichers": {"count": 2, "most_victims": 3, "learning_rate": 0.2},
+}
+"""Swaps that are worth to be sandwiched, some of them sent to the producer alone."""
+
+
+def searched(pool, seed, **tables):
+    market = run_both(with_pools([pool], **SEARCHED, **tables), seconds=600, seed=seed)
+    world = market.world
+    for rows in (world.sandwichers, world.extractors):
+        assert rows["tries"].sum(axis=0).min() > 0, "sandwiches and back-runs should be tried"
+    return market, world.records.pool_rows(0)["sandwiched"].sum()
+
+
+def test_sandwiches_in_a_public_mempool():
+    """Sandwichers and producers who extract themselves, who see swaps of a pool of constant product."""
+    _, sandwiched = searched({**POOL, "fee_ppm": 300}, seed=14)
+    assert sandwiched > 20
+
+
+def test_sandwiches_in_ranges_with_base_fees_for_the_producer():
+    """The same on ranges, with few ticks in sight."""
+    pool = {**POOL, "kind": "concentrated", "initial_range_bps": 300.0}
+    _, sandwiched = searched(pool, seed=15, fee_market={"rule": "fixed", "base_fee_wei": 10**8})
+    assert sandwiched > 20
+
+
+def test_sandwichers_first_come_first_served():
+    """Nobody gets ahead of what has arrived, and hope fades."""
+    market, sandwiched = searched(POOL, seed=16, chain={**POOL_CHAIN, "ordering": "first_come_first_served"})
+    assert sandwiched == 0
+    assert market.world.sandwichers["hope"][:, 0].mean() < 0.35
 
 
 class Fidget:

@@ -19,13 +19,14 @@ from blockspace.experiments.validation import (
     queue,
     ratio_with_error,
     run_validation,
+    sandwiches,
     spread_meter,
     target,
     throughput,
 )
 from blockspace.network.fee_market import EIP1559
 
-NAMES = ("V1", "V2", "V3", "V4", "V7", "V7b", "V8", "V9", "V10", "V11", "V13", "V42")
+NAMES = ("V1", "V2", "V3", "V4", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V42")
 
 
 def failed(rows):
@@ -51,6 +52,12 @@ def test_a_wrong_clearing_price_is_noticed(monkeypatch):
     rows = run_validation(["V1"], quick=True)
     assert len(failed(rows)) == 4
     assert all("base fee" in what for what in failed(rows))
+
+
+def test_a_sandwich_of_another_size_is_noticed(monkeypatch):
+    right = sandwiches.front_run
+    monkeypatch.setattr(sandwiches, "front_run", lambda *settings: 1.001 * right(*settings))
+    assert len(failed(run_validation(["V12"], quick=True))) == 2  # the front-run, and what it earns
 
 
 def test_a_base_fee_that_is_one_wei_off_is_noticed(monkeypatch):

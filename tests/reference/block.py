@@ -3,7 +3,7 @@
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from .constants import SMALLEST_GAS
+from .constants import INSIDE, SMALLEST_GAS
 from .ordering import POLICIES, WITHOUT_TIPS
 
 
@@ -26,7 +26,8 @@ class Block:
 
     def entry(self, transaction) -> tuple[int, int, int, int, Any] | None:
         """Place in the heap, or None if it has not arrived or cannot pay: score, arrival, tie-break."""
-        arrival = transaction.decided + self.producer.latency[transaction.access]
+        inside = transaction.access == INSIDE
+        arrival = transaction.decided + (0 if inside else self.producer.latency[transaction.access])
         if arrival > self.time or transaction.max_fee < self.base_fee:
             return None
         score = self.score(transaction, self.base_fee)

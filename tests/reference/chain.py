@@ -49,6 +49,7 @@ class Chain:
                 producer.latency = [one + delay for one in producer.latency] + producer.latency
                 for way in (producer.latency_out, producer.seconds_per_byte, producer.hops):
                     way += way
+        self.between = packaged.between_ns.tolist()
         self.shortest_latency = [min(one) for one in zip(*(p.latency for p in self.producers), strict=True)]
         self.cumulative_stake = list(accumulate(producer.stake for producer in self.producers))
         self.proposer_key = stream_key(seed, "chain/proposer")

@@ -8,6 +8,8 @@ LEARNED = {
     "arbitrageurs": ("success", "copies_share", "usual_return", "realised", "races"),
     "pool_arbitrageurs": ("success", "copies_share", "usual_return", "realised", "races"),
     "swappers": ("wakes",),
+    "sandwichers": ("hope", "bid_share", "tries", "wins"),
+    "extractors": ("hope", "bid_share", "tries", "wins"),
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
 }
 
@@ -22,7 +24,7 @@ def assert_same_run(market, reference):
     assert_same("ledger", market.ledger(), reference.ledger())
     for population, fields in LEARNED.items():
         rows = getattr(market.world, population)
-        learned = pd.DataFrame({field: rows[field] for field in fields})
+        learned = pd.DataFrame({field: rows[field].tolist() for field in fields})
         twins = [{field: getattr(agent, field) for field in fields} for agent in getattr(reference, population)]
         assert_same(population, learned, pd.DataFrame(twins, columns=list(fields)))
     if reference.chain.timing:

@@ -29,6 +29,7 @@ TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CAN
 SWAP, MINT, BURN = plain(transaction, "SWAP MINT BURN")
 EXACT_IN, EXACT_OUT = plain(transaction, "EXACT_IN EXACT_OUT")
 SUCCEEDED, FAILED, UNFUNDED, LEFT_OUT = plain(transaction, "SUCCEEDED FAILED UNFUNDED LEFT_OUT")
+PUBLIC, TO_PRODUCER = plain(transaction, "PUBLIC TO_PRODUCER")
 LADDER, NEVER = plain(transaction, "LADDER NEVER")
 
 MINIMUM_TICK, MAXIMUM_TICK = plain(ticks, "MINIMUM_TICK MAXIMUM_TICK")
@@ -41,3 +42,5 @@ LARGEST_AMOUNT = 2**62
 POSITIONS = 4096
 VIEWS = 4096
 SMALLEST_GAS = 21_000
+INSIDE = -1
+"""Access point inside whoever makes the block."""

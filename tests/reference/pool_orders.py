@@ -1,6 +1,6 @@
 """What everyone who deals with a pool sends."""
 
-from .constants import MINT, SWAP
+from .constants import MINT, PUBLIC, SWAP
 from .mempool import Transaction
 
 
@@ -9,7 +9,7 @@ def swap_gas(gas, crossings):
 
 
 def send(agent, kind, gas, decided, expires, max_fee, tip, **fields):
-    agent.model.mempool.submit(
+    return agent.model.mempool.submit(
         Transaction(
             kind=kind,
             sender=agent.account,
@@ -27,10 +27,12 @@ def send(agent, kind, gas, decided, expires, max_fee, tip, **fields):
     )
 
 
-def send_swap(agent, side, style, amount, bound, lots, gas, decided, expires, max_fee, tip, copy=0):
+def send_swap(
+    agent, side, style, amount, bound, lots, gas, decided, expires, max_fee, tip, copy=0, route=PUBLIC, further=0
+):
     fields = {"side": side, "style": style, "amount": amount, "bound": bound, "size": lots}
-    fields |= {"independent": copy > 0, "nonce": copy, "copy": copy}
-    send(agent, SWAP, gas, decided, expires, max_fee, tip, **fields)
+    fields |= {"independent": copy > 0, "nonce": copy, "copy": copy + further, "route": route}
+    return send(agent, SWAP, gas, decided, expires, max_fee, tip, **fields)
 
 
 def send_liquidity(agent, kind, ticks, amount, bound, decided, expires, max_fee, tip):

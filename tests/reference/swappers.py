@@ -4,13 +4,14 @@ import math
 
 from blockspace.network.draws import stream_key
 
-from .constants import EXACT_IN, EXACT_OUT
-from .draws import draw_exponential
+from .constants import EXACT_IN, EXACT_OUT, PUBLIC, TO_PRODUCER
+from .draws import draw_exponential, draw_uniform
 from .pool_orders import send_swap, swap_gas
 from .taker import send_taking_order
 from .traders import GAP, NoiseTrader
 
 SPARE_TICKS = 1
+ROUTE = 10
 
 
 class Swapper(NoiseTrader):
@@ -19,6 +20,8 @@ class Swapper(NoiseTrader):
         super().__init__(model, settings, number, (account, access, instrument), seed)
         self.tolerance = settings.tolerance_bps / 1e4
         self.key = stream_key(seed, f"swappers/{number}")
+        private = draw_uniform(self.key, 0, ROUTE) < settings.private_share
+        self.route = TO_PRODUCER if private else PUBLIC
         if self.rate > 0.0:
             self.next_wake = int(draw_exponential(self.key, 0, GAP) / self.rate * 1e9)
 
@@ -63,7 +66,7 @@ class Swapper(NoiseTrader):
             exact = EXACT_IN, amount_in, math.ceil(least)
             surplus = amount_out * 1e-6 - notional + worth
         max_fee = max(feed.fee_worth(gas, surplus, price), view.base_fee + tip)
-        send_swap(self, side, *exact, lots, gas, now, now + self.patience, max_fee, tip)
+        send_swap(self, side, *exact, lots, gas, now, now + self.patience, max_fee, tip, route=self.route)
 
     def send_to_book(self, view, side, lots, notional, worth, paid, price):
         feed, instrument, now = self.model.feed, self.instrument, self.next_wake

@@ -15,17 +15,20 @@ from .arbitrageurs import Arbitrageur
 from .background_users import BackgroundUsers
 from .block import Block
 from .chain import Chain
-from .constants import BACKGROUND, NEVER, TRANSFER
+from .constants import BACKGROUND, INSIDE, NEVER, TRANSFER
+from .draws import draw_uniform
 from .express_lane import ExpressLane
 from .feed import Feed
 from .liquidity_providers import LiquidityProvider
 from .market_makers import MarketMaker
 from .mempool import Mempool
 from .order_book import PRICES
+from .pending_swaps import list_pending_swaps
 from .perpetual import revalue
 from .pool_arbitrageurs import PoolArbitrageur
 from .pools import Pool, move
 from .price_path import ReferencePath
+from .sandwichers import Extractor, Sandwicher
 from .swappers import Swapper
 from .traders import InformedTrader, NoiseTrader
 from .venue import Venue
@@ -80,6 +83,12 @@ class ReferenceMarket(mesa.Model):
             Swapper(self, scenario.swappers, number, place, seed)
         for number, place in enumerate(self.pool_places("provider", scenario.liquidity_providers, seed)):
             LiquidityProvider(self, scenario.liquidity_providers, number, place, seed)
+        for account, access, _ in self.places("sandwicher", scenario.sandwichers, seed):
+            Sandwicher(self, scenario.sandwichers, account, access)
+        share, key = scenario.producers.extracting_share, stream_key(seed, "producers/extracting")
+        for number, producer in enumerate(self.chain.producers):
+            if draw_uniform(key, number, 0) < share:
+                Extractor(self, scenario.sandwichers, self.open_account("extractor"), producer)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
@@ -92,6 +101,8 @@ class ReferenceMarket(mesa.Model):
         if scenario.express_lane.round_s > 0:
             bidders = [*self.arbitrageurs, *self.pool_arbitrageurs]
             self.lane = ExpressLane(self, scenario.express_lane, bidders, seed)
+        self.sandwichers = self.agents_by_type.get(Sandwicher, [])
+        self.extractors = self.agents_by_type.get(Extractor, [])
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
 
     def places(self, kind, settings, seed):
@@ -168,6 +179,9 @@ class ReferenceMarket(mesa.Model):
             if outlook:
                 agent.observe(outlook)
                 agent.act()
+        self.pending_swaps = list_pending_swaps(self)
+        for searcher in (*self.sandwichers, *self.extractors):
+            searcher.act()
         producer = self.venue.ledger.accounts[self.block.producer.account]
         before = producer.wei // 10**9
         if not self.chain.is_missed():
@@ -188,7 +202,9 @@ class ReferenceMarket(mesa.Model):
         if self.own_agents:
             return
         nearest = self.chain.shortest_latency
-        arrivals = (one.decided + nearest[one.access] for one in self.mempool.pending.values())
+        arrivals = (
+            one.decided + (0 if one.access == INSIDE else nearest[one.access]) for one in self.mempool.pending.values()
+        )
         fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
         if self.lane:

@@ -23,6 +23,9 @@ VARIANTS = {
 }
 
 
+SEARCHING = ("arbitrageur", "pool_arbitrageur", "sandwicher", "extractor")
+
+
 def assert_closed(market, ledger_before):
     """Both sides of every account are equal, and what the ledger says of gas and fees is what they say."""
     found, after = rents(market), market.ledger()
@@ -33,14 +36,15 @@ def assert_closed(market, ledger_before):
     assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"]
     assert found["failed_gas_of_searchers_wei"] <= min(found["failed_gas_wei"], found["place_wei"])
     assert found["venue_fees_micro_usd"] == found["fees_of_others_micro_usd"] + found["searcher_fees_micro_usd"]
-    assert found["loss_to_arbitrage_micro_usd"] == found["searcher_fees_micro_usd"] + found["searcher_cash_micro_usd"]
+    lost = found["loss_to_arbitrage_micro_usd"] + found["loss_to_sandwiches_micro_usd"]
+    assert lost == found["searcher_fees_micro_usd"] + found["searcher_cash_micro_usd"]
     change = after["ether_wei"] - ledger_before["ether_wei"]
     role = after["role"]
     assert change[BURNED] == found["burned_wei"]
     producers = found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
     assert change[role == "producer"].sum() == producers
-    assert -change[role == "arbitrageur"].sum() == found["paid_by_searchers_wei"]
-    others = ~role.isin(["producer", "arbitrageur", "burned"])
+    assert -change[role.isin(SEARCHING)].sum() == found["paid_by_searchers_wei"]
+    others = ~role.isin(["producer", "burned", *SEARCHING])
     assert -change[others].sum() == found["paid_by_others_wei"]
     assert after["cash_micro_usd"][VENUE_FEES] == found["venue_fees_micro_usd"]
     return found
@@ -116,6 +120,39 @@ def test_without_searchers_nothing_is_paid_for_order(variant):
     assert found["place_wei"] == found["loss_to_arbitrage_micro_usd"] == 0
     assert found["congestion_wei"] > 0, "space should be short"
     assert market.summary()["rent_ordering_usd_per_h"] == 0.0
+
+
+SANDWICHES = {
+    **RACE,
+    "instruments.0.kind": "spot",
+    "instruments.0.name": "ETH-SPOT",
+    "instruments.0.lot_size": 0.0001,
+    "pools.0.fee_ppm": 500,
+    "pools.0.initial_liquidity_usd": 2e6,
+    "pool_arbitrageurs.count": 1,
+    "swappers.count": 20,
+    "swappers.orders_per_s": 1.0,
+    "swappers.size_mean": 10.0,
+    "swappers.value_bps": 300.0,
+    "sandwichers.count": 2,
+    "producers.extracting_share": 0.5,
+    "topology.validators": 4,
+    "fee_market.initial_base_fee_wei": 10**8,
+    "background_users.arrivals_per_s": 1.0,
+}
+
+
+@pytest.mark.parametrize("variant", ["priority_fee", "random_order", "protected"])
+def test_rents_close_where_swaps_are_sandwiched(variant):
+    market, found = run(load_scenario("ethereum-30m", {**SANDWICHES, **VARIANTS[variant]}), 600)
+    assert market.world.sandwichers["tries"].sum() > 20 < market.world.extractors["tries"].sum()
+    assert (found["loss_to_sandwiches_micro_usd"] > 0) or variant == "random_order"
+    summary = market.summary()
+    lost = summary["rent_lost_to_sandwiches_usd_per_h"] * summary["hours"]
+    assert lost == pytest.approx(found["loss_to_sandwiches_micro_usd"] * 1e-6, rel=1e-9, abs=1e-6)
+    kept = found["searcher_cash_micro_usd"] * 1e-6
+    kept -= found["paid_by_searchers_wei"] * market.world.scenario.venue.gas_token_usd * 1e-18
+    assert summary["rent_searchers_usd_per_h"] * summary["hours"] == pytest.approx(kept, rel=1e-9, abs=1e-6)
 
 
 def test_on_an_empty_chain_nothing_is_paid_for_congestion():
