@@ -19,9 +19,8 @@ from blockspace.markets.matching import next_ask_above, next_bid_below
 from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.pools.view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED
+from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, effective_tip
 
 VIEWS = 4096
 LEVELS_SEEN = 8
@@ -84,7 +83,8 @@ RULES = np.dtype(
     [
         ("tips_buy_nothing", "u1"),  # 1 if a higher tip brings nothing forward
         ("withdrawals_first", "u1"),  # 1 if cancellations and post-only quotes go ahead of the rest
-        ("revert_protection", "u1"),  # 1 if what would fail pays nothing
+        ("revert_protection", "u1"),  # 1 if what would fail pays nothing, of all or of searchers
+        ("bundles", "u1"),  # 1 if transactions that name a target are put next to it
         ("batching", "u1"),  # 1 if orders wait for an auction at one price
     ],
     align=True,
@@ -230,7 +230,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     view.settled = venue.last_batch if venue.batching != 0 else block.number
     for access in range(feed.access_points):
         travel = (
-            block.latency[access]
+            block.latency_out[access]
             + np.int64(block.bytes * block.seconds_per_byte[access] * 1e9)
             + np.int64(block.hops[access] * block.gas_used * block.verification_ns_per_gas)
         )

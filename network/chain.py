@@ -20,7 +20,7 @@ from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.settings import ChainSettings, FeeMarketSettings, MempoolSettings, TopologySettings
 from blockspace.network.state import Stateful
 from blockspace.network.topology import PathTables, build_topology, path_tables, pick_proposer, stake_shares
-from blockspace.network.transaction import ACCESS_POINTS
+from blockspace.network.transaction import ACCESS_POINTS, TO_PRODUCER
 
 NS = 1_000_000_000
 
@@ -31,7 +31,8 @@ MANY_BLOCKS = 10**9
 PRODUCER = np.dtype(
     [
         ("account", "u4"),
-        ("latency", "i8", (ACCESS_POINTS,)),  # ns
+        ("latency", "i8", (ACCESS_POINTS,)),  # ns, from there to it
+        ("latency_out", "i8", (ACCESS_POINTS,)),  # ns, from it to there
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
         ("hops", "i8", (ACCESS_POINTS,)),
     ],
@@ -49,10 +50,12 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
     block.producer = pick_proposer(cumulative_stake, key, number)
     producer = producers[block.producer]
     block.producer_account = producer.account
+    block.route = TO_PRODUCER
     if block.producer_takes_base_fee != 0:
         block.base_fee_account = producer.account
     for access in range(block.access_points):
         block.latency[access] = producer.latency[access]
+        block.latency_out[access] = producer.latency_out[access]
         block.seconds_per_byte[access] = producer.seconds_per_byte[access]
         block.hops[access] = producer.hops[access]
 
@@ -119,6 +122,7 @@ class Chain(Stateful):
         used = slice(len(self.access_points))
         scale = topology.latency_scale
         self.producers["latency"][:, used] = np.rint(tables.latency_ns.T * scale)
+        self.producers["latency_out"] = self.producers["latency"]
         if scale > 0:
             self.producers["seconds_per_byte"][:, used] = tables.seconds_per_byte.T
             self.producers["hops"][:, used] = tables.hops.T
@@ -151,6 +155,22 @@ class Chain(Stateful):
             return time_ns + self._interval_ns
         gap = draw_exponential(self._arrival_key, 0, self.number)
         return time_ns + max(math.ceil(gap * self._interval_ns), 1)
+
+    def build_at(self, relay: int) -> None:
+        """Have blocks built at an access point, by others than their producers; to be called before the first block.
+
+        Whatever is to be in a block reaches its producer by way of that place. Builders offer what a producer alone
+        does not: they protect those from reverts who ask for it, and put bundles around their targets if the ordering
+        policy allows it.
+        """
+        used = slice(len(self.access_points))
+        latency = self.producers["latency"]
+        latency[:, used] = self.between_ns[:, relay] + latency[:, [relay]]
+        self._shortest_latency = latency.min(axis=0)
+        block = self.blocks[0]
+        block["shortest_latency"] = self._shortest_latency
+        block["protection_on_demand"] = True
+        block["bundles_offered"] = self.policy.bundles
 
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
         """One-way latency from an access point to each validator."""
@@ -186,13 +206,17 @@ class Chain(Stateful):
         self.number += 1
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
 
+    def rank(self) -> None:
+        """Drop what has expired and rank the rest, so that the block can be planned."""
+        expire_pending(self.pools, self.blocks)
+        self.policy.rank(self.pools, self.blocks)
+
     def fill(self) -> None:
         """Pick the transactions of the block from the mempool, in the order of the ordering policy."""
         if self.policy.fill is not None:
             self.policy.fill(self.pools, self.blocks)
             return
-        expire_pending(self.pools, self.blocks)
-        self.policy.rank(self.pools, self.blocks)
+        self.rank()
         fill_block(self.pools, self.blocks)
 
     def price_next(self, gas_used: int) -> int:

@@ -13,9 +13,8 @@ from blockspace.experiments.recording.pools import clear_pools, measure_pool
 from blockspace.experiments.recording.rows import NOISE, TAPE
 from blockspace.experiments.recording.trades import clear_trades, measure_trades
 from blockspace.markets.trade_log import TRADES
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED
+from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED, effective_tip
 
 
 @kernel

@@ -94,7 +94,7 @@ class Stage:
 
     def survey(self, time, latency=(0, 0)):
         self.blocks["time"] = time
-        self.blocks["latency"][0, :2] = latency
+        self.blocks["latency"][0, :2] = self.blocks["latency_out"][0, :2] = latency
         survey(self.feeds, self.path.record, self.blocks)
         outlooks = self.feeds[0]["outlooks"][:2]
         return [(int(row["decision"]), int(row["newest"]), int(row["fresh"])) for row in outlooks]
@@ -108,7 +108,7 @@ def test_a_view_travels_by_latency_bytes_and_verification():
     stage = Stage()
     block = stage.blocks[0]
     block["time"], block["bytes"], block["gas_used"] = 1_000, 5_000, 2_000_000
-    block["latency"][:2] = 70, 80
+    block["latency_out"][:2] = 70, 80
     block["seconds_per_byte"][:2] = 1e-9, 3e-9
     block["hops"][:2] = 2, 4
     block["verification_ns_per_gas"] = 0.5
