@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
+from blockspace.agents.builders import BuilderSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
 from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
@@ -72,6 +73,7 @@ class Scenario(Settings):
     fee_market: FeeMarketSettings = FeeMarketSettings()
     topology: TopologySettings = TopologySettings()
     mempool: MempoolSettings = MempoolSettings()
+    builders: BuilderSettings = BuilderSettings()
     price: PriceSettings = PriceSettings()
     venue: VenueSettings = VenueSettings()
     gas: GasSettings = GasSettings()
@@ -104,13 +106,13 @@ class Scenario(Settings):
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
         counts = [population.count for population in populations]
         counts += [getattr(self, name).count for name in POOL_POPULATIONS]
-        accounts = self.topology.validators + sum(counts) + 2 * len(self.pools)
+        accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
                 f"{ACCOUNTS - FIRST_FREE_ACCOUNT}, the accounts of the ledger"
             )
-        agents = max(sum(counts), 1)
+        agents = max(sum(counts) + self.builders.count, 1)
         for name, most in (("cash_usd", MOST_CASH_USD), ("ether", MOST_ETHER)):
             share = getattr(self.endowment, name)
             if share * agents > most:
@@ -121,6 +123,11 @@ class Scenario(Settings):
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
             raise ValueError(f"the instruments are called {', '.join(names)}; each must have a name of its own")
+        if self.builders.relay_region and self.builders.relay_region not in self.topology.regions:
+            raise ValueError(
+                f"builders.relay_region is {self.builders.relay_region!r}; it must be one of topology.regions, "
+                f"{', '.join(self.topology.regions)}"
+            )
         self._require_pools_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)

@@ -116,9 +116,9 @@ def execute(venues, logs, pools, blocks):
     Where orders wait for a batch it clears last, if its time has come.
 
     A sender who cannot pay for the gas that it declared is left out (``UNFUNDED``). Failed transactions pay
-    in full, unless the chain protects from reverts, or whoever makes its blocks protects those who ask for it: then they
-    are left out as well, change nothing and pay nothing, and so is the rest of a bundle whose first is left out. The
-    space that a transaction held that is left out stays empty, and its nonce counts as used.
+    in full, unless the chain protects from reverts, or whoever makes its blocks protects those who ask for it: then
+    they are left out as well, change nothing and pay nothing, and so is the rest of a bundle whose first is left out.
+    The space that a transaction held that is left out stays empty, and its nonce counts as used.
     """
     venue = venues[0]
     log = logs[0]

@@ -25,7 +25,8 @@ BLOCK = np.dtype(
         ("gas_limit", "i8"),
         ("byte_limit", "i8"),
         ("producer", "i8"),  # validator or sequencer, as the topology numbers them
-        ("producer_account", "u4"),  # account that receives the tips
+        ("proposer_account", "u4"),  # account of the producer
+        ("producer_account", "u4"),  # account that receives the tips: the producer's, or that of the block's builder
         ("base_fee_account", "u4"),  # account that receives the base fee (that of burned value, on Ethereum)
         ("producer_takes_base_fee", "u1"),
         # Paths from the access points to the producer, by way of the relay if there is one, and from it to them.
@@ -43,6 +44,8 @@ BLOCK = np.dtype(
         ("bundles_offered", "u1"),  # 1 if transactions that name a target are put next to it
         # Who picks: what goes to everybody, and what takes this route, is what the maker of the block sees.
         ("route", "u1"),
+        ("bid_gwei", "i8"),  # what its builder pays to the producer: whole gwei ...
+        ("bid_wei", "i8"),  # ... and the wei beyond
         # What was picked, in order of execution.
         ("order", "u4", (SLOTS,)),
         ("count", "i8"),

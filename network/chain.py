@@ -50,6 +50,7 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
     block.producer = pick_proposer(cumulative_stake, key, number)
     producer = producers[block.producer]
     block.producer_account = producer.account
+    block.proposer_account = producer.account
     block.route = TO_PRODUCER
     if block.producer_takes_base_fee != 0:
         block.base_fee_account = producer.account

@@ -2,7 +2,8 @@
 
 Whoever is no searcher pays gas, venue fees, and what arbitrageurs take from quotes. All of that ends up somewhere:
 
-- *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
+- *burned*, or with the *sequencer* as base fee, and as *tips* with whoever proposes the block;
+- with the *builder*, where builders make the blocks: tips less what it bids to the proposer, which is the latter's income;
 - with the *venue*, as fees;
 - with the *searchers* (the arbitrageurs of books and pools), as what is left to them after gas and venue fees of what
   makers lose, and the providers of pools net of their fees.
@@ -57,15 +58,20 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
         to ``burned``, ``sequencer_base_fee`` and ``tips``, and so do ``plain_space``, ``congestion`` and ``place``.
+        ``tips`` is ``tips_of_proposers`` and ``builders_margin``, which is 0 where producers make their own blocks.
         ``loss_to_arbitrage`` is ``searcher_fees`` and ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and
         ``fees_of_others``. A searcher's profit net of gas is its cash less its gas.
     """
     chosen = market.worlds[world]
-    return close_accounts(chosen.records.meters[0], burns=chosen.chain.fee_rule.burns_base_fee)
+    burns, built = chosen.chain.fee_rule.burns_base_fee, chosen.scenario.builders.count > 0
+    return close_accounts(chosen.records.meters[0], burns, built)
 
 
-def close_accounts(meter: Any, burns: bool) -> Accounts:
-    """Accounts of rents from what a meter has added up; ``burns`` says whether base fees are destroyed."""
+def close_accounts(meter: Any, burns: bool, built: bool = False) -> Accounts:
+    """Accounts of rents from what a meter has added up.
+
+    ``burns`` says whether base fees are destroyed, ``built`` whether builders make the blocks.
+    """
     searchers = [ARBITRAGEUR, POOL_ARBITRAGEUR]
     others = np.setdiff1d(np.arange(len(meter["venue_fees"])), searchers)
     base_fees, tips, fees = meter["base_fees"], meter["tips"], meter["venue_fees"]
@@ -73,10 +79,13 @@ def close_accounts(meter: Any, burns: bool) -> Accounts:
     loss = int(meter["loss_to_arbitrage"])
     searcher_fees = int(fees[searchers].sum())
     purposes = meter["gas_by_purpose"]
+    to_proposers = _wei(meter["bids"]) if built else _wei(tips)
     return {
         "burned_wei": base_fee if burns else 0,
         "sequencer_base_fee_wei": 0 if burns else base_fee,
         "tips_wei": _wei(tips),
+        "tips_of_proposers_wei": to_proposers,
+        "builders_margin_wei": _wei(tips) - to_proposers,
         "paid_by_others_wei": _wei(base_fees[others]) + _wei(tips[others]),
         "paid_by_searchers_wei": _wei(base_fees[searchers]) + _wei(tips[searchers]),
         "failed_gas_wei": _wei(meter["failed_gas"]),
@@ -112,12 +121,15 @@ def rent_measures(
 
     base_fee, tips = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd"))
     fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd")
+    built = rows["builder"] > 0
+    margin = float((rows["tips_usd"] - rows["bid_usd"])[built].sum())
     loss, searcher_fees = of_markets("loss_to_arbitrage_usd"), of_markets("searcher_fees_usd")
     gas_of_searchers = float(rows["searcher_gas_usd"].sum())
     parts = {
         "burned": base_fee if burns else 0.0,
         "sequencer": 0.0 if burns else base_fee,
-        "tips": tips,
+        "tips": tips - margin,
+        "builder": margin,
         "venue": fees,
         "searchers": loss - searcher_fees - gas_of_searchers,
     }

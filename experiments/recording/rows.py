@@ -26,9 +26,10 @@ ROLES = (
     "swapper",
     "provider",
     "pool",
+    "builder",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
-POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL = range(8, len(ROLES))
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, BUILDER = range(8, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -56,6 +57,8 @@ BLOCK_ROW = np.dtype(
         ("left_out_transactions", "i8"),  # by revert protection
         ("base_fee_usd", "f8"),  # paid as base fee
         ("tips_usd", "f8"),
+        ("builder", "i8"),  # number of the builder who made the block, from 1; 0 if its producer did
+        ("bid_usd", "f8"),  # what the builder paid to the producer
         ("failed_gas_usd", "f8"),  # of which for transactions that failed
         ("congestion_usd", "f8"),  # of which because space is short
         ("ordering_usd", "f8"),  # of which for a place ahead of others
@@ -149,7 +152,8 @@ METER = np.dtype(
         ("base_fees", WEI, (len(ROLES),)),
         ("tips", WEI, (len(ROLES),)),
         ("failed_gas", WEI, (len(ROLES),)),  # part of the two above
-        ("gas_by_purpose", WEI, (3,)),  # the two above, otherwise divided
+        ("gas_by_purpose", WEI, (3,)),  # base fees and tips, otherwise divided
+        ("bids", WEI, (1,)),  # of builders, paid to producers out of the tips
         ("venue_fees", "i8", (len(ROLES),)),
         ("loss_to_arbitrage", "i8"),
         ("lowest_base_fee", "i8"),  # wei per gas that space costs when nobody wants it

@@ -18,7 +18,7 @@ class Arbitrageur(mesa.Agent):
         super().__init__(model)
         self.tips_count = model.settings.chain.ordering not in WITHOUT_TIPS
         self.cancels_first = model.settings.chain.ordering == "cancels_first"
-        self.protected = model.settings.chain.revert_protection
+        self.protected = model.settings.chain.revert_protection or model.settings.builders.count > 0
         self.batching = model.settings.venue.matching == "batch"
         self.most_copies = settings.most_copies
         self.copies_share = 0.1  # of the expected profit that is spent on copies of an order

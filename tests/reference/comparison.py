@@ -8,6 +8,7 @@ LEARNED = {
     "arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
     "pool_arbitrageurs": ("bid_share", "success", "copies_share", "usual_return", "realised"),
     "swappers": ("wakes",),
+    "builders": ("step", "promised", "paid", "wins"),
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
 }
 

@@ -122,7 +122,7 @@ class Feed:
         for access in self.access_points:
             transfer = int(block.bytes * producer.seconds_per_byte[access] * 1e9)
             verification = int(producer.hops[access] * block.gas_used * verification_ns_per_gas)
-            visible.append(block.time + producer.latency[access] + transfer + verification)
+            visible.append(block.time + producer.latency_out[access] + transfer + verification)
         quotes = [self.best_quotes(instrument.book) for instrument in venue.instruments]
         trades = len(venue.tape.trades)
         settled = venue.last_batch if venue.batching else block.number

@@ -14,6 +14,7 @@ from blockspace.network.transaction import KINDS, STATUSES
 from .arbitrageurs import Arbitrageur
 from .background_users import BackgroundUsers
 from .block import Block
+from .builders import Builder, exclusive_ends, route_of
 from .chain import Chain
 from .constants import BACKGROUND, NEVER, TRANSFER
 from .feed import Feed
@@ -45,6 +46,7 @@ class ReferenceMarket(mesa.Model):
         self.venue = Venue(scenario)
         self.feed = Feed(scenario, len(self.chain.access_points), self.path)
         self.own_agents = []
+        self.route_ends = exclusive_ends(scenario.builders)
         self.block_rows = []
         self.transaction_rows = []
         self.settle_in(seed)
@@ -87,7 +89,18 @@ class ReferenceMarket(mesa.Model):
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
         self.swappers = self.agents_by_type.get(Swapper, [])
         self.providers = self.agents_by_type.get(LiquidityProvider, [])
+        self.set_up_wallets(seed)
+        self.builders = [Builder(self, scenario.builders, number, seed) for number in range(scenario.builders.count)]
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
+
+    def set_up_wallets(self, seed):
+        """Say which wallets send to one builder alone, and which ask builders for protection."""
+        for kind, agents in (("noise", self.agents_by_type.get(NoiseTrader, [])), ("swapper", self.swappers)):
+            key = stream_key(seed, f"builders/wallets/{kind}")
+            for number, agent in enumerate(agents):
+                self.mempool.routes[agent.account] = route_of(self.route_ends, key, number, 0)
+        if self.settings.builders.count:
+            self.mempool.protected |= {agent.account for agent in [*self.arbitrageurs, *self.pool_arbitrageurs]}
 
     def places(self, kind, settings, seed):
         """Account, access point and instrument of each member of a population."""
@@ -162,13 +175,35 @@ class ReferenceMarket(mesa.Model):
                 agent.observe(outlook)
                 agent.act()
         self.mempool.expire(self.block.time)
+        self.hold_auction()
         self.block.fill(self.mempool)
         revalue(self.venue, self.path, self.block.time)
         self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
+        self.settle_auction()
         self.record()
         self.publish(self.chain.price_next(self.block.gas_used))
         self.chain.close_block()
         self.skip_idle_blocks()
+
+    def hold_auction(self):
+        """Let every builder plan the block and bid for it."""
+        if self.builders:
+            for builder in self.builders:
+                builder.plan(self.block, self.mempool)
+            winner = max(self.builders, key=lambda one: (one.bid, one.tie(self.block.number)))
+            self.block.maker, self.block.route, self.block.bid = winner, winner.route, int(winner.bid)
+
+    def settle_auction(self):
+        """Pay the winner's bid, and let every builder learn."""
+        if self.builders:
+            winner, ledger = self.block.maker, self.venue.ledger
+            self.block.bid = min(self.block.bid, ledger.accounts[winner.account].wei)
+            ledger.transfer_wei(winner.account, self.block.producer.account, self.block.bid)
+            bids = {builder: builder.bid for builder in self.builders}
+            promised = winner.protected
+            for builder in self.builders:
+                rivals = [bid for other, bid in bids.items() if other is not builder]
+                builder.learn(self.block, promised, max(rivals, default=0.0))
 
     def publish(self, next_base_fee):
         self.feed.publish(self.block, self.venue, next_base_fee, self.settings.chain.verification_ns_per_gas)
