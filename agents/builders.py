@@ -35,6 +35,8 @@ BUILDERS = 16
 STEPS = 512
 """Steps into which a builder divides its value to choose a bid; the narrowest margin is one of them."""
 
+MANY_WEI = 9e18
+
 _TIE = np.int64(0)
 
 BUILDER = np.dtype(
@@ -68,7 +70,7 @@ class BuilderSettings(Settings):
         0.0,
         ge=0,
         le=1,
-        description="share of the wallets of noise traders, swappers and background users that send to one builder alone",
+        description="share of the wallets of noise traders, swappers and users that send to one builder alone",
     )
     concentration: float = Field(
         1.0,
@@ -143,6 +145,18 @@ def _value_plan(row, pool, block):
 
 
 @kernel
+def _write_bid(block, bid):
+    """Write a bid of so many wei into the header, in whole gwei where it does not fit into 64 bits."""
+    if bid < MANY_WEI:
+        wei = np.int64(bid)
+        block.bid_gwei = wei // WEI_PER_GWEI
+        block.bid_wei = wei % WEI_PER_GWEI
+    else:
+        block.bid_gwei = np.int64(bid / WEI_PER_GWEI)
+        block.bid_wei = 0
+
+
+@kernel
 def bid_for_block(rows, pools, blocks):
     """Let every builder plan the block and bid for it; the winner's is the block that will be filled.
 
@@ -165,8 +179,7 @@ def bid_for_block(rows, pools, blocks):
             winning_draw = draw
     block.route = winner + 1
     block.producer_account = rows[winner].account
-    block.bid_gwei = np.int64(rows[winner].bid / WEI_PER_GWEI)
-    block.bid_wei = np.int64(rows[winner].bid - np.float64(block.bid_gwei) * WEI_PER_GWEI)
+    _write_bid(block, rows[winner].bid)
 
 
 @kernel
@@ -174,7 +187,7 @@ def _learn(row, rival_bid):
     """Take in which bid would have won the block, and choose the step that would have earned most so far."""
     needed = np.int64(0)
     if rival_bid > 0.0:
-        needed = min(np.int64(rival_bid / row.value * STEPS + 1e-9), STEPS - 1) + 1
+        needed = np.int64(min(rival_bid / row.value * STEPS + 1e-9, STEPS - 1.0)) + 1
     for step in range(STEPS + 1):
         row.needed[step] *= 1.0 - row.learning_rate
     row.needed[needed] += row.learning_rate

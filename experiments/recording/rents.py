@@ -3,7 +3,7 @@
 Whoever is no searcher pays gas, venue fees, and what arbitrageurs take from quotes. All of that ends up somewhere:
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever proposes the block;
-- with the *builder*, where builders make the blocks: tips less what it bids to the proposer, which is the latter's income;
+- with the *builder*, where builders make the blocks: tips less its bid, which is the income of who proposes the block;
 - with the *venue*, as fees;
 - with the *searchers* (the arbitrageurs of books and pools), as what is left to them after gas and venue fees of what
   makers lose, and the providers of pools net of their fees.

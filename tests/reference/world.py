@@ -191,7 +191,8 @@ class ReferenceMarket(mesa.Model):
             for builder in self.builders:
                 builder.plan(self.block, self.mempool)
             winner = max(self.builders, key=lambda one: (one.bid, one.tie(self.block.number)))
-            self.block.maker, self.block.route, self.block.bid = winner, winner.route, int(winner.bid)
+            self.block.maker, self.block.route, bid = winner, winner.route, winner.bid
+            self.block.bid = int(bid) if bid < 9e18 else int(bid / 1e9) * 10**9
 
     def settle_auction(self):
         """Pay the winner's bid, and let every builder learn."""
