@@ -35,6 +35,9 @@ BUILDERS = 16
 STEPS = 512
 """Steps into which a builder divides its value to choose a bid; the narrowest margin is one of them."""
 
+FORGOTTEN = 1e-6
+"""Weight below which past blocks count no more: otherwise who wins no more would dwell on the last ones that it won."""
+
 MANY_WEI = 9e18
 
 _TIE = np.int64(0)
@@ -189,7 +192,8 @@ def _learn(row, rival_bid):
     if rival_bid > 0.0:
         needed = np.int64(min(rival_bid / row.value * STEPS + 1e-9, STEPS - 1.0)) + 1
     for step in range(STEPS + 1):
-        row.needed[step] *= 1.0 - row.learning_rate
+        weight = row.needed[step] * (1.0 - row.learning_rate)
+        row.needed[step] = weight if weight > FORGOTTEN else 0.0
     row.needed[needed] += row.learning_rate
     chance = 0.0
     best = 0.0

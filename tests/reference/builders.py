@@ -70,7 +70,8 @@ class Builder:
         needed = 0
         if rival_bid > 0.0:
             needed = min(int(rival_bid / self.value * STEPS + 1e-9), STEPS - 1) + 1
-        self.needed = [weight * (1.0 - self.learning_rate) for weight in self.needed]
+        faded = [weight * (1.0 - self.learning_rate) for weight in self.needed]
+        self.needed = [weight if weight > 1e-6 else 0.0 for weight in faded]
         self.needed[needed] += self.learning_rate
         chances = accumulate(self.needed[:STEPS])
         earned = [chance * (STEPS - step) for step, chance in enumerate(chances)]
