@@ -9,7 +9,7 @@ def test_copies_in_a_lottery_contest(worth, cost, players, copies):
     assert lottery_copies(worth, cost, players) == pytest.approx(copies)
 
 
-@pytest.mark.parametrize("target", ["V15b", "V27", "V29", "V41"])
+@pytest.mark.parametrize("target", ["V15b", "V27", "V27b", "V29", "V41"])
 def test_what_the_order_of_a_block_does_to_races(target):
     rows = run_validation([target], quick=True)
     assert rows

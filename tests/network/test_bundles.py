@@ -169,12 +169,12 @@ def test_random_blocks_are_those_of_the_twin(seed):
     producer = Producer(0, 1.0, list(LATENCY), list(LATENCY), [0.0] * 3, [0] * 3)
     seen_bundles = 0
     for number in range(1, 40):
-        for _ in range(int(generator.integers(0, 60))):
+        for earlier in range(int(generator.integers(0, 60))):
             placement = int(generator.choice([ANYWHERE, BEFORE_TARGET, AFTER_TARGET], p=[0.6, 0.2, 0.2]))
             fields = {
                 "sender": int(generator.integers(1, 9)),
                 "access": int(generator.integers(0, 3)),
-                "decided": 100 * number - int(generator.integers(0, 60)),
+                "decided": 100 * number - earlier,
                 "expires": 100 * number + int(generator.integers(0, 300)),
                 "max_fee": int(generator.integers(40, 120)),
                 "tip": int(generator.integers(0, 6)),
