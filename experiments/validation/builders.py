@@ -1,7 +1,6 @@
 """V27b: what exclusive flow is worth to the builder who has it, where theory knows it.
 
-Two agents send one transaction each for every block: one to everybody, the other to the first builder alone. What they
-tip goes up and down from block to block, both alike. So the block is worth some amount to the first builder and a known
+One transaction for every block goes to everybody, and another one to the first builder alone. What they tip goes up and down from block to block, both alike. So the block is worth some amount to the first builder and a known
 share of that to its rivals, and nobody is told which.
 """
 
@@ -23,16 +22,20 @@ BERTRAND = "first-price auction under complete information (Bertrand competition
 
 
 class Payer(Trader):
-    """Pays for a place in every block, to whoever makes it, and trades nothing."""
+    """Pays for a place in every other block, to whoever makes it, and trades nothing."""
 
-    def __init__(self, model: Market, route: int, share: float) -> None:
+    def __init__(self, model: Market, route: int, share: float, turn: int) -> None:
         super().__init__(model)
         self.route = route
         self.share = share
+        self.turn = turn
         self.generator = np.random.default_rng(model.seed)
 
     def act(self) -> None:
         """Send an order that finds nobody, with a tip between half and one and a half times the usual one."""
+        self.turn += 1
+        if self.turn % 2:
+            return
         tip = round(self.share * PUBLIC_TIP_WEI * self.generator.uniform(0.5, 1.5))
         self.submit("buy", 1.0, 1.0, tip=tip, max_fee=10**15, expires_after_s=0.0, route=self.route)
 
@@ -51,11 +54,12 @@ def _market(builders: int, exclusive: float, blocks: int) -> Market:
         }
     )
     market = Market(scenario, seed=1, tapes="none")
-    Payer(market, PUBLIC, 1.0)
-    if exclusive > 0.0:
-        Payer(market, FIRST_BUILDER, exclusive)
-    else:
-        market.world.builders["step"] = STEPS // 2  # competition must do it, and not how they begin
+    # Two take turns: what did not get into a block has lapsed before the same sender comes again.
+    for turn in range(2):
+        Payer(market, PUBLIC, 1.0, turn)
+        if exclusive > 0.0:
+            Payer(market, FIRST_BUILDER, exclusive, turn)
+    market.world.builders["step"] = STEPS // 2  # competition must do it, and not how they begin
     market.run_for(scenario.duration_s)
     market.check()
     return market

@@ -76,7 +76,7 @@ CASES = {
         "builders.relay_region is 'mars'; it may be virginia, california",
     ),
     "a relay where nobody is": (
-        given("topology.regions=[tokyo,london]", "builders.relay_region=sydney"),
+        given('topology.regions=["tokyo","london"]', "builders.relay_region=sydney"),
         "builders.relay_region is 'sydney'; it must be one of topology.regions, tokyo, london",
     ),
     "unknown preset": (
