@@ -1,7 +1,8 @@
 """V27b: what exclusive flow is worth to the builder who has it, where theory knows it.
 
-One transaction for every block goes to everybody, and another one to the first builder alone. What they tip goes up and down from block to block, both alike. So the block is worth some amount to the first builder and a known
-share of that to its rivals, and nobody is told which.
+One transaction for every block goes to everybody, and another one to the first builder alone. What they tip goes up and
+down from block to block, both alike. So the block is worth some amount to the first builder and a known share of that
+to its rivals. Nobody is told which share, and all begin by bidding half of what a block is worth to them.
 """
 
 import numpy as np

@@ -143,7 +143,7 @@ TIPS_WEI = 10**15 * 16_000_000
 
 @pytest.mark.parametrize("ether", [1e6, 0.0])
 def test_a_builder_pays_its_bid_or_what_it_has(ether):
-    """Who bids alone bids all at first; large bids are whole gwei. Where the tips are not paid its own ether must do."""
+    """Who bids alone bids all at first; large bids are whole gwei. Where tips are not paid its own ether must do."""
     scenario = bare_scenario(
         {
             "fee_market": {"rule": "fixed", "base_fee_wei": 0, "wallet_tip_wei": 0},
