@@ -39,6 +39,7 @@ FORGOTTEN = 1e-6
 """Weight below which past blocks count no more: otherwise who wins no more would dwell on the last ones that it won."""
 
 MANY_WEI = 9e18
+"""What fits into 64 bits of wei."""
 
 _TIE = np.int64(0)
 

@@ -437,7 +437,7 @@ class World(Stateful):
         self,
         name: str,
         function: Callable[[], None],
-        before: str = "fill the block",
+        before: str = "builders bid",
         arrays: Sequence[npt.NDArray[Any]] | None = None,
     ) -> None:
         """Add a phase to the order of a block: how a population with a kernel of its own takes part.

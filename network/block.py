@@ -59,7 +59,8 @@ BLOCK = np.dtype(
         # Pending bundles by the sequence of their target, while the block is planned.
         ("bundles", BUNDLE, (SLOTS,)),
         ("bundle_count", "i8"),
-        ("bundle_buckets", "u4", (BUCKETS,)),
+        ("bundle_targets", "u4", (BUCKETS,)),
+        ("bundle_senders", "u4", (BUCKETS,)),
     ],
     align=True,
 )

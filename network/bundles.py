@@ -5,9 +5,10 @@ or both, which then go together. While a block is planned, the pending bundles a
 over the mempool; when a target is picked, the index says which bundles want to be around it, and the one that pays most
 is put there, if it fits as a whole. What is not picked stays pending until it expires.
 
-The work per block is bounded. The index has as many places as the mempool has slots, a target is looked up once, and
-each lookup goes through a bucket of bundles whose targets share the last bits of their numbers. A sender counts once
-for each target: of several transactions for the same place the one that was sent last counts.
+The work per block is bounded by what is pending. The index has as many places as the mempool has slots. Two hash tables
+with chains lead to them, one by target and sender when a transaction is entered, one by target when that is picked,
+which happens once. A sender counts once for each target: of several transactions for the same place the one that was
+sent last counts.
 """
 
 import numpy as np
@@ -17,6 +18,8 @@ from blockspace.network.mempool import NOBODY
 from blockspace.network.transaction import BEFORE_TARGET, PUBLIC, effective_tip
 
 BUCKETS = 4096
+SPREAD = 2_654_435_761
+"""Multiplier that spreads senders over the buckets (Knuth, 1973)."""
 
 BUNDLE = np.dtype(
     [
@@ -24,7 +27,8 @@ BUNDLE = np.dtype(
         ("sender", "u4"),
         ("before", "u4"),  # slot of the transaction that goes before the target, or NOBODY
         ("after", "u4"),
-        ("following", "u4"),  # next bundle of the same bucket, or NOBODY
+        ("same_target", "u4"),  # next bundle of the same bucket by target, or NOBODY
+        ("same_sender", "u4"),  # next bundle of the same bucket by target and sender, or NOBODY
     ],
     align=True,
 )
@@ -46,14 +50,15 @@ def index_bundle(block, pool, slot):
     if transaction.route != PUBLIC and transaction.route != block.route:
         return
     if block.bundle_count == 0:
-        block.bundle_buckets[:] = NOBODY
-    bucket = transaction.target & (BUCKETS - 1)
-    number = block.bundle_buckets[bucket]
+        block.bundle_targets[:] = NOBODY
+        block.bundle_senders[:] = NOBODY
+    bucket = (transaction.target + SPREAD * np.int64(transaction.sender)) & (BUCKETS - 1)
+    number = block.bundle_senders[bucket]
     while number != NOBODY:
         found = block.bundles[number]
         if found.target == transaction.target and found.sender == transaction.sender:
             break
-        number = found.following
+        number = found.same_sender
     if number == NOBODY:
         number = np.uint32(block.bundle_count)
         bundle = block.bundles[number]
@@ -61,8 +66,11 @@ def index_bundle(block, pool, slot):
         bundle.sender = transaction.sender
         bundle.before = NOBODY
         bundle.after = NOBODY
-        bundle.following = block.bundle_buckets[bucket]
-        block.bundle_buckets[bucket] = number
+        bundle.same_sender = block.bundle_senders[bucket]
+        block.bundle_senders[bucket] = number
+        bucket = transaction.target & (BUCKETS - 1)
+        bundle.same_target = block.bundle_targets[bucket]
+        block.bundle_targets[bucket] = number
         block.bundle_count += 1
     bundle = block.bundles[number]
     if transaction.placement == BEFORE_TARGET:
@@ -91,11 +99,11 @@ def best_bundle(block, pool, target):
     best_value = 0.0
     best_tie = np.uint32(0)
     best_sequence = np.int64(0)
-    number = block.bundle_buckets[target.sequence & (BUCKETS - 1)]
+    number = block.bundle_targets[target.sequence & (BUCKETS - 1)]
     while number != NOBODY:
         bundle = block.bundles[number]
         this = number
-        number = bundle.following
+        number = bundle.same_target
         if bundle.target != target.sequence:
             continue
         gas = block.gas_reserved + target.gas

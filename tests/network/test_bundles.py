@@ -5,7 +5,7 @@ import pytest
 
 from blockspace.network.block import BLOCK, expire_pending, fill_block, plan_block, release_block, take_block
 from blockspace.network.bundles import BUCKETS
-from blockspace.network.mempool import new_mempool
+from blockspace.network.mempool import SLOTS, new_mempool
 from blockspace.network.ordering import rank_by_priority_fee
 from blockspace.network.transaction import AFTER_TARGET, ANYWHERE, BEFORE_TARGET, PUBLIC, TO_PRODUCER
 from tests.reference.block import Block
@@ -117,6 +117,27 @@ def test_bundles_of_other_targets_in_the_same_bucket_are_told_apart():
     block["bundles_offered"] = True
     fill_block(pools, blocks)
     assert block["order"][: int(block["count"])].tolist() == [slot, found]
+
+
+def test_a_pool_full_of_bundles_for_one_target():
+    """As many as the mempool holds, of all senders that there are: the index has room for them, and the best wins."""
+    pools, blocks = new_mempool(SLOTS - 1), np.zeros(1, BLOCK)
+    submit(pools)
+    generator = np.random.default_rng(7)
+    tips = generator.permutation(2_000)
+    for number in range(SLOTS - 2):
+        placement = BEFORE_TARGET if number // 2_000 % 2 else AFTER_TARGET
+        fields = {"sender": 1 + number % 2_000, "placement": placement, "target": TARGET}
+        assert submit(pools, **fields, tip=int(tips[number % 2_000]), max_fee=10_000)[0] == "accepted"
+    block = blocks[0]
+    block["bundles_offered"] = True
+    block["gas_limit"] = block["byte_limit"] = 10**9
+    rank_by_priority_fee(pools, blocks)
+    plan_block(pools, blocks)
+    assert int(block["bundle_count"]) == 2_000
+    picked = pools[0]["transactions"][block["order"][: int(block["count"])]]
+    assert picked["placement"].tolist() == [BEFORE_TARGET, ANYWHERE, AFTER_TARGET]
+    assert picked["sender"][[0, 2]].tolist() == [1 + int(tips.argmax())] * 2
 
 
 def test_members_of_bundles_hold_nobody_up_and_are_protected():
