@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from blockspace.agents.builders import BUILDERS, route_of
 from blockspace.markets.feed import VIEWS, view_at, wallet_tip
 from blockspace.markets.ledger import BACKGROUND
 from blockspace.markets.price_path import CELL_NS, NODES
@@ -42,6 +43,7 @@ DEMAND = np.dtype(
         ("burst_decay", "f8"),  # per second
         ("surge", "f8"),  # extra demand per unit of excess move
         ("access_points", "i8"),
+        ("route_ends", "f8", (BUILDERS,)),  # which users send to one builder alone; all 0 if nobody does
         ("key", "u8"),
         ("reached", "i8"),  # ns up to which arrivals have been drawn
         ("gap", "f8"),  # what is left of the gap to the next user, in expected arrivals
@@ -55,7 +57,7 @@ DEMAND = np.dtype(
 )
 
 # Draws of a user, by index (of one integer type: Numba would compile anew for each literal).
-_GAP, _VALUE, _GAS, _PATIENCE, _ACCESS, _BURST = np.arange(6)
+_GAP, _VALUE, _GAS, _PATIENCE, _ACCESS, _BURST, _ROUTE = np.arange(7)
 
 
 class BackgroundUserSettings(Settings):
@@ -164,6 +166,7 @@ def _arrive(demand, feed, pool, block, arrival):
     transaction = pool.transactions[slot]
     transaction.kind = TRANSFER
     transaction.independent = 1
+    transaction.route = route_of(demand.route_ends, demand.key, user, _ROUTE)
     transaction.sender = BACKGROUND
     transaction.nonce = np.uint32(user & 0x7FFFFFFF)
     transaction.decided = arrival

@@ -11,15 +11,49 @@ import mesa
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.agents.builders import BUILDERS
 from blockspace.markets.feed import VIEWS
 from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
 from blockspace.markets.pools.swaps import LARGEST_AMOUNT
 from blockspace.network.state import Stateful
-from blockspace.network.transaction import BURN, CANCEL, EXACT_IN, EXACT_OUT, MINT, PLACE, REPLACE, SWAP
+from blockspace.network.transaction import (
+    AFTER_TARGET,
+    ANYWHERE,
+    BEFORE_TARGET,
+    BURN,
+    CANCEL,
+    EXACT_IN,
+    EXACT_OUT,
+    MINT,
+    PLACE,
+    PUBLIC,
+    REPLACE,
+    SWAP,
+    TO_PRODUCER,
+)
 
 STYLES = {"limit": LIMIT, "post_only": POST_ONLY, "immediate_or_cancel": IMMEDIATE_OR_CANCEL, "market": MARKET}
 SIDES = {"buy": 1, "sell": -1}
+PLACEMENTS = {"anywhere": ANYWHERE, "before": BEFORE_TARGET, "after": AFTER_TARGET}
+
+
+def handed_in(route: int, placement: str, target: int, protected: bool) -> dict[str, int]:
+    """Fields of a transaction that say how it is handed in.
+
+    Raises
+    ------
+    ValueError
+        If route or placement is none that there is.
+    """
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement is {placement!r}; it may be {', '.join(PLACEMENTS)}")
+    if not (0 <= route <= BUILDERS or route == TO_PRODUCER):
+        raise ValueError(
+            f"route is {route}; it may be {PUBLIC} for everybody, {TO_PRODUCER} for the producer or the number of a "
+            f"builder, 1 to {BUILDERS}"
+        )
+    return {"route": route, "placement": PLACEMENTS[placement], "target": target, "protected": int(protected)}
 
 
 class Member(mesa.Agent):
@@ -108,6 +142,12 @@ class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 
     kind = "background"
+
+
+class Builder(Member):
+    """A builder of blocks for the producers; see :mod:`blockspace.agents.builders`."""
+
+    kind = "builder"
 
 
 class Proposer(Member):
@@ -225,6 +265,10 @@ class Trader(mesa.Agent, Stateful):
         max_fee: int | None = None,
         tip: int | None = None,
         expires_after_s: float = 60.0,
+        route: int = PUBLIC,
+        placement: str = "anywhere",
+        target: int = 0,
+        protected: bool = False,
     ) -> str:
         """Send an order as a transaction.
 
@@ -242,6 +286,12 @@ class Trader(mesa.Agent, Stateful):
             Wei per gas; by default four times the base fee and the wallets' usual tip.
         expires_after_s
             Seconds after which the transaction may no longer be included.
+        route
+            Who gets to see it: 0 for everybody, ``TO_PRODUCER``, or the number of a builder, from 1.
+        placement, target
+            ``"before"`` or ``"after"`` the pending transaction whose ``sequence`` is the target, or ``"anywhere"``.
+        protected
+            Ask to be left out, and pay nothing, if it would fail; where builders make the blocks they do that.
 
         Returns
         -------
@@ -251,7 +301,7 @@ class Trader(mesa.Agent, Stateful):
         Raises
         ------
         ValueError
-            If side, style or slot is none of those.
+            If side, style, slot, route or placement is none of those.
         """
         if side not in SIDES:
             raise ValueError(f"side is {side!r}; it may be buy or sell")
@@ -270,6 +320,7 @@ class Trader(mesa.Agent, Stateful):
             style=STYLES[style],
             price=int(np.floor(ticks + 1e-9)) if direction > 0 else int(np.ceil(ticks - 1e-9)),
             size=round(size / self.world.lot_size(instrument)),
+            **handed_in(route, placement, target, protected),
         )
 
     def cancel(self, slot: int, instrument: int = 0, max_fee: int | None = None, tip: int | None = None) -> str:
@@ -315,6 +366,10 @@ class Trader(mesa.Agent, Stateful):
         max_fee: int | None = None,
         tip: int | None = None,
         expires_after_s: float = 60.0,
+        route: int = PUBLIC,
+        placement: str = "anywhere",
+        target: int = 0,
+        protected: bool = False,
     ) -> str:
         """Send a swap with a pool as a transaction.
 
@@ -330,7 +385,7 @@ class Trader(mesa.Agent, Stateful):
             Price of the pool at which to stop, with what has been swapped until then; 0 for nowhere (concentrated).
         ticks_crossed
             Ticks for whose crossing to have gas (concentrated).
-        max_fee, tip, expires_after_s
+        max_fee, tip, expires_after_s, route, placement, target, protected
             As in :meth:`submit`.
 
         Returns
@@ -341,7 +396,7 @@ class Trader(mesa.Agent, Stateful):
         Raises
         ------
         ValueError
-            If side or pool is none of those, or size and amount are both given or both missing.
+            If side, pool, route or placement is none of those, or size and amount are both given or both missing.
         """
         if side not in SIDES:
             raise ValueError(f"side is {side!r}; it may be buy or sell")
@@ -370,6 +425,7 @@ class Trader(mesa.Agent, Stateful):
             size=lots if of_size else 0,
             amount=amount,
             bound=bound,
+            **handed_in(route, placement, target, protected),
         )
 
     def add_liquidity(

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.arbitrageurs import HOPE_RETURNS_SLOWLY
+from blockspace.agents.arbitrageurs import HOPE_RETURNS
 from blockspace.agents.pool_orders import send_swap, swap_gas
 from blockspace.agents.sandwiching import plan_back_run, plan_sandwich
 from blockspace.agents.taker import fee_worth, gas_cost_usd
@@ -29,11 +29,10 @@ from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.pending_swaps import has_arrived, has_travelled
 from blockspace.markets.price_path import price_at
 from blockspace.markets.trade_log import TRADES
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import ACCEPTED
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import EXACT_IN, EXACT_OUT, PUBLIC
+from blockspace.network.transaction import EXACT_IN, EXACT_OUT, PUBLIC, effective_tip
 
 SANDWICH, BACK_RUN = np.arange(2)
 
@@ -279,7 +278,7 @@ def _search(row, feed, log, pool, block, newest, decision, price):
                 given_up[kind] = True
     for kind in (SANDWICH, BACK_RUN):
         if given_up[kind]:
-            row.hope[kind] += HOPE_RETURNS_SLOWLY * row.learning_rate * (1.0 - row.hope[kind])
+            row.hope[kind] += HOPE_RETURNS * row.learning_rate * (1.0 - row.hope[kind])
     if chosen >= 0:
         _try(row, feed, pool, block, newest, decision, price, feed.pending[chosen], chosen_kind)
 

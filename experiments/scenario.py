@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
+from blockspace.agents.builders import BuilderSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
 from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
@@ -84,6 +85,7 @@ class Scenario(Settings):
     timing_games: TimingGameSettings = TimingGameSettings()
     topology: TopologySettings = TopologySettings()
     mempool: MempoolSettings = MempoolSettings()
+    builders: BuilderSettings = BuilderSettings()
     price: PriceSettings = PriceSettings()
     venue: VenueSettings = VenueSettings()
     margin: MarginSettings = MarginSettings()
@@ -127,13 +129,13 @@ class Scenario(Settings):
         counts += [getattr(self, name).count for name in POOL_POPULATIONS]
         if self.producers.extracting_share:
             counts.append(self.topology.validators)  # at the most
-        accounts = self.topology.validators + sum(counts) + 2 * len(self.pools)
+        accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
                 f"{ACCOUNTS - FIRST_FREE_ACCOUNT}, the accounts of the ledger"
             )
-        agents = max(sum(counts), 1)
+        agents = max(sum(counts) + self.builders.count, 1)
         for name, most in (("cash_usd", MOST_CASH_USD), ("ether", MOST_ETHER)):
             share = getattr(self.endowment, name)
             if share * agents > most:
@@ -144,11 +146,31 @@ class Scenario(Settings):
         names = [instrument.name for instrument in self.instruments]
         if len(set(names)) < len(names):
             raise ValueError(f"the instruments are called {', '.join(names)}; each must have a name of its own")
+        self._require_builders_fit()
         self._require_pools_fit()
         self._require_margin()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
+
+    def _require_builders_fit(self) -> None:
+        """Refuse what cannot be where others than the producers make the blocks."""
+        region = self.builders.relay_region
+        if region and region not in self.topology.regions:
+            raise ValueError(
+                f"builders.relay_region is {region!r}; it must be one of topology.regions, "
+                f"{', '.join(self.topology.regions)}"
+            )
+        for name, value in (
+            ("express_lane.round_s", self.express_lane.round_s),
+            ("producers.extracting_share", self.producers.extracting_share),
+            ("swappers.private_share", self.swappers.private_share),
+        ):
+            if self.builders.count and value:
+                raise ValueError(
+                    f"{name} is {value:g}; it must be 0 where builders make the blocks (builders.count is "
+                    f"{self.builders.count}), who take no orders from producers"
+                )
 
     def _require_margin(self) -> None:
         """Refuse liquidations that would cost a debtor more than the maintenance that should be there."""

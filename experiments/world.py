@@ -14,6 +14,7 @@ import numpy.typing as npt
 from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
+from blockspace.agents.builders import bid_for_block, exclusive_ends, new_builders, route_of, settle_auction
 from blockspace.agents.express_lane import auction_lane, new_bidders
 from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
@@ -42,10 +43,13 @@ from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
 from blockspace.network.transaction import BURN, CANCEL, LIQUIDATE, MINT, PLACE, REPLACE, REPORT, SWAP
 
-ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fee", "tip", "expires")
+HANDED_IN = ("route", "placement", "target", "protected")
+"""How a transaction is handed in: to whom, next to what, and whether it asks for protection."""
+
+ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fee", "tip", "expires", *HANDED_IN)
 """What an agent in Python says of a transaction, in the order in which the mempool takes it."""
 
-POOL_FIELDS = ("side", "style", "price", "size", "amount", "bound", "lower", "upper", "max_fee", "tip", "expires")
+POOL_FIELDS = ("side", "style", "price", "size", "amount", "bound", "lower", "upper", *ORDER_FIELDS[-7:])
 """The same of a transaction with a pool."""
 
 _PoolPlaces = tuple[list[int], list[int], list[int], list[int]]
@@ -67,9 +71,11 @@ PHASES = (
     ("list the pending swaps", "_list_pending"),
     ("sandwichers decide", "_sandwich"),
     ("producers extract", "_extract"),
+    ("builders bid", "_bid"),
     ("fill the block", "_fill"),
     ("revalue", "_revalue"),
     ("execute", "_execute"),
+    ("the builder pays", "_settle_auction"),
     ("record", "_record"),
     ("price and publish", "_publish"),
     ("close the block", "_close"),
@@ -106,6 +112,8 @@ class World(Stateful):
         if scenario.timing_games.share > 0:
             self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
         self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
+        if scenario.builders.count:
+            self.chain.build_at(self._relay())
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
@@ -175,7 +183,8 @@ class World(Stateful):
         feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
         feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
         feed["rules"]["batching"] = scenario.venue.matching == "batch"
-        feed["rules"]["revert_protection"] = scenario.chain.revert_protection
+        feed["rules"]["revert_protection"] = scenario.chain.revert_protection or scenario.builders.count > 0
+        feed["rules"]["bundles"] = self.chain.blocks[0]["bundles_offered"]
         feed["rules"]["mempool"] = MEMPOOLS.index(scenario.chain.mempool)
         names = [instrument.name for instrument in scenario.instruments]
         for number, pool in enumerate(scenario.pools):
@@ -256,6 +265,7 @@ class World(Stateful):
             extracting,
         )
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
+        self.builders = self._new_builders(seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
         for kind, rows in (
@@ -270,9 +280,29 @@ class World(Stateful):
             (population.LiquidityProvider, self.providers),
             (population.Sandwicher, self.sandwichers),
             (population.Extractor, self.extractors),
+            (population.Builder, self.builders),
         ):
             for number in range(len(rows)):
                 kind(self.model, rows, number)
+
+    def _relay(self) -> int:
+        """Access point of the relay and the builders."""
+        regions = self.scenario.topology.regions
+        return regions.index(self.scenario.builders.relay_region or regions[0])
+
+    def _new_builders(self, seed: int) -> npt.NDArray[Any]:
+        """Create the builders, and say which wallets send to one of them alone and which ask them for protection."""
+        settings, wallets = self.scenario.builders, self.chain.pools[0]["wallets"]
+        ends = exclusive_ends(settings)
+        self.demands["route_ends"] = ends
+        for kind, rows in (("noise", self.noise), ("swapper", self.swappers)):
+            key = np.uint64(stream_key(seed, f"builders/wallets/{kind}"))
+            for number, account in enumerate(rows["account"].tolist()):
+                wallets["route"][account] = route_of(ends, key, number, 0)
+        if settings.count:
+            for rows in (self.arbitrageurs, self.pool_arbitrageurs):
+                wallets["protected"][rows["account"]] = 1
+        return new_builders(settings, [self.open_agent_account("builder") for _ in range(settings.count)], seed)
 
     def _public_access_points(self) -> int:
         """Access points that are open to all: every one but the last, which is next to the first validator."""
@@ -389,7 +419,7 @@ class World(Stateful):
             self._gas_of[kind],
             self.scenario.gas.bytes_per_transaction,
             agent.decision_ns,
-            *(fields[name] for name in ORDER_FIELDS),
+            *(fields.get(name, 0) for name in ORDER_FIELDS),
         )
         return mempool.OUTCOMES[outcome]
 
@@ -464,7 +494,7 @@ class World(Stateful):
         self,
         name: str,
         function: Callable[[], None],
-        before: str = "fill the block",
+        before: str = "builders bid",
         arrays: Sequence[npt.NDArray[Any]] | None = None,
     ) -> None:
         """Add a phase to the order of a block: how a population with a kernel of its own takes part.
@@ -575,6 +605,11 @@ class World(Stateful):
         if len(self.extractors):
             extract(self.extractors, self.feeds, self.logs, self.chain.pools, self.path.record, self.chain.blocks)
 
+    def _bid(self) -> None:
+        if len(self.builders) and not self.chain.missed:
+            self.chain.rank()
+            bid_for_block(self.builders, self.chain.pools, self.chain.blocks)
+
     def _fill(self) -> None:
         self.chain.fill()
 
@@ -587,6 +622,10 @@ class World(Stateful):
         if self.chain.missed:
             return
         execute(self.venues, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _settle_auction(self) -> None:
+        if len(self.builders) and not self.chain.missed:
+            settle_auction(self.builders, self.venues, self.chain.pools, self.chain.blocks)
 
     def _record(self) -> None:
         if self.chain.missed:

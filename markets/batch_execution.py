@@ -7,9 +7,8 @@ from blockspace.markets.collateral import ladder_loss, loss_at_limit, within_mar
 from blockspace.markets.instruments import HANDLES
 from blockspace.markets.matching import BUY, IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY, SELL, cancel, take_from
 from blockspace.markets.settlement import settle_trades
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import CANCEL, LADDER, PLACE, QUOTE, REPLACE
+from blockspace.network.transaction import CANCEL, LADDER, PLACE, QUOTE, REPLACE, effective_tip
 
 MARKET_REACH = 10
 """Per cent beyond the mark up to which a market order is good in a batch, where nothing else bounds its price."""

@@ -21,9 +21,8 @@ from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.pools.view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
 from blockspace.markets.races import RACE, RACES, publish_races
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED
+from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, effective_tip
 
 VIEWS = 4096
 LEVELS_SEEN = 8
@@ -86,7 +85,8 @@ RULES = np.dtype(
     [
         ("tips_buy_nothing", "u1"),  # 1 if a higher tip brings nothing forward
         ("withdrawals_first", "u1"),  # 1 if cancellations and post-only quotes go ahead of the rest
-        ("revert_protection", "u1"),  # 1 if what would fail pays nothing
+        ("revert_protection", "u1"),  # 1 if what would fail pays nothing, of all or of searchers
+        ("bundles", "u1"),  # 1 if transactions that name a target are put next to it
         ("batching", "u1"),  # 1 if orders wait for an auction at one price
         ("mempool", "u1"),  # who sees what is pending, as in MEMPOOLS
     ],

@@ -10,9 +10,8 @@ import numpy as np
 from blockspace.markets.ledger import INSTRUMENTS
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, MARKET
 from blockspace.markets.pools.listing import POOLS
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import PLACE, SUCCEEDED, SWAP
+from blockspace.network.transaction import PLACE, SUCCEEDED, SWAP, effective_tip
 
 NOBODY = np.int64(-1)
 """Bidder of a race without one, and the tip that nobody bid."""

@@ -23,9 +23,10 @@ from blockspace.markets.order_execution import execute_order, would_leave_a_trac
 from blockspace.markets.perpetual import execute_report
 from blockspace.markets.pools.execution import execute_in_pool
 from blockspace.markets.pools.listing import POOL_FIELDS
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import (
+    AFTER_TARGET,
+    BEFORE_TARGET,
     BURN,
     FAILED,
     LEFT_OUT,
@@ -36,6 +37,7 @@ from blockspace.network.transaction import (
     SWAP,
     TRANSFER,
     UNFUNDED,
+    effective_tip,
 )
 
 VENUE = np.dtype(
@@ -104,6 +106,18 @@ def _carry_out(venue, log, block, slot, transaction):
 
 
 @kernel
+def _has_lost_its_first(pool, block, position):
+    """Whether a transaction goes after its target and its bundle's other one, just before the target, is left out."""
+    transaction = pool.transactions[block.order[position]]
+    if transaction.placement != AFTER_TARGET or position < 2:
+        return False
+    first = pool.transactions[block.order[position - 2]]
+    if first.placement != BEFORE_TARGET or first.sender != transaction.sender or first.target != transaction.target:
+        return False
+    return first.status == LEFT_OUT or first.status == UNFUNDED
+
+
+@kernel
 def execute(venues, logs, pools, blocks):
     """Execute a block's transactions in their order, charge their gas and write their receipts.
 
@@ -117,8 +131,9 @@ def execute(venues, logs, pools, blocks):
     Where orders wait for a batch it clears last, if its time has come.
 
     A sender who cannot pay for the gas that it declared is left out (``UNFUNDED``). Failed transactions pay
-    in full, unless the chain protects from reverts: then they are left out as well, change nothing and pay nothing. The
-    space that a transaction held that is left out stays empty, and its nonce counts as used.
+    in full, unless the chain protects from reverts, or whoever makes its blocks protects those who ask for it: then
+    they are left out as well, change nothing and pay nothing, and so is the rest of a bundle whose first is left out.
+    The space that a transaction held that is left out stays empty, and its nonce counts as used.
     """
     venue = venues[0]
     log = logs[0]
@@ -137,12 +152,15 @@ def execute(venues, logs, pools, blocks):
             transaction.status = UNFUNDED
             continue
         gas = np.int64(transaction.gas)
-        if block.revert_protection != 0 and would_leave_a_trace(venue, transaction):
+        protected = block.revert_protection != 0
+        if block.protection_on_demand != 0 and transaction.protected != 0:
+            protected = True
+        if protected and (would_leave_a_trace(venue, transaction) or _has_lost_its_first(pool, block, position)):
             transaction.status = LEFT_OUT
             continue
         if _carry_out(venue, log, block, block.order[position], transaction):
             transaction.status = SUCCEEDED
-        elif block.revert_protection != 0:
+        elif protected:
             transaction.status = LEFT_OUT
             continue
         else:

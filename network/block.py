@@ -1,15 +1,18 @@
 """The block: its header, the transactions that were picked for it, and how they are picked.
 
-An ordering policy ranks the pending transactions (their ``score``); :func:`fill_block` then takes them by score,
+An ordering policy ranks the pending transactions (their ``score``); :func:`plan_block` then picks them by score,
 earliest arrival and a random tie-break, never ahead of an earlier nonce of the same sender, until gas or bytes run out.
+It picks among what the block's maker gets to see and changes nothing, so that several makers can plan the same block;
+:func:`take_block` takes what was planned out of the mempool.
 """
 
 import numpy as np
 
 from blockspace.network import mempool
+from blockspace.network.bundles import BUCKETS, BUNDLE, best_bundle, index_bundle
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import NOBODY, SLOTS
-from blockspace.network.transaction import ACCESS_POINTS, NEVER
+from blockspace.network.transaction import ACCESS_POINTS, ANYWHERE, NEVER, PUBLIC, effective_tip
 
 HEAP_ENTRY = np.dtype([("score", "f8"), ("arrival", "i8"), ("tie", "u4"), ("slot", "u4")], align=True)
 
@@ -22,10 +25,11 @@ BLOCK = np.dtype(
         ("gas_limit", "i8"),
         ("byte_limit", "i8"),
         ("producer", "i8"),  # validator or sequencer, as the topology numbers them
-        ("producer_account", "u4"),  # account that receives the tips
+        ("proposer_account", "u4"),  # account of the producer
+        ("producer_account", "u4"),  # account that receives the tips: the producer's, or that of the block's builder
         ("base_fee_account", "u4"),  # account that receives the base fee (that of burned value, on Ethereum)
         ("producer_takes_base_fee", "u1"),
-        # The producer's paths from the access points, and to them.
+        # Paths from the access points to the producer, by way of the relay if there is one, and from it to them.
         ("latency", "i8", (ACCESS_POINTS,)),  # ns
         ("latency_out", "i8", (ACCESS_POINTS,)),  # ns
         ("seconds_per_byte", "f8", (ACCESS_POINTS,)),
@@ -36,6 +40,12 @@ BLOCK = np.dtype(
         # The rules of the chain.
         ("tips_buy_nothing", "u1"),  # 1 if the ordering policy does not look at tips
         ("revert_protection", "u1"),  # 1 if what would fail is left out and pays nothing
+        ("protection_on_demand", "u1"),  # 1 if that is so for transactions that ask for it
+        ("bundles_offered", "u1"),  # 1 if transactions that name a target are put next to it
+        # Who picks: what goes to everybody, and what takes this route, is what the maker of the block sees.
+        ("route", "u1"),
+        ("bid_gwei", "i8"),  # what its builder pays to the producer: whole gwei ...
+        ("bid_wei", "i8"),  # ... and the wei beyond
         # What was picked, in order of execution.
         ("order", "u4", (SLOTS,)),
         ("count", "i8"),
@@ -47,6 +57,11 @@ BLOCK = np.dtype(
         ("lane_gwei", "i8"),  # paid in this block for the express lane
         ("heap", HEAP_ENTRY, (SLOTS,)),
         ("heap_count", "i8"),
+        # Pending bundles by the sequence of their target, while the block is planned.
+        ("bundles", BUNDLE, (SLOTS,)),
+        ("bundle_count", "i8"),
+        ("bundle_targets", "u4", (BUCKETS,)),
+        ("bundle_senders", "u4", (BUCKETS,)),
     ],
     align=True,
 )
@@ -97,8 +112,10 @@ def _sift_down(block, position):
 
 @kernel
 def _append_if_ready(block, pool, slot):
-    """Append a transaction to the heap's array if it has arrived and can pay the base fee."""
+    """Append a transaction to the heap's array if it is seen, has arrived and can pay the base fee."""
     transaction = pool.transactions[slot]
+    if transaction.route != PUBLIC and transaction.route != block.route:
+        return False
     arrival = transaction.decided + block.latency[transaction.access]
     if arrival > block.time or transaction.max_fee < block.base_fee:
         return False
@@ -126,14 +143,32 @@ def _sift_up(block, position):
 
 
 @kernel
-def effective_tip(transaction, base_fee):
-    """Tip that the producer really gets at this base fee, in wei per gas (EIP-1559)."""
-    return min(transaction.tip, transaction.max_fee - base_fee)
+def _put(block, slot, transaction):
+    """Put a transaction at the end of the block."""
+    block.gas_reserved += transaction.gas
+    block.bytes += transaction.bytes
+    block.order[block.count] = slot
+    block.count += 1
 
 
 @kernel
-def fill_block(pools, blocks):
-    """Pick the block's transactions from the mempool by their scores.
+def _put_with_bundle(block, pool, slot, transaction):
+    """Put a transaction at the end of the block, with the best bundle around it that fits."""
+    number = best_bundle(block, pool, transaction)
+    if number == NOBODY:
+        _put(block, slot, transaction)
+        return
+    bundle = block.bundles[number]
+    if bundle.before != NOBODY:
+        _put(block, bundle.before, pool.transactions[bundle.before])
+    _put(block, slot, transaction)
+    if bundle.after != NOBODY:
+        _put(block, bundle.after, pool.transactions[bundle.after])
+
+
+@kernel
+def plan_block(pools, blocks):
+    """Pick the block's transactions by their scores, among those that its maker sees, and leave the mempool as it is.
 
     Parameters
     ----------
@@ -143,7 +178,8 @@ def fill_block(pools, blocks):
     Notes
     -----
     A transaction that does not fit is passed over, and with it the later ones of its sender; smaller ones behind it may
-    still fit. Picked transactions leave the list of pending ones but keep their slots until they are released.
+    still fit. A transaction that names a target is picked with its target or not at all, by
+    :func:`~blockspace.network.bundles.best_bundle`.
     """
     pool = pools[0]
     block = blocks[0]
@@ -153,10 +189,14 @@ def fill_block(pools, blocks):
     block.full = 0
     block.marginal_tip = 0
     block.heap_count = 0
+    block.bundle_count = 0
     for position in range(pool.count):
         slot = pool.pending[position]
         transaction = pool.transactions[slot]
-        if transaction.independent != 0 or transaction.preceding == NOBODY:
+        if transaction.placement != ANYWHERE:
+            if block.bundles_offered != 0:
+                index_bundle(block, pool, slot)
+        elif transaction.independent != 0 or transaction.preceding == NOBODY:
             _append_if_ready(block, pool, slot)
     for position in range(block.heap_count // 2 - 1, -1, -1):
         _sift_down(block, position)
@@ -177,21 +217,36 @@ def fill_block(pools, blocks):
             if transaction.gas <= block.gas_limit and transaction.bytes <= block.byte_limit:
                 block.full = 1
             continue
-        block.gas_reserved += transaction.gas
-        block.bytes += transaction.bytes
-        block.order[block.count] = slot
         tip = effective_tip(transaction, block.base_fee)
         if block.count == 0 or tip < lowest_tip:
             lowest_tip = tip
-        block.count += 1
+        if block.bundle_count == 0:
+            _put(block, slot, transaction)
+        else:
+            _put_with_bundle(block, pool, slot, transaction)
         following = transaction.following
-        mempool.take_first(pool, slot)
         if transaction.independent == 0 and following != NOBODY and _append_if_ready(block, pool, following):
             _sift_up(block, block.heap_count - 1)
     if block.heap_count > 0:
         block.full = 1
     if block.full != 0 and block.tips_buy_nothing == 0:
         block.marginal_tip = max(lowest_tip, np.int64(0))
+
+
+@kernel
+def take_block(pools, blocks):
+    """Take the transactions of a planned block off the list of pending ones; they keep their slots until released."""
+    pool = pools[0]
+    block = blocks[0]
+    for position in range(block.count):
+        mempool.take_first(pool, block.order[position])
+
+
+@kernel
+def fill_block(pools, blocks):
+    """Plan a block and take its transactions out of the mempool; see :func:`plan_block`."""
+    plan_block(pools, blocks)
+    take_block(pools, blocks)
 
 
 @kernel

@@ -34,7 +34,7 @@ from blockspace.network.topology import (
     stake_reach_ns,
     stake_shares,
 )
-from blockspace.network.transaction import ACCESS_POINTS
+from blockspace.network.transaction import ACCESS_POINTS, TO_PRODUCER
 
 NS = 1_000_000_000
 
@@ -64,6 +64,8 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
     block.producer = pick_proposer(cumulative_stake, key, number)
     producer = producers[block.producer]
     block.producer_account = producer.account
+    block.proposer_account = producer.account
+    block.route = TO_PRODUCER
     if block.producer_takes_base_fee != 0:
         block.base_fee_account = producer.account
     for access in range(block.access_points):
@@ -211,13 +213,29 @@ class Chain(Stateful):
         block["access_points"] = 2 * count
         block["shortest_latency"] = self._shortest_latency
 
+    def build_at(self, relay: int) -> None:
+        """Have blocks built at an access point, by others than their producers; to be called before the first block.
+
+        Whatever is to be in a block reaches its producer by way of that place. Builders offer what a producer alone
+        does not: they protect those from reverts who ask for it, and put bundles around their targets if the ordering
+        policy allows it.
+        """
+        used = slice(len(self.access_points))
+        latency = self.producers["latency"]
+        latency[:, used] = self.between_ns[:, relay] + latency[:, [relay]]
+        self._shortest_latency = latency.min(axis=0)
+        block = self.blocks[0]
+        block["shortest_latency"] = self._shortest_latency
+        block["protection_on_demand"] = True
+        block["bundles_offered"] = self.policy.bundles
+
     def latency_ns(self, access: int) -> npt.NDArray[np.int64]:
         """Latency from an access point to each validator, with the delay of those who do not hold an express lane."""
         return np.asarray(self.producers["latency"][:, access])
 
     @property
     def inside_access(self) -> int:
-        """Number of the access point inside whoever makes the block, without latency; it is the last that there may be."""
+        """Number of the access point inside whoever makes the block, without latency: the last that there may be."""
         return ACCESS_POINTS - 1
 
     @property
@@ -253,6 +271,11 @@ class Chain(Stateful):
             producer = int(self.blocks[0]["producer"])
             self.missed = self.timing.is_missed(self.number, producer, self.time_ns - self._slot_ns)
 
+    def rank(self) -> None:
+        """Drop what has expired and rank the rest, so that the block can be planned."""
+        expire_pending(self.pools, self.blocks)
+        self.policy.rank(self.pools, self.blocks)
+
     def fill(self) -> None:
         """Pick the transactions of the block from the mempool, in the order of the policy; none if it is missed."""
         if self.missed:
@@ -261,8 +284,7 @@ class Chain(Stateful):
         if self.policy.fill is not None:
             self.policy.fill(self.pools, self.blocks)
             return
-        expire_pending(self.pools, self.blocks)
-        self.policy.rank(self.pools, self.blocks)
+        self.rank()
         fill_block(self.pools, self.blocks)
 
     def price_next(self, gas_used: int) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_bits
-from blockspace.network.transaction import AUTOMATIC_NONCE, TRANSACTION
+from blockspace.network.transaction import ANYWHERE, AUTOMATIC_NONCE, PUBLIC, TRANSACTION
 
 SLOTS = 32768
 SENDERS = 16384
@@ -27,6 +27,15 @@ REPLACEMENT_PERCENT = 110
 ACCEPTED, REPLACED, UNDERPRICED, NO_SUCH_NONCE, POOL_FULL = range(5)
 OUTCOMES = ("accepted", "replaced", "underpriced", "no such nonce", "pool full")
 
+WALLET = np.dtype(
+    [
+        ("route", "u1"),  # where its transactions go that do not say it themselves
+        ("protected", "u1"),  # 1 if all of them ask for revert protection
+    ],
+    align=True,
+)
+"""How a sender's wallet hands in its transactions: to everybody and unprotected, unless somebody sets it up."""
+
 MEMPOOL = np.dtype(
     [
         ("transactions", TRANSACTION, (SLOTS,)),
@@ -35,6 +44,7 @@ MEMPOOL = np.dtype(
         ("first", "u4", (SENDERS,)),
         ("last", "u4", (SENDERS,)),
         ("next_nonce", "u4", (SENDERS,)),
+        ("wallets", WALLET, (SENDERS,)),
         ("fees", "i8", (SLOTS,)),  # scratch space of the eviction
         ("entry_fee", "i8"),  # wei per gas that a full pool asks to be exceeded; -1 until it is worked out
         ("free_count", "i8"),
@@ -101,6 +111,7 @@ def draft(pool):
     transaction.independent = 0
     transaction.route = 0
     transaction.placement = 0
+    transaction.protected = 0
     transaction.status = 0
     transaction.gas_used = 0
     transaction.filled = 0
@@ -110,9 +121,23 @@ def draft(pool):
 
 @kernel
 def submit(pool, slot):
-    """Hand in the transaction drafted in ``slot``; returns one of the outcomes."""
+    """Hand in the transaction drafted in ``slot``; returns one of the outcomes.
+
+    A transaction that names a target is protected, and comes from a wallet of its own: it may well never be picked, and
+    must not hold up its sender.
+    """
     transaction = pool.transactions[slot]
     pool.submitted += 1
+    wallet = pool.wallets[transaction.sender]
+    if transaction.route == PUBLIC:
+        transaction.route = wallet.route
+    if wallet.protected != 0:
+        transaction.protected = 1
+    if transaction.placement != ANYWHERE:
+        transaction.protected = 1
+        if transaction.independent == 0:
+            transaction.independent = 1
+            transaction.nonce = 0
     if transaction.independent == 0 and transaction.nonce != AUTOMATIC_NONCE:
         return _replace(pool, slot)
     drafted_at = pool.free_count - 1
@@ -186,6 +211,10 @@ def submit_order(
     max_fee,
     tip,
     expires,
+    route=0,
+    placement=0,
+    target=0,
+    protected=0,
 ):
     """Draft and submit one transaction from Python in a single call; ``pools`` is the one-element array."""
     pool = pools[0]
@@ -206,6 +235,10 @@ def submit_order(
     transaction.max_fee = max_fee
     transaction.tip = tip
     transaction.expires = expires
+    transaction.route = route
+    transaction.placement = placement
+    transaction.target = target
+    transaction.protected = protected
     return submit(pool, slot)
 
 
@@ -238,6 +271,10 @@ def submit_to_pool(
     max_fee,
     tip,
     expires,
+    route=0,
+    placement=0,
+    target=0,
+    protected=0,
 ):
     """Draft and submit one transaction with the pool of this ``number`` from Python; ``pools`` are the mempool."""
     pool = pools[0]
@@ -262,6 +299,10 @@ def submit_to_pool(
     transaction.max_fee = max_fee
     transaction.tip = tip
     transaction.expires = expires
+    transaction.route = route
+    transaction.placement = placement
+    transaction.target = target
+    transaction.protected = protected
     return submit(pool, slot)
 
 

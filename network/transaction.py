@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from blockspace.network.compilation import kernel
+
 LADDER = 8
 """Price levels per side that one quote transaction can hold."""
 
@@ -66,6 +68,7 @@ TRANSACTION = np.dtype(
         ("independent", "u1"),  # 1: it comes from a wallet with no other transaction pending: nonces do not bind
         ("route", "u1"),  # public, to the producer alone, or to the builder of this number
         ("placement", "u1"),  # anywhere, before or after its target
+        ("protected", "u1"),  # 1: if it would fail it is to be left out, where whoever makes the block offers that
         # Receipt, written by the state machine.
         ("status", "u1"),
         ("gas_used", "u4"),
@@ -78,3 +81,9 @@ TRANSACTION = np.dtype(
     align=True,
 )
 """One pending or executed transaction. Times are nanoseconds from the start of the run."""
+
+
+@kernel
+def effective_tip(transaction, base_fee):
+    """Tip that the maker of a block really gets at this base fee, in wei per gas (EIP-1559)."""
+    return min(transaction.tip, transaction.max_fee - base_fee)

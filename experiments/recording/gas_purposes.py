@@ -50,6 +50,17 @@ def divide_gas(row, meter, block, transaction, role, tip, ether_usd):
 
 
 @kernel
+def measure_bid(row, meter, block, ether_usd):
+    """Write who built a block, and what that cost the builder."""
+    row.builder = 0
+    if block.producer_account != block.proposer_account:
+        row.builder = block.route
+        meter.bids[0].gwei += block.bid_gwei
+        _add(meter.bids[0], np.int64(1), block.bid_wei)
+    row.bid_usd = (np.float64(block.bid_gwei) * 1e-9 + np.float64(block.bid_wei) * 1e-18) * ether_usd
+
+
+@kernel
 def divide_base_fees(row, meter, block, ether_usd):
     """Divide the base fees of a block: by who paid, and into what is paid on an empty chain and what is not."""
     plain = min(block.base_fee, meter.lowest_base_fee)

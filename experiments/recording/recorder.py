@@ -7,15 +7,14 @@ import numpy as np
 from blockspace.experiments.recording.books import measure_book
 from blockspace.experiments.recording.delays import delay_class
 from blockspace.experiments.recording.fingerprint import stamp
-from blockspace.experiments.recording.gas_purposes import divide_base_fees, divide_gas
+from blockspace.experiments.recording.gas_purposes import divide_base_fees, divide_gas, measure_bid
 from blockspace.experiments.recording.order_costs import measure_batches, measure_order, measure_unfilled
 from blockspace.experiments.recording.pools import clear_pools, measure_pool
 from blockspace.experiments.recording.rows import NOISE, TAPE
 from blockspace.experiments.recording.trades import clear_trades, measure_trades
 from blockspace.markets.trade_log import TRADES
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED
+from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED, effective_tip
 
 
 @kernel
@@ -84,6 +83,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         elif transaction.kind == PLACE and role == NOISE:
             measure_unfilled(meter, venue, log, transaction)
     divide_base_fees(row, meter, block, ether_usd)
+    measure_bid(row, meter, block, ether_usd)
     row.mean_delay_s = delay_sum / row.transactions if row.transactions > 0 else math.nan
 
 

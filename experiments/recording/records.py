@@ -33,6 +33,7 @@ CUMULATIVE = (
     "tips",
     "failed_gas",
     "gas_by_purpose",
+    "bids",
     "venue_fees",
     "loss_to_arbitrage",
     "loss_to_sandwiches",

@@ -3,8 +3,9 @@
 Whoever is no searcher pays gas, venue fees, what arbitrageurs take from quotes, and what sandwiches take from swaps.
 All of that ends up somewhere:
 
-- *burned*, or with the *sequencer* as base fee, and as *tips* with whoever makes the block;
-- with the maker of the block as well, as what an *auction* of the express lane brought;
+- *burned*, or with the *sequencer* as base fee, and as *tips* with whoever proposes the block;
+- with whoever proposes the block as well, as what an *auction* of the express lane brought;
+- with the *builder*, where builders make the blocks: tips less its bid, which is the income of who proposes the block;
 - with the *venue*, as fees;
 - with the *searchers* (the arbitrageurs of books and pools, those who search what is pending, and those inside
   producers), as what is left to them after gas and venue fees of what makers lose, the providers of pools net of their
@@ -60,16 +61,21 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
         to ``burned``, ``sequencer_base_fee``, ``tips`` and ``auction_revenue``, and so do ``plain_space``,
-        ``congestion`` and ``place``. ``loss_to_arbitrage`` and ``loss_to_sandwiches`` are ``searcher_fees`` and
+        ``congestion`` and ``place``. ``tips`` is ``tips_of_proposers`` and ``builders_margin``, which is 0 where
+        producers make their own blocks. ``loss_to_arbitrage`` and ``loss_to_sandwiches`` are ``searcher_fees`` and
         ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and ``fees_of_others``. The searchers' profit is their
         cash less what they paid.
     """
     chosen = market.worlds[world]
-    return close_accounts(chosen.records.meters[0], burns=chosen.chain.fee_rule.burns_base_fee)
+    burns, built = chosen.chain.fee_rule.burns_base_fee, chosen.scenario.builders.count > 0
+    return close_accounts(chosen.records.meters[0], burns, built)
 
 
-def close_accounts(meter: Any, burns: bool) -> Accounts:
-    """Accounts of rents from what a meter has added up; ``burns`` says whether base fees are destroyed."""
+def close_accounts(meter: Any, burns: bool, built: bool = False) -> Accounts:
+    """Accounts of rents from what a meter has added up.
+
+    ``burns`` says whether base fees are destroyed, ``built`` whether builders make the blocks.
+    """
     searchers = list(SEARCHERS)
     others = np.setdiff1d(np.arange(len(meter["venue_fees"])), searchers)
     base_fees, tips, fees = meter["base_fees"], meter["tips"], meter["venue_fees"]
@@ -78,11 +84,14 @@ def close_accounts(meter: Any, burns: bool) -> Accounts:
     searcher_fees = int(fees[searchers].sum())
     purposes = meter["gas_by_purpose"]
     auctions = _wei(meter["auctions"])
+    to_proposers = _wei(meter["bids"]) if built else _wei(tips)
     return {
         "burned_wei": base_fee if burns else 0,
         "sequencer_base_fee_wei": 0 if burns else base_fee,
         "tips_wei": _wei(tips),
         "auction_revenue_wei": auctions,
+        "tips_of_proposers_wei": to_proposers,
+        "builders_margin_wei": _wei(tips) - to_proposers,
         "paid_by_others_wei": _wei(base_fees[others]) + _wei(tips[others]),
         "paid_by_searchers_wei": _wei(base_fees[searchers]) + _wei(tips[searchers]) + auctions,
         "failed_gas_wei": _wei(meter["failed_gas"]),
@@ -119,13 +128,16 @@ def rent_measures(
 
     base_fee, tips, auctions = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "auction_usd"))
     fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd")
+    built = rows["builder"] > 0
+    margin = float((rows["tips_usd"] - rows["bid_usd"])[built].sum())
     loss, searcher_fees = of_markets("loss_to_arbitrage_usd"), of_markets("searcher_fees_usd")
     to_sandwiches = of_markets("loss_to_sandwiches_usd")
     gas_of_searchers = float(rows["searcher_gas_usd"].sum())
     parts = {
         "burned": base_fee if burns else 0.0,
         "sequencer": 0.0 if burns else base_fee,
-        "tips": tips,
+        "tips": tips - margin,
+        "builder": margin,
         "auction": auctions,
         "venue": fees,
         "searchers": loss + to_sandwiches - searcher_fees - gas_of_searchers - auctions,

@@ -29,9 +29,10 @@ ROLES = (
     "insurance",
     "sandwicher",
     "extractor",
+    "builder",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
-POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR = range(8, len(ROLES))
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR, BUILDER = range(8, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -59,6 +60,8 @@ BLOCK_ROW = np.dtype(
         ("left_out_transactions", "i8"),  # by revert protection
         ("base_fee_usd", "f8"),  # paid as base fee
         ("tips_usd", "f8"),
+        ("builder", "i8"),  # number of the builder who made the block, from 1; 0 if its producer did
+        ("bid_usd", "f8"),  # what the builder paid to the producer
         ("failed_gas_usd", "f8"),  # of which for transactions that failed
         ("congestion_usd", "f8"),  # of which because space is short
         ("auction_usd", "f8"),  # paid beside gas for the express lane
@@ -154,8 +157,9 @@ METER = np.dtype(
         ("base_fees", WEI, (len(ROLES),)),
         ("tips", WEI, (len(ROLES),)),
         ("failed_gas", WEI, (len(ROLES),)),  # part of the two above
-        ("gas_by_purpose", WEI, (3,)),  # the two above, otherwise divided
+        ("gas_by_purpose", WEI, (3,)),  # base fees and tips, otherwise divided
         ("auctions", WEI),  # what was paid for the express lane
+        ("bids", WEI, (1,)),  # of builders, paid to producers out of the tips
         ("venue_fees", "i8", (len(ROLES),)),
         ("loss_to_arbitrage", "i8"),
         ("loss_to_sandwiches", "i8"),

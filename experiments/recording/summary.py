@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.experiments.recording.builder_summary import summarise_builders
 from blockspace.experiments.recording.delays import delay_quantile
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
@@ -81,6 +82,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
     summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee)
+    summary |= summarise_builders(rows, scenario.builders.count)
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)

@@ -6,10 +6,9 @@ priority fee, so that this policy and the priority fee differ in one thing alone
 
 import numpy as np
 
-from blockspace.network.block import effective_tip
 from blockspace.network.compilation import kernel
 from blockspace.network.ordering.registry import Policy
-from blockspace.network.transaction import CANCEL, LADDER, PLACE, POST_ONLY, QUOTE
+from blockspace.network.transaction import CANCEL, LADDER, PLACE, POST_ONLY, QUOTE, effective_tip
 
 AHEAD_OF_ALL = 2.0**62
 """A score above that of every tip."""

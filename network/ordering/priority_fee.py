@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from blockspace.network.block import effective_tip, expire_pending, fill_block
+from blockspace.network.block import expire_pending, fill_block
 from blockspace.network.compilation import kernel
 from blockspace.network.ordering.registry import Policy
+from blockspace.network.transaction import effective_tip
 
 
 @kernel
@@ -25,4 +26,4 @@ def fill_by_priority_fee(pools, blocks):
     fill_block(pools, blocks)
 
 
-PRIORITY_FEE = Policy(rank_by_priority_fee, fill_by_priority_fee)
+PRIORITY_FEE = Policy(rank_by_priority_fee, fill_by_priority_fee, bundles=True)

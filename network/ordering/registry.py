@@ -28,12 +28,16 @@ class Policy:
         Whether a higher tip can bring a transaction forward. Agents know it: the rules of a chain are public.
     withdrawals_first
         Whether cancellations and quotes that take nothing go ahead of everything else.
+    bundles
+        Whether builders who order by this policy put transactions that name a target right next to it. Where the order
+        is a promise, to the first come or to those who cancel, they do not.
     """
 
     rank: Rank
     fill: Rank | None = None
     tips_count: bool = True
     withdrawals_first: bool = False
+    bundles: bool = False
 
     def __call__(self, pools: npt.NDArray[Any], blocks: npt.NDArray[Any]) -> None:
         """Write the scores of what is pending."""
@@ -44,7 +48,7 @@ ORDERING_POLICIES: dict[str, Policy] = {}
 """Policies by the name that a configuration uses."""
 
 
-def register_policy(name: str, tips_count: bool = True) -> Callable[[Ranking], Ranking]:
+def register_policy(name: str, tips_count: bool = True, bundles: bool = False) -> Callable[[Ranking], Ranking]:
     """Make a ranking written in Python available as an ordering policy.
 
     Parameters
@@ -53,6 +57,8 @@ def register_policy(name: str, tips_count: bool = True) -> Callable[[Ranking], R
         Name that scenarios use.
     tips_count
         Whether a higher tip can bring a transaction forward.
+    bundles
+        Whether builders put transactions that name a target next to it.
 
     Returns
     -------
@@ -67,7 +73,7 @@ def register_policy(name: str, tips_count: bool = True) -> Callable[[Ranking], R
             pending = pool["transactions"][slots]
             pool["transactions"]["score"][slots] = ranking(pending, int(blocks[0]["base_fee"]))
 
-        ORDERING_POLICIES[name] = Policy(rank, tips_count=tips_count)
+        ORDERING_POLICIES[name] = Policy(rank, tips_count=tips_count, bundles=bundles)
         return ranking
 
     return register

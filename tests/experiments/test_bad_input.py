@@ -91,6 +91,18 @@ CASES = {
         ),
         "add up to 17000; they may be at most",
     ),
+    "too many builders": (
+        given("builders.count=17"),
+        "builders.count is 17; it must be a whole number, at least 0 and",
+    ),
+    "unknown region of the relay": (
+        given("builders.relay_region=mars"),
+        "builders.relay_region is 'mars'; it may be virginia, california",
+    ),
+    "a relay where nobody is": (
+        given('topology.regions=["tokyo","london"]', "builders.relay_region=sydney"),
+        "builders.relay_region is 'sydney'; it must be one of topology.regions, tokyo, london",
+    ),
     "unknown preset": (
         ["run", "etherium"],
         "there is no preset 'etherium' (did you mean 'ethereum'?); there are arbitrum",

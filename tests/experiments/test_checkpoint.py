@@ -104,6 +104,11 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
         110.0,
         400.0,
     ),
+    "builders with wallets of their own": (
+        lambda: [scenario(builders={"count": 3, "exclusive_share": 0.5, "relay_region": "tokyo"})],
+        101.0,
+        300.0,
+    ),
     "pools of both kinds, with all who deal with them": (pools, 101.0, 200.0),
     "two chains that make blocks at the same moment": (
         lambda: [scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})],

@@ -14,7 +14,7 @@ def test_equilibrium_of_an_auction_in_which_losers_pay(players, cost, sent, tips
     assert entry_and_tips(players, cost) == pytest.approx((sent, tips), rel=1e-3)
 
 
-@pytest.mark.parametrize("target", ["V15b", "V27", "V28", "V29", "V41"])
+@pytest.mark.parametrize("target", ["V15b", "V27", "V27b", "V28", "V29", "V41"])
 def test_what_the_order_of_a_block_does_to_races(target):
     rows = run_validation([target], quick=True)
     assert rows

@@ -6,7 +6,19 @@ import pytest
 from blockspace.markets.instruments import HANDLES
 from blockspace.markets.ledger import BURNED, ether_wei
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
-from blockspace.network.transaction import CANCEL, FAILED, LEFT_OUT, PLACE, QUOTE, REPLACE, SUCCEEDED, TRANSFER
+from blockspace.network.transaction import (
+    AFTER_TARGET,
+    BEFORE_TARGET,
+    CANCEL,
+    FAILED,
+    LEFT_OUT,
+    PLACE,
+    QUOTE,
+    REPLACE,
+    SUCCEEDED,
+    TRANSFER,
+    UNFUNDED,
+)
 
 from .test_venue import MID, PERP, SPOT, Stage
 
@@ -102,3 +114,57 @@ def test_what_is_left_out_leaves_no_trace(seed):
         stage.check()
     assert {(PLACE, LEFT_OUT), (QUOTE, LEFT_OUT), (CANCEL, LEFT_OUT), (QUOTE, SUCCEEDED)} <= statuses
     assert FAILED not in {status for _, status in statuses}
+
+
+def order(account, side, price=MID, size=1, **fields):
+    row = {"sender": account, "kind": PLACE, "order": account * HANDLES + 15, "side": side, "price": price}
+    return {**row, "size": size, "style": IMMEDIATE_OR_CANCEL, **fields}
+
+
+@pytest.mark.parametrize(("on_demand", "status"), [(True, LEFT_OUT), (False, FAILED)])
+def test_protection_on_demand_is_for_those_who_ask_where_it_is_offered(on_demand, status):
+    stage = Stage()
+    stage.blocks[0]["protection_on_demand"] = on_demand
+    alice, bob, _ = stage.accounts
+    assert stage.block(order(alice, 1, protected=1), order(bob, 1), base_fee=5) == [(status, 0), (FAILED, 0)]
+    assert ether_wei(stage.ledger, BURNED) == (1 if on_demand else 2) * 5 * 21_000
+
+
+def bundle(sender, first, last, target, **fields):
+    """A target between the two members of a bundle, in the order of a block."""
+    named = {"sender": sender, "protected": 1, "target": 7, **fields}
+    return [{**first, **named, "placement": BEFORE_TARGET}, target, {**last, **named, "placement": AFTER_TARGET}]
+
+
+@pytest.mark.parametrize("missing", ["nothing", "first", "last", "ether"])
+def test_a_bundle_whose_first_is_left_out_is_left_out(missing):
+    """The last is tried alone only if the first has been carried out; the target is, whatever becomes of the bundle."""
+    stage = Stage()
+    stage.blocks[0]["protection_on_demand"] = 1
+    alice, bob, carol = stage.accounts
+    if missing != "first":
+        stage.send(bob, side=-1, slot=1, size=1)
+    if missing != "last":
+        stage.send(bob, side=1, price=MID - 5, slot=2, size=1)
+    rows = bundle(alice, order(alice, 1), order(alice, -1, MID - 5), order(carol, 1, MID - 1))
+    if missing == "ether":
+        rows[0]["max_fee"] = rows[0]["tip"] = 10**15
+    before = state(stage)
+    statuses = [status for status, _ in stage.block(*rows)]
+    gone = {"nothing": SUCCEEDED, "first": LEFT_OUT, "last": SUCCEEDED, "ether": UNFUNDED}[missing]
+    assert statuses == [gone, FAILED, SUCCEEDED if missing == "nothing" else LEFT_OUT]
+    assert (state(stage) == before) == (missing in ("first", "ether"))
+    stage.check()
+
+
+def test_what_others_have_before_the_target_does_not_matter():
+    stage = Stage()
+    stage.blocks[0]["protection_on_demand"] = 1
+    alice, bob, carol = stage.accounts
+    stage.send(bob, side=1, price=MID - 5, slot=2, size=3)
+    rows = bundle(alice, order(carol, 1), order(alice, -1, MID - 5), order(carol, 1, MID - 1))
+    rows[0]["sender"] = carol
+    assert [status for status, _ in stage.block(*rows)] == [LEFT_OUT, FAILED, SUCCEEDED]
+    rows = bundle(alice, order(alice, 1), order(alice, -1, MID - 5), order(carol, 1, MID - 1))
+    rows[0]["target"] = 8
+    assert [status for status, _ in stage.block(*rows)] == [LEFT_OUT, FAILED, SUCCEEDED]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from blockspace.network.block import BLOCK, SMALLEST_GAS, effective_tip, release_block
+from blockspace.network.block import BLOCK, SMALLEST_GAS, release_block
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import new_mempool
-from blockspace.network.transaction import TRANSACTION
+from blockspace.network.transaction import TRANSACTION, effective_tip
 
 from .slow_mempool import check_mempool, fill, submit
 

@@ -153,10 +153,7 @@ def test_the_real_dependencies_of_the_venue_are_complete():
         "markets/ledger.py",
         "markets/matching.py",
         "markets/trade_log.py",
-        "network/block.py",
         "network/compilation.py",
-        "network/draws.py",
-        "network/mempool.py",
         "network/transaction.py",
     }
     assert not any(name.startswith(("agents", "experiments", "tests")) for name in names)

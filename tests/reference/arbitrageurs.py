@@ -18,7 +18,7 @@ class Arbitrageur(mesa.Agent):
     def __init__(self, model, settings, number, place, seed):
         super().__init__(model)
         self.tips_count = model.settings.chain.ordering not in WITHOUT_TIPS
-        self.protected = model.settings.chain.revert_protection
+        self.protected = model.settings.chain.revert_protection or model.settings.builders.count > 0
         self.batching = model.settings.venue.matching == "batch"
         self.races = 0
         self.beliefs = {number: Belief() for number in range(4)}  # by how often the profit pays for the gas

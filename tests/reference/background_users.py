@@ -6,12 +6,13 @@ import mesa
 
 from blockspace.network.draws import stream_key
 
+from .builders import route_of
 from .constants import BACKGROUND, NEVER, TRANSFER
 from .draws import draw_bits, draw_exponential, draw_normal, draw_uniform
 from .mempool import Transaction
 from .price_path import CELL_NS, CELL_S
 
-GAP, VALUE, GAS, PATIENCE, ACCESS, BURST = range(6)
+GAP, VALUE, GAS, PATIENCE, ACCESS, BURST, ROUTE = range(7)
 SURGE_CELLS = 60
 SMALLEST_GAS, LARGEST_GAS = 21_000.0, 16_777_216
 
@@ -95,6 +96,7 @@ class BackgroundUsers(mesa.Agent):
                 gas=self.gas(),
                 bytes=self.settings.bytes,
                 independent=True,
+                route=route_of(self.model.route_ends, self.key, self.user, ROUTE),
                 nonce=self.user % 2**31,
             )
         )

@@ -10,6 +10,7 @@ from blockspace.network.draws import stream_key
 
 from .block import Block
 from .draws import draw_exponential, draw_uniform
+from .ordering import WITH_BUNDLES
 from .timing_games import TimingGames
 
 
@@ -19,8 +20,8 @@ class Producer:
 
     account: int
     stake: float
-    latency: list[int]  # ns, from there to it
-    latency_out: list[int]  # ns, from it to there
+    latency: list[int]  # ns, from the access points
+    latency_out: list[int]  # ns, to them
     seconds_per_byte: list[float]
     hops: list[int]
 
@@ -50,6 +51,13 @@ class Chain:
                 for way in (producer.latency_out, producer.seconds_per_byte, producer.hops):
                     way += way
         self.between = packaged.between_ns.tolist()
+        self.built = scenario.builders.count > 0
+        if self.built:
+            regions = scenario.topology.regions
+            relay = regions.index(scenario.builders.relay_region or regions[0])
+            for producer in self.producers:
+                last = producer.latency[relay]
+                producer.latency = [int(row[relay]) + last for row in packaged.between_ns]
         self.shortest_latency = [min(one) for one in zip(*(p.latency for p in self.producers), strict=True)]
         self.cumulative_stake = list(accumulate(producer.stake for producer in self.producers))
         self.proposer_key = stream_key(seed, "chain/proposer")
@@ -90,7 +98,10 @@ class Chain:
         producer = self.producers[self.proposer(self.number)]
         gas_limit, byte_limit = self.settings.gas_limit, self.settings.byte_limit
         ordering = self.settings.ordering
-        return Block(self.number, self.next_time, self.base_fee, producer, gas_limit, byte_limit, ordering)
+        block = Block(self.number, self.next_time, self.base_fee, producer, gas_limit, byte_limit, ordering)
+        block.protects_on_demand = self.built
+        block.bundles_offered = self.built and ordering in WITH_BUNDLES
+        return block
 
     def price_next(self, gas_used):
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)

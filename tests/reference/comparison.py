@@ -10,6 +10,7 @@ LEARNED = {
     "swappers": ("wakes",),
     "sandwichers": ("hope", "bid_share", "tries", "wins"),
     "extractors": ("hope", "bid_share", "tries", "wins"),
+    "builders": ("step", "promised", "paid", "wins"),
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
 }
 

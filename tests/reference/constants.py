@@ -21,6 +21,7 @@ SIZE_NOT_POSITIVE, SIZE_TOO_LARGE = plain(matching, "SIZE_NOT_POSITIVE SIZE_TOO_
 UNKNOWN_ORDER, NOT_OWNER = plain(matching, "UNKNOWN_ORDER NOT_OWNER")
 UNKNOWN_KIND, UNKNOWN_SIDE = plain(matching, "UNKNOWN_KIND UNKNOWN_SIDE")
 SIDES = {name: int(side) for name, side in population.SIDES.items()}
+PLACEMENTS = {name: int(placement) for name, placement in population.PLACEMENTS.items()}
 STYLES = {name: int(style) for name, style in population.STYLES.items()}
 
 HANDLES, TAKER_HANDLE = plain(instruments, "HANDLES TAKER_HANDLE")
@@ -31,6 +32,8 @@ EXACT_IN, EXACT_OUT = plain(transaction, "EXACT_IN EXACT_OUT")
 SUCCEEDED, FAILED, UNFUNDED, LEFT_OUT = plain(transaction, "SUCCEEDED FAILED UNFUNDED LEFT_OUT")
 PUBLIC, TO_PRODUCER = plain(transaction, "PUBLIC TO_PRODUCER")
 LADDER, NEVER = plain(transaction, "LADDER NEVER")
+PUBLIC, TO_PRODUCER = plain(transaction, "PUBLIC TO_PRODUCER")
+ANYWHERE, BEFORE_TARGET, AFTER_TARGET = plain(transaction, "ANYWHERE BEFORE_TARGET AFTER_TARGET")
 
 MINIMUM_TICK, MAXIMUM_TICK = plain(ticks, "MINIMUM_TICK MAXIMUM_TICK")
 

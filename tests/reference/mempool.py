@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from dataclasses import dataclass
 
+from .constants import ANYWHERE, PUBLIC
 from .draws import draw_bits
 
 
@@ -30,6 +31,10 @@ class Transaction:
     range: tuple[int, int] = (0, 0)  # ticks of the pool
     route: int = 0
     independent: bool = False  # nonces do not bind
+    route: int = PUBLIC
+    placement: int = ANYWHERE
+    target: int = 0  # sequence number of the transaction to be next to
+    protected: bool = False  # asks to be left out rather than to fail
     copy: int = 0  # number of this copy of an order just sent
     nonce: int = 0
     sequence: int = 0
@@ -49,6 +54,8 @@ class Mempool:
         self.pending = {}  # by sequence number
         self.queues = defaultdict(deque)  # by sender, in the order of nonces
         self.next_nonce = defaultdict(int)
+        self.routes = {}  # of the wallets that do not send to everybody, by sender
+        self.protected = set()  # senders all of whose transactions ask for protection
         self.entry_fee = None  # what a full pool asks to be exceeded, until it changes
         self.submitted = 0
         self.refused = 0
@@ -59,6 +66,11 @@ class Mempool:
     def submit(self, transaction):
         """Take a transaction in, unless the pool is full and it offers too little."""
         self.submitted += 1
+        if transaction.route == PUBLIC:
+            transaction.route = self.routes.get(transaction.sender, PUBLIC)
+        in_bundle = transaction.placement != ANYWHERE
+        transaction.independent = transaction.independent or in_bundle
+        transaction.protected = transaction.protected or in_bundle or transaction.sender in self.protected
         if len(self.pending) >= self.capacity and not self.make_room(transaction.max_fee):
             self.refused += 1
             return False
@@ -111,11 +123,16 @@ class Mempool:
         """Whether no earlier transaction of the same sender is pending."""
         return transaction.independent or self.queues[transaction.sender][0] is transaction
 
-    def take(self, transaction):
-        """Take a transaction out for a block; the next one of its sender, if there is one."""
-        del self.pending[transaction.sequence]
+    def following(self, transaction):
+        """The next transaction of the same sender, if nonces bind it and there is one."""
         if transaction.independent:
             return None
         queue = self.queues[transaction.sender]
-        queue.popleft()
-        return queue[0] if queue else None
+        place = queue.index(transaction) + 1
+        return queue[place] if place < len(queue) else None
+
+    def take(self, transaction):
+        """Take a transaction out for a block."""
+        del self.pending[transaction.sequence]
+        if not transaction.independent:
+            assert self.queues[transaction.sender].popleft() is transaction

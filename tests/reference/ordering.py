@@ -34,5 +34,7 @@ POLICIES = {
     "random_order": at_random,
     "cancels_first": cancels_first,
 }
+WITH_BUNDLES = ("priority_fee",)
+"""Policies under which builders put bundles around their targets."""
 WITHOUT_TIPS = ("first_come_first_served", "random_order")
 """Policies under which tips buy nothing."""

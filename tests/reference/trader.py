@@ -4,7 +4,7 @@ import math
 
 import mesa
 
-from .constants import CANCEL, HANDLES, PLACE, REPLACE, SIDES, STYLES, TAKER_HANDLE
+from .constants import CANCEL, HANDLES, PLACE, PLACEMENTS, REPLACE, SIDES, STYLES, TAKER_HANDLE
 from .mempool import Transaction
 
 
@@ -37,7 +37,9 @@ class Trader(mesa.Agent):
     def best(self, levels, instrument):
         return levels[0][0] * self.model.venue.instruments[instrument].tick if levels else None
 
-    def submit(self, side, price_usd, size, *, style="immediate_or_cancel", slot=TAKER_HANDLE, instrument=0):
+    def submit(
+        self, side, price_usd, size, *, style="immediate_or_cancel", slot=TAKER_HANDLE, instrument=0, **handed_in
+    ):
         """Send an order; limit in dollars, size in units of the underlying."""
         traded = self.model.venue.instruments[instrument]
         ticks = price_usd / traded.tick
@@ -45,7 +47,8 @@ class Trader(mesa.Agent):
         price = math.floor(ticks + 1e-9) if direction > 0 else math.ceil(ticks - 1e-9)
         size = round(size / traded.lot_size)
         gas = self.model.gas.place
-        self.send(PLACE, slot, instrument, gas, side=direction, style=STYLES[style], price=price, size=size)
+        style = STYLES[style]
+        self.send(PLACE, slot, instrument, gas, side=direction, style=style, price=price, size=size, **handed_in)
 
     def cancel(self, slot, instrument=0):
         self.send(CANCEL, slot, instrument, self.model.gas.cancel)
@@ -55,8 +58,8 @@ class Trader(mesa.Agent):
         price, size = round(price_usd / traded.tick), round(size / traded.lot_size)
         self.send(REPLACE, slot, instrument, self.model.gas.replace, price=price, size=size)
 
-    def send(self, kind, slot, instrument, gas, **fields):
-        tip = self.model.feed.usual_tip
+    def send(self, kind, slot, instrument, gas, tip=None, placement="anywhere", **fields):
+        tip = self.model.feed.usual_tip if tip is None else tip
         self.model.mempool.submit(
             Transaction(
                 kind=kind,
@@ -68,8 +71,9 @@ class Trader(mesa.Agent):
                 bytes=self.model.gas.bytes_per_transaction,
                 decided=self.decision_ns,
                 expires=self.decision_ns + 60 * 10**9,
-                max_fee=4 * self.view.base_fee + 10 * tip,
+                max_fee=4 * self.view.base_fee + 10 * self.model.feed.usual_tip,
                 tip=tip,
+                placement=PLACEMENTS[placement],
                 **fields,
             )
         )

@@ -7,7 +7,9 @@ from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
 from .batch import Batch, BatchOrder
 from .constants import (
+    AFTER_TARGET,
     BACKGROUND,
+    BEFORE_TARGET,
     BURNED,
     BUY,
     CANCEL,
@@ -97,29 +99,38 @@ class Venue:
     def execute(self, block, burns_base_fee):
         """Carry out a block, charge the gas and write the receipts.
 
-        Failed transactions pay in full, or are left out if the chain protects from reverts.
+        Failed transactions pay in full, or are left out if they are protected.
         """
-        producer = block.producer.account
-        base_fee_account = BURNED if burns_base_fee else producer
+        base_fee_account = BURNED if burns_base_fee else block.producer.account
         self.tape.time = block.time
         self.tape.block = block.number
-        for transaction in block.transactions:
+        for place, transaction in enumerate(block.transactions):
             sender = transaction.sender
             tip = transaction.effective_tip(block.base_fee)
             price = block.base_fee + tip
             if sender != BACKGROUND and self.ledger.accounts[sender].wei < transaction.gas * price:
                 transaction.status = UNFUNDED
                 continue
-            if self.revert_protection and not self.would_succeed(transaction):
+            protected = self.revert_protection or (block.protects_on_demand and transaction.protected)
+            if protected and (self.lost_its_first(block, place) or not self.would_succeed(transaction)):
                 transaction.status = LEFT_OUT
                 continue
             transaction.status = SUCCEEDED if self.carry_out(transaction) else FAILED
             transaction.gas_used = transaction.gas
             block.gas_used += transaction.gas
             self.ledger.transfer_wei(sender, base_fee_account, transaction.gas * block.base_fee)
-            self.ledger.transfer_wei(sender, producer, transaction.gas * tip)
+            self.ledger.transfer_wei(sender, block.maker.account, transaction.gas * tip)
         if self.batching and block.time >= self.next_batch:
             self.clear_batches(block)
+
+    def lost_its_first(self, block, place):
+        """Whether the transaction before the target, of the same bundle as the one here after it, was left out."""
+        last = block.transactions[place]
+        if last.placement != AFTER_TARGET or place < 2:
+            return False
+        first = block.transactions[place - 2]
+        same = (first.placement, first.sender, first.target) == (BEFORE_TARGET, last.sender, last.target)
+        return same and first.status in (LEFT_OUT, UNFUNDED)
 
     def clear_batches(self, block):
         if self.batch_interval:

@@ -14,6 +14,7 @@ from blockspace.network.transaction import KINDS, STATUSES
 from .arbitrageurs import Arbitrageur
 from .background_users import BackgroundUsers
 from .block import Block
+from .builders import Builder, exclusive_ends, route_of
 from .chain import Chain
 from .constants import BACKGROUND, INSIDE, NEVER, TRANSFER
 from .draws import draw_uniform
@@ -49,6 +50,7 @@ class ReferenceMarket(mesa.Model):
         self.venue = Venue(scenario)
         self.feed = Feed(scenario, len(self.chain.producers[0].latency), self.path)
         self.own_agents = []
+        self.route_ends = exclusive_ends(scenario.builders)
         self.block_rows = []
         self.transaction_rows = []
         self.settle_in(seed)
@@ -103,7 +105,18 @@ class ReferenceMarket(mesa.Model):
             self.lane = ExpressLane(self, scenario.express_lane, bidders, seed)
         self.sandwichers = self.agents_by_type.get(Sandwicher, [])
         self.extractors = self.agents_by_type.get(Extractor, [])
+        self.set_up_wallets(seed)
+        self.builders = [Builder(self, scenario.builders, number, seed) for number in range(scenario.builders.count)]
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
+
+    def set_up_wallets(self, seed):
+        """Say which wallets send to one builder alone, and which ask builders for protection."""
+        for kind, agents in (("noise", self.agents_by_type.get(NoiseTrader, [])), ("swapper", self.swappers)):
+            key = stream_key(seed, f"builders/wallets/{kind}")
+            for number, agent in enumerate(agents):
+                self.mempool.routes[agent.account] = route_of(self.route_ends, key, number, 0)
+        if self.settings.builders.count:
+            self.mempool.protected |= {agent.account for agent in [*self.arbitrageurs, *self.pool_arbitrageurs]}
 
     def places(self, kind, settings, seed):
         """Account, access point and instrument of each member of a population."""
@@ -186,13 +199,36 @@ class ReferenceMarket(mesa.Model):
         before = producer.wei // 10**9
         if not self.chain.is_missed():
             self.mempool.expire(self.block.time)
+            self.hold_auction()
             self.block.fill(self.mempool)
             revalue(self.venue, self.path, self.block.time)
             self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
+            self.settle_auction()
             self.record()
             self.publish(self.chain.price_next(self.block.gas_used))
         self.chain.close_block(producer.wei // 10**9 - before)
         self.skip_idle_blocks()
+
+    def hold_auction(self):
+        """Let every builder plan the block and bid for it."""
+        if self.builders:
+            for builder in self.builders:
+                builder.plan(self.block, self.mempool)
+            winner = max(self.builders, key=lambda one: (one.bid, one.tie(self.block.number)))
+            self.block.maker, self.block.route, bid = winner, winner.route, winner.bid
+            self.block.bid = int(bid) if bid < 9e18 else int(bid / 1e9) * 10**9
+
+    def settle_auction(self):
+        """Pay the winner's bid, and let every builder learn."""
+        if self.builders:
+            winner, ledger = self.block.maker, self.venue.ledger
+            self.block.bid = min(self.block.bid, ledger.accounts[winner.account].wei)
+            ledger.transfer_wei(winner.account, self.block.producer.account, self.block.bid)
+            bids = {builder: builder.bid for builder in self.builders}
+            promised = winner.protected
+            for builder in self.builders:
+                rivals = [bid for other, bid in bids.items() if other is not builder]
+                builder.learn(self.block, promised, max(rivals, default=0.0))
 
     def publish(self, next_base_fee):
         self.feed.publish(self.block, self.venue, next_base_fee, self.settings.chain.verification_ns_per_gas)

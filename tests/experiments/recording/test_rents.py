@@ -18,6 +18,7 @@ VARIANTS = {
     "protected": {"chain.revert_protection": True},
     "batch": {"venue.matching": "batch"},
     "express lane": {"express_lane.round_s": 60.0, "chain.ordering": "first_come_first_served"},
+    "builders": {"builders.count": 3, "builders.exclusive_share": 0.5},
     "batch every 3 s": {"venue.matching": "batch", "venue.batch_interval_s": 3.0},
     **{policy: {"chain.ordering": policy} for policy in BUILT_IN},
 }
@@ -41,10 +42,12 @@ def assert_closed(market, ledger_before):
     change = after["ether_wei"] - ledger_before["ether_wei"]
     role = after["role"]
     assert change[BURNED] == found["burned_wei"]
-    producers = found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
+    assert found["tips_wei"] == found["tips_of_proposers_wei"] + found["builders_margin_wei"]
+    producers = found["sequencer_base_fee_wei"] + found["tips_of_proposers_wei"] + found["auction_revenue_wei"]
     assert change[role == "producer"].sum() == producers
+    assert change[role == "builder"].sum() == found["builders_margin_wei"]
     assert -change[role.isin(SEARCHING)].sum() == found["paid_by_searchers_wei"]
-    others = ~role.isin(["producer", "burned", *SEARCHING])
+    others = ~role.isin(["producer", "builder", "burned", *SEARCHING])
     assert -change[others].sum() == found["paid_by_others_wei"]
     assert after["cash_micro_usd"][VENUE_FEES] == found["venue_fees_micro_usd"]
     return found
@@ -94,14 +97,15 @@ def test_what_the_summary_says_in_dollars_is_what_the_integers_say(variant):
     def close_to(value):
         return pytest.approx(value, rel=1e-9, abs=1e-6)
 
-    assert per_hour("tips") == close_to(found["tips_wei"] * dollars_per_wei)
+    assert per_hour("tips") == close_to(found["tips_of_proposers_wei"] * dollars_per_wei)
+    assert per_hour("builder") == close_to(found["builders_margin_wei"] * dollars_per_wei)
     assert per_hour("burned") == close_to(found["burned_wei"] * dollars_per_wei)
     assert per_hour("congestion") == close_to(found["congestion_wei"] * dollars_per_wei)
     assert per_hour("ordering") == close_to(found["place_wei"] * dollars_per_wei)
     assert per_hour("lost_to_arbitrage") == close_to(found["loss_to_arbitrage_micro_usd"] * 1e-6)
     kept = found["searcher_cash_micro_usd"] * 1e-6 - found["paid_by_searchers_wei"] * dollars_per_wei
     assert per_hour("searchers") == close_to(kept)
-    parts = ("burned", "sequencer", "tips", "auction", "venue", "searchers")
+    parts = ("burned", "sequencer", "tips", "builder", "auction", "venue", "searchers")
     assert sum(per_hour(part) for part in parts) == close_to(per_hour("whole"))
     assert sum(summary[f"rent_{part}_share"] for part in parts) == close_to(1.0)
     assert per_hour("auction") == close_to(found["auction_revenue_wei"] * dollars_per_wei)
@@ -109,6 +113,10 @@ def test_what_the_summary_says_in_dollars_is_what_the_integers_say(variant):
     if variant in ("first_come_first_served", "random_order"):
         assert summary["copies_per_try"] > 1
         assert summary["spam_share_of_gas"] > 0
+    if variant == "builders":
+        assert 0.0 < summary["builder_share_of_tips"] < 1.0
+    else:
+        assert found["builders_margin_wei"] == 0
     if variant == "protected":
         assert summary["spam_share_of_gas"] == 0
 
