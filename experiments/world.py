@@ -594,7 +594,8 @@ class World(Stateful):
                 agent.act()
 
     def _list_pending(self) -> None:
-        if len(self.sandwichers) or len(self.extractors):
+        public = self.scenario.chain.mempool == "public"
+        if len(self.extractors) or (public and len(self.sandwichers)):
             list_pending_swaps(self.feeds, self.chain.pools, self.chain.blocks)
 
     def _sandwich(self) -> None:

@@ -368,3 +368,28 @@ def test_the_order_of_equals_does_not_depend_on_who_submitted_first():
             submit(pools, sender=sender)
         orders.append(pools[0]["transactions"]["sender"][fill(pools, blocks, time=0)].tolist())
     assert orders[0] == orders[1] == orders[2]
+
+
+@kernel
+def _two_of_one_decision(pools, ties):
+    """Hand in two transactions of a sender with one decision, the second one as a further one."""
+    pool = pools[0]
+    for number in range(2):
+        slot = mempool.draft(pool)
+        transaction = pool.transactions[slot]
+        transaction.sender = 7
+        transaction.decided = 1_000
+        transaction.expires = 2_000
+        transaction.max_fee = 10
+        if number == 0:
+            mempool.submit(pool, slot)
+        else:
+            mempool.submit_further(pool, slot, np.int64(number))
+        ties[number] = transaction.tie
+
+
+def test_a_further_transaction_keeps_its_nonce_and_has_a_draw_of_its_own():
+    pools, ties = new_mempool(100, tie_key=9), np.zeros(2, np.uint32)
+    _two_of_one_decision(pools, ties)
+    assert nonces(pools, 7) == [0, 1]
+    assert ties.tolist() == [draw_bits(np.uint64(9 + number), 7, 1_000) & 0xFFFFFFFF for number in range(2)]
