@@ -4,7 +4,7 @@ import numpy as np
 
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import MINT, PUBLIC, SWAP
+from blockspace.network.transaction import ANYWHERE, MINT, PUBLIC, SWAP
 
 
 @kernel
@@ -50,12 +50,15 @@ def send_swap(
     copy=0,
     route=PUBLIC,
     further=0,
+    placement=ANYWHERE,
+    target=0,
 ):
     """Send a swap without a price limit; returns the mempool's outcome.
 
     ``amount`` is exact by its ``style``, ``bound`` the least that comes out or the most that goes in, ``lots`` what is
     expected to be traded. Fees are in wei per gas and times in ns. ``copy`` is 0, or the number of the copy that this
-    is of a swap just sent; ``route`` says who gets to see it; ``further`` is 1 for the second swap of one decision.
+    is of a swap just sent; ``route`` says who gets to see it; ``further`` is 1 for the second swap of one decision;
+    ``placement`` before or after the pending transaction of the sequence ``target`` makes it part of a bundle.
     """
     slot = _draft(pool, feed, row, SWAP, gas, decided, expires, max_fee, tip)
     transaction = pool.transactions[slot]
@@ -64,6 +67,8 @@ def send_swap(
     transaction.amount = amount
     transaction.bound = bound
     transaction.route = route
+    transaction.placement = placement
+    transaction.target = target
     transaction.size = np.int32(min(lots, np.int64(2**31 - 1)))
     if copy > 0:
         return mempool.submit_copy(pool, slot, copy)

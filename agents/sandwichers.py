@@ -8,7 +8,8 @@ what is behind it tips less; the nonces of one sender keep the two in order.
 
 What is learned, for sandwiches and back-runs apart, is the share of the gain in sight that a try really brings. Where
 the order of the block does not let anybody ahead that hope fades, and with it the tries; it returns slowly. What to bid
-beyond the tip of the swap is learned from sandwiches won and lost.
+beyond the tip of the swap is learned from sandwiches won and lost. Where builders take bundles, front and back are put
+right around the swap or not at all, and the tips are a bid for that.
 
 A producer may have a searcher of the same kind inside. It decides when the block is made, on all that has arrived, and
 bids as much as it can hope to earn: tips are its operator's own, a transfer from one account to another.
@@ -32,7 +33,15 @@ from blockspace.markets.trade_log import TRADES
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import ACCEPTED
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import EXACT_IN, EXACT_OUT, PUBLIC, effective_tip
+from blockspace.network.transaction import (
+    AFTER_TARGET,
+    ANYWHERE,
+    BEFORE_TARGET,
+    EXACT_IN,
+    EXACT_OUT,
+    PUBLIC,
+    effective_tip,
+)
 
 SANDWICH, BACK_RUN = np.arange(2)
 
@@ -131,11 +140,12 @@ def _learn(row, feed, log, view):
     rate, kind = row.learning_rate, row.kind
     row.hope[kind] += rate * (min(max(earned / row.stake, -1.0), 1.0) - row.hope[kind])
     row.hope[kind] = max(row.hope[kind], 0.0)
+    bids = kind == SANDWICH or feed.rules.bundles != 0
     if earned > 0.0:
         row.wins[kind] += 1
-        if kind == SANDWICH:
+        if bids:
             row.bid_share -= rate * 0.25 * row.bid_share
-    elif kind == SANDWICH:
+    elif bids:
         row.bid_share += rate * (1.0 - row.bid_share)
 
 
@@ -172,17 +182,39 @@ def _cost_usd(row, feed, block, view, tip, gas, price):
 
 
 @kernel
-def _send_around(pool, feed, row, plan, kind, gas, decided, expires, fees, tips):
-    """Send a plan: the front-run, if there is one, and what comes behind.
+def _send_around(pool, feed, row, plan, kind, gas, decided, expires, fees, tips, target):
+    """Send a plan: the front-run, if there is one, and what comes behind; as a bundle where there are bundles.
 
-    ``gas``, ``fees`` (maximum, wei per gas) and ``tips`` are pairs, of the front and of the back.
+    ``gas``, ``fees`` (maximum, wei per gas) and ``tips`` are pairs, of the front and of the back; ``target`` is the
+    sequence of the swap.
     """
+    before, after = np.int64(ANYWHERE), np.int64(ANYWHERE)
+    if feed.rules.bundles != 0:
+        before, after = np.int64(BEFORE_TARGET), np.int64(AFTER_TARGET)
+    public, single = np.int64(PUBLIC), np.int64(0)
     side, lots = plan.side, plan.lots
     bound = np.int64(plan.front_money)  # without loss: what the front cost or brought
     if kind == SANDWICH:
         style = EXACT_OUT if side < 0 else EXACT_IN
         outcome = send_swap(
-            pool, feed, row, -side, style, lots, bound, lots, gas[0], decided, expires, fees[0], tips[0]
+            pool,
+            feed,
+            row,
+            -side,
+            style,
+            lots,
+            bound,
+            lots,
+            gas[0],
+            decided,
+            expires,
+            fees[0],
+            tips[0],
+            single,
+            public,
+            single,
+            before,
+            target,
         )
         if outcome != ACCEPTED:
             return
@@ -206,9 +238,11 @@ def _send_around(pool, feed, row, plan, kind, gas, decided, expires, fees, tips)
         expires,
         fees[1],
         tips[1],
-        np.int64(0),
-        np.int64(PUBLIC),
+        single,
+        public,
         further,
+        after,
+        target,
     )
 
 
@@ -229,7 +263,15 @@ def _try(row, feed, pool, block, newest, decision, price, swap, kind):
     gas = _gas_of(feed, plan, kind)
     tip = _tip_of(feed, view, swap)
     ahead, behind = tip, tip
-    if feed.rules.tips_buy_nothing == 0:
+    if feed.rules.bundles != 0:
+        usual = wallet_tip(feed, view)
+        bid = row.bid_share * (row.hope[kind] * row.stake - gas_cost_usd(feed, gas[0] + gas[1], view.base_fee, price))
+        ahead = behind = usual
+        if kind == SANDWICH:
+            ahead += fee_worth(feed, gas[0], bid, price)
+        else:
+            behind += fee_worth(feed, gas[1], bid, price)
+    elif feed.rules.tips_buy_nothing == 0:
         hoped = row.hope[kind] * row.stake
         bid = row.bid_share * (hoped - _cost_usd(row, feed, block, view, tip, gas[0] + gas[1], price))
         if row.producer >= 0:
@@ -240,7 +282,7 @@ def _try(row, feed, pool, block, newest, decision, price, swap, kind):
     # What all of it is worth is worth paying for each part, as the base fee may have risen unseen.
     worth = fee_worth(feed, gas[0] + gas[1], row.stake, price)
     fees = (max(worth, view.base_fee + ahead), max(worth, view.base_fee + behind))
-    _send_around(pool, feed, row, plan, kind, gas, decision, block.time, fees, (ahead, behind))
+    _send_around(pool, feed, row, plan, kind, gas, decision, block.time, fees, (ahead, behind), swap.sequence)
 
 
 @kernel

@@ -15,7 +15,7 @@ import numpy as np
 from blockspace.markets.pools.swaps import BASE, QUOTE
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import MEMPOOLS
-from blockspace.network.transaction import EXACT_IN, PUBLIC, SWAP, TO_PRODUCER
+from blockspace.network.transaction import ANYWHERE, EXACT_IN, PUBLIC, SWAP, TO_PRODUCER
 
 SWAPS_SEEN = 64
 
@@ -70,7 +70,9 @@ def list_pending_swaps(feeds, pools, blocks):
     newest = feed.pools[(feed.count - 1) & (feed.views.size - 1)]
     for position in range(pool.count):
         transaction = pool.transactions[pool.pending[position]]
-        if transaction.kind != SWAP or transaction.price != 0 or transaction.expires < blocks[0].time:
+        if transaction.kind != SWAP or transaction.price != 0 or transaction.placement != ANYWHERE:
+            continue
+        if transaction.expires < blocks[0].time:
             continue
         # A buyer's exact input is money, and so is a seller's exact output.
         token = QUOTE if (transaction.side > 0) == (transaction.style == EXACT_IN) else BASE

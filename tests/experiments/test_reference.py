@@ -450,9 +450,9 @@ SEARCHED = {
 
 
 def searched(pool, seed, **tables):
-    market = run_both(with_pools([pool], **SEARCHED, **tables), seconds=600, seed=seed)
+    market = run_both(with_pools([pool], **SEARCHED | tables), seconds=600, seed=seed)
     world = market.world
-    for rows in (world.sandwichers, world.extractors):
+    for rows in filter(len, (world.sandwichers, world.extractors)):
         assert rows["tries"].sum(axis=0).min() > 0, "sandwiches and back-runs should be tried"
     return market, world.records.pool_rows(0)["sandwiched"].sum()
 
@@ -475,6 +475,18 @@ def test_sandwichers_first_come_first_served():
     market, sandwiched = searched(POOL, seed=16, chain={**POOL_CHAIN, "ordering": "first_come_first_served"})
     assert sandwiched == 0
     assert market.world.sandwichers["hope"][:, 0].mean() < 0.35
+
+
+def test_sandwiches_in_bundles():
+    """Builders put front and back right around the swap, or leave both out."""
+    swappers = {**SEARCHED["swappers"], "private_share": 0.0}
+    market, sandwiched = searched(
+        POOL, seed=17, producers={"extracting_share": 0.0}, builders={"count": 3}, swappers=swappers
+    )
+    assert sandwiched > 20
+    tape = market.transactions()
+    ours = tape[tape["sender"].isin(market.world.sandwichers["account"])]
+    assert ours["status"].isin(["succeeded", "left out"]).all()
 
 
 class Fidget:

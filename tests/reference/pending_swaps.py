@@ -1,6 +1,6 @@
 """Who sees which of the swaps that are pending."""
 
-from .constants import EXACT_IN, PUBLIC, SWAP, TO_PRODUCER
+from .constants import ANYWHERE, EXACT_IN, PUBLIC, SWAP, TO_PRODUCER
 
 SWAPS_SEEN = 64
 
@@ -11,7 +11,7 @@ def list_pending_swaps(model):
         return []
     found = []
     for swap in model.mempool.pending.values():
-        if swap.kind == SWAP and swap.price == 0 and swap.expires >= model.block.time:
+        if swap.kind == SWAP and swap.price == 0 and swap.placement == ANYWHERE and swap.expires >= model.block.time:
             token = 1 if (swap.side > 0) == (swap.style == EXACT_IN) else 0
             share = swap.amount / max(float(model.feed.views[-1].pools[swap.pool].reserves[token]), 1.0)
             found.append((-share, swap.sequence, swap))

@@ -1,6 +1,6 @@
 """What everyone who deals with a pool sends."""
 
-from .constants import MINT, PUBLIC, SWAP
+from .constants import ANYWHERE, MINT, PUBLIC, SWAP
 from .mempool import Transaction
 
 
@@ -28,10 +28,26 @@ def send(agent, kind, gas, decided, expires, max_fee, tip, **fields):
 
 
 def send_swap(
-    agent, side, style, amount, bound, lots, gas, decided, expires, max_fee, tip, copy=0, route=PUBLIC, further=0
+    agent,
+    side,
+    style,
+    amount,
+    bound,
+    lots,
+    gas,
+    decided,
+    expires,
+    max_fee,
+    tip,
+    copy=0,
+    route=PUBLIC,
+    further=0,
+    placement=ANYWHERE,
+    target=0,
 ):
     fields = {"side": side, "style": style, "amount": amount, "bound": bound, "size": lots}
     fields |= {"independent": copy > 0, "nonce": copy, "copy": copy + further, "route": route}
+    fields |= {"placement": placement, "target": target}
     return send(agent, SWAP, gas, decided, expires, max_fee, tip, **fields)
 
 

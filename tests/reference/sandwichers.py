@@ -8,7 +8,7 @@ import mesa
 
 from tests.markets.pools.slow_pools import DONE, UNIT, SlowConcentrated
 
-from .constants import EXACT_IN, EXACT_OUT, INSIDE, LARGEST_AMOUNT, NEVER
+from .constants import AFTER_TARGET, ANYWHERE, BEFORE_TARGET, EXACT_IN, EXACT_OUT, INSIDE, LARGEST_AMOUNT, NEVER
 from .ordering import WITHOUT_TIPS
 from .pending_swaps import has_arrived, has_travelled
 from .pool_orders import send_swap, swap_gas
@@ -237,7 +237,17 @@ class Sandwicher(mesa.Agent):
         self.tries[kind] += 1
         front_gas, gas = self.gas_of(plan, kind)
         ahead = behind = tip
-        if self.tips_count:
+        before = after = ANYWHERE
+        if self.model.block.bundles_offered:
+            before, after = BEFORE_TARGET, AFTER_TARGET
+            space = feed.gas_cost_usd(front_gas + gas, view.base_fee, price)
+            bid = self.bid_share * (self.hope[kind] * self.stake - space)
+            ahead = behind = feed.wallet_tip(view)
+            if kind == SANDWICH:
+                ahead += feed.fee_worth(front_gas, bid, price)
+            else:
+                behind += feed.fee_worth(gas, bid, price)
+        elif self.tips_count:
             if kind == SANDWICH:
                 ahead = tip + 1 + feed.fee_worth(front_gas, self.bid(plan, self.hope[kind], cost), price)
             behind = max(tip - 1, 0)
@@ -247,7 +257,8 @@ class Sandwicher(mesa.Agent):
         side, lots = plan.side, plan.lots
         if kind == SANDWICH:
             style = EXACT_OUT if side < 0 else EXACT_IN
-            if not send_swap(self, -side, style, lots, plan.front_money, lots, front_gas, *times, *bids):
+            place = {"placement": before, "target": swap.sequence}
+            if not send_swap(self, -side, style, lots, plan.front_money, lots, front_gas, *times, *bids, **place):
                 return
             exact = EXACT_OUT if side > 0 else EXACT_IN, lots, plan.front_money
         else:
@@ -257,7 +268,8 @@ class Sandwicher(mesa.Agent):
             else:
                 exact = EXACT_IN, lots, math.ceil(lots * lot_price)
         bids = max(worth, view.base_fee + behind), behind
-        send_swap(self, side, *exact, lots, gas, *times, *bids, further=int(kind == SANDWICH))
+        place = {"placement": after, "target": swap.sequence}
+        send_swap(self, side, *exact, lots, gas, *times, *bids, further=int(kind == SANDWICH), **place)
 
     def learn(self, view):
         """Find out what the last try earned."""
@@ -271,11 +283,12 @@ class Sandwicher(mesa.Agent):
         rate, kind = self.learning_rate, self.kind
         self.hope[kind] += rate * (min(max(earned / self.stake, -1.0), 1.0) - self.hope[kind])
         self.hope[kind] = max(self.hope[kind], 0.0)
+        bids = kind == SANDWICH or self.model.block.bundles_offered
         if earned > 0.0:
             self.wins[kind] += 1
-            if kind == SANDWICH:
+            if bids:
                 self.bid_share -= rate * 0.25 * self.bid_share
-        elif kind == SANDWICH:
+        elif bids:
             self.bid_share += rate * (1.0 - self.bid_share)
 
 
