@@ -109,14 +109,19 @@ def close_accounts(meter: Any, burns: bool, built: bool = False) -> Accounts:
 
 
 def rent_measures(
-    rows: npt.NDArray[Any], markets: list[npt.NDArray[Any]], hours: float, burns: bool
+    rows: npt.NDArray[Any],
+    markets: list[npt.NDArray[Any]],
+    pools: list[npt.NDArray[Any]],
+    hours: float,
+    burns: bool,
 ) -> dict[str, float]:
     """Rents of a run in dollars: per hour, per volume and as shares of the whole.
 
     Parameters
     ----------
-    rows, markets
-        Rows of blocks, and of each instrument after them. Gas is valued at the price of ether in its block.
+    rows, markets, pools
+        Rows of blocks, and of each instrument and each pool after them. Gas is valued at the price of ether in its
+        block.
     hours
         How long they last.
     burns
@@ -153,7 +158,7 @@ def rent_measures(
         "lost_to_arbitrage": loss,
         "lost_to_sandwiches": to_sandwiches,
     }
-    volume = of_markets("volume_usd")
+    volume = of_markets("volume_usd") + float(sum(pool["volume_usd"].sum() for pool in pools))
     gas_used = float(rows["gas_used"].sum())
     measures: dict[str, float] = {}
     for name, amount in (parts | others).items():

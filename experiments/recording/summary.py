@@ -81,7 +81,8 @@ def summarise(world: "World") -> dict[str, Any]:
         summary |= {f"{instrument.name}.{name}" if several else name: value for name, value in measures.items()}
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
-    summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee)
+    pools = [records.pool_rows(number)[kept] for number in range(len(scenario.pools))]
+    summary |= rent_measures(rows, markets, pools, hours, world.chain.fee_rule.burns_base_fee)
     summary |= summarise_builders(rows, scenario.builders.count)
     summary |= _makers(world, hours)
     summary |= _searchers(world)

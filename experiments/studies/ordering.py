@@ -2,7 +2,8 @@
 
 One market on a chain with one sequencer and the users of Ethereum, under each way of ordering a block, at three
 capacities: half the gas that users demand, twice as much (what the fee rule aims at then just holds them), and eight
-times as much. The seeds are the same everywhere, so that all see the same prices, users and arrivals.
+times as much. There is a perpetual future on an order book, and a pool with its own traders, providers, arbitrageurs
+and sandwichers. The seeds are the same everywhere, so that all see the same prices, users and arrivals.
 """
 
 from collections.abc import Mapping
@@ -19,8 +20,8 @@ from blockspace.experiments.studies.capacity import demand_mgas_per_s
 from blockspace.experiments.sweeps.points import Point, Sweep
 
 QUESTION = "Who gets what, under each way of ordering a block?"
-SEEDS = 16
-QUICK_SEEDS = 4
+SEEDS = 8
+QUICK_SEEDS = 3
 X = "gas_per_second_mgas"
 POLICY = "ordering"
 TABLE = {
@@ -30,21 +31,40 @@ TABLE = {
     "rent_ordering_usd_per_h": "ordering\n$ per h",
     "rent_lost_to_arbitrage_usd_per_h": "lost to\narbitrage $",
     "rent_searchers_usd_per_h": "kept by\nsearchers $",
-    "rent_lost_to_arbitrage_per_volume_bps": "lost, bp\nof volume",
+    "POOL.loss_to_arbitrage_bps_per_day": "pool's loss\nbp per day",
+    "POOL.sandwich_rate": "swaps\nsandwiched",
+    "rent_lost_to_sandwiches_usd_per_h": "lost to\nsandwiches $",
     "spam_share_of_gas": "spam in\nthe gas",
-    "median_quoted_spread_bps": "quoted\nspread bp",
+    "ETH-PERP.median_quoted_spread_bps": "quoted\nspread bp",
     "cost_bps": "cost of an\norder bp",
 }
 
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     "priority fee": {},
     "protected": {"chain.revert_protection": True},
+    "builders": {"builders.count": 5, "builders.exclusive_share": 0.2},
+    "encrypted": {"chain.mempool": "encrypted"},
     "first come": {"chain.ordering": "first_come_first_served"},
+    "express lane": {"chain.ordering": "first_come_first_served", "express_lane.round_s": 60.0},
     "random": {"chain.ordering": "random_order"},
     "cancels first": {"chain.ordering": "cancels_first"},
     "batch": {"venue.matching": "batch"},
 }
-"""What each is called in the study (``protected`` is the priority fee with revert protection), and its settings."""
+"""What each is called in the study, and its settings.
+
+``protected`` is the priority fee with revert protection, ``encrypted`` the priority fee on transactions that nobody can
+read before they are ordered, and the ``express lane`` goes past those who are served first come, first served.
+"""
+
+POOL = {
+    "instruments": [{"name": "ETH-PERP"}, {"name": "ETH-SPOT", "kind": "spot", "share_of_traders": 1e-6}],
+    "pools": [{"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e7}],
+    "pool_arbitrageurs.count": 4,
+    "swappers.count": 60,
+    "swappers.orders_per_s": 0.2,
+    "liquidity_providers.count": 4,
+    "sandwichers.count": 3,
+}
 
 CAPACITIES = (0.5, 2.0, 8.0)
 """In the gas that users demand; policies are compared at the middle one."""
@@ -54,7 +74,7 @@ BLOCK_TIME_S = 2.0
 
 def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     """Every policy at every capacity."""
-    hours = 2 if quick else 6
+    hours = 1 if quick else 4
     scenario = load_scenario(
         "ethereum-30m",
         {
@@ -66,6 +86,7 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
             "topology.validators": 1,
             "fee_market.initial_base_fee_wei": 10**9,
             "price.jumps_per_day": 500.0,
+            **POOL,
         },
     )
     demand = demand_mgas_per_s(scenario)
@@ -93,7 +114,7 @@ def _by_policy(results: Results, measure: str, factor: float = 1.0) -> tuple[Cur
 
 
 def figure(results: Results) -> Figure:
-    """Nine panels over capacity, a curve for each policy."""
+    """Twelve panels over capacity, a curve for each policy."""
 
     def panel(title: str, unit: str, measure: str, factor: float = 1.0, **how: Any) -> Panel:
         return Panel(title, unit, _by_policy(results, measure, factor), **how)
@@ -103,9 +124,14 @@ def figure(results: Results) -> Figure:
         panel("Ordering rent", "dollars per hour", "rent_ordering_usd_per_h"),
         panel("Kept by searchers, net of gas", "dollars per hour", "rent_searchers_usd_per_h"),
         panel("Lost to arbitrage", "dollars per hour", "rent_lost_to_arbitrage_usd_per_h"),
-        panel("Lost to arbitrage, in the volume", "basis points of volume", "rent_lost_to_arbitrage_per_volume_bps"),
+        panel(
+            "Lost to arbitrage by the pool", "basis points of its value per day", "POOL.loss_to_arbitrage_bps_per_day"
+        ),
+        panel("Swaps that are sandwiched", "per cent", "POOL.sandwich_rate", 100.0),
+        panel("Lost to sandwiches", "dollars per hour", "rent_lost_to_sandwiches_usd_per_h"),
+        panel("Tips that reach the proposer", "dollars per hour", "rent_tips_usd_per_h", log=True, floor=1.0),
         panel("Spam in the gas used", "per cent", "spam_share_of_gas", 100.0),
-        panel("Quoted spread, median", "basis points", "median_quoted_spread_bps", log=True),
+        panel("Quoted spread, median", "basis points", "ETH-PERP.median_quoted_spread_bps", log=True),
         panel("Cost of an order", "basis points of the order", "cost_bps", log=True),
         panel("Copies of a searcher's order", "number", "copies_per_try"),
     ]
@@ -161,7 +187,7 @@ def findings(results: Results) -> list[str]:
             against("cancels first", "rent_lost_to_arbitrage_usd_per_h", "What is lost to it", "dollars per hour"),
         )
         + " "
-        + str(against("cancels first", "median_quoted_spread_bps", "The median quoted spread", "bp")),
+        + str(against("cancels first", "ETH-PERP.median_quoted_spread_bps", "The median quoted spread", "bp")),
         weigh(
             "batches at one price take the rent of arbitrage away",
             False,
