@@ -19,9 +19,13 @@ from blockspace.experiments.recording.rows import DEPTHS_BPS
 from blockspace.experiments.results import Results
 
 STYLE = Path(__file__).with_name("blockspace.mplstyle")
+MANY = 4
+"""Curves in a panel from which on its legend takes two lines."""
+
 COLUMNS = 3
 PANEL_INCHES = (3.7, 2.9)
 LEGEND_LINE_POINTS = 10.5
+TITLE_INCHES = 0.35
 FEW = 6
 """Swept values up to which each has a tick of its own."""
 
@@ -129,13 +133,20 @@ def draw_page(
         What else must be known to read the page.
     """
     rows = -(-len(panels) // COLUMNS)
+    shared = _share_a_legend(panels)
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(COLUMNS * PANEL_INCHES[0], rows * PANEL_INCHES[1] + 0.6), layout="constrained")
         axes = list(figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat)
         for number, (axis, panel) in enumerate(zip(axes, panels, strict=False)):
             _draw_panel(axis, results, x, panel)
+            if not shared:
+                # Above the axes, where it cannot hide anything.
+                legend = axis.legend(
+                    ncols=_legend_columns(panel), loc="lower left", bbox_to_anchor=(-0.02, 0.99), borderaxespad=0.0
+                )
+                legend.set_in_layout(False)
             row = panels[number // COLUMNS * COLUMNS :][:COLUMNS]
-            lines = max(1 if len(other.curves) < 4 else 2 for other in row)
+            lines = 0 if shared else max(1 if len(other.curves) < MANY else 2 for other in row)
             heading = f"{string.ascii_lowercase[number]}  {panel.title}"
             axis.set_title(heading, pad=6 + LEGEND_LINE_POINTS * lines)
             _draw_marks(axis, marks or {}, named=number == 0)
@@ -143,7 +154,14 @@ def draw_page(
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
         seeds = len(results.study["seeds"])
-        figure.suptitle(title)
+        figure.suptitle(f"{title}\n \n " if shared else title)  # the legend has two lines below it
+        if shared:
+            handles, labels = axes[0].get_legend_handles_labels()
+            below = 1.0 - TITLE_INCHES / figure.get_figheight()
+            legend = figure.legend(
+                handles, labels, loc="upper center", bbox_to_anchor=(0.5, below), ncols=-(-len(labels) // 2)
+            )
+            legend.set_in_layout(False)
         figure.supxlabel(f"{x_label}\nMeans over {seeds} seeds with 95 % confidence bands. {note}", fontsize="medium")
         # The layout is worked out once, not again for each file.
         figure.draw_without_rendering()
@@ -153,6 +171,7 @@ def draw_page(
 
 def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.85, len(panel.curves)))
+    alpha = 0.18 if len(panel.curves) <= MANY else 0.07
     extent = []
     for number, curve in enumerate(panel.curves):
         rows = results.curve(curve.measure)
@@ -164,7 +183,7 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
         (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour)
         if panel.log:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
-        axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+        axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=alpha, linewidth=0)
         extent.append(mean)
     if not any((means > 0).any() for means in extent):
         panel = replace(panel, log=False)  # of nothing, there is no logarithm
@@ -191,9 +210,6 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     if not panel.log:
         axis.yaxis.set_major_formatter(FuncFormatter(tick_label))
     axis.set_ylabel(panel.unit)
-    # Above the axes, where it cannot hide anything.
-    columns = _legend_columns(panel)
-    axis.legend(ncols=columns, loc="lower left", bbox_to_anchor=(-0.02, 0.99), borderaxespad=0.0).set_in_layout(False)
 
 
 def tick_label(value: float, _: int = 0) -> str:
@@ -207,9 +223,15 @@ def tick_label(value: float, _: int = 0) -> str:
     return f"{value / 1e6:g}M" if abs(value) >= 1e6 else f"{value:,.6g}"
 
 
+def _share_a_legend(panels: Sequence[Panel]) -> bool:
+    """Whether one legend serves all panels: they show the same curves, and too many for one of each panel's own."""
+    labels = [[curve.label for curve in panel.curves] for panel in panels]
+    return len(labels[0]) > 2 * MANY and all(other == labels[0] for other in labels)
+
+
 def _legend_columns(panel: Panel) -> int:
     count = len(panel.curves)
-    return count if count < 4 else -(-count // 2)
+    return count if count < MANY else -(-count // 2)
 
 
 def _room(values: npt.NDArray[np.float64], *, log: bool, share: float) -> tuple[float, float]:

@@ -74,7 +74,7 @@ BLOCK_TIME_S = 2.0
 
 def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     """Every policy at every capacity."""
-    hours = 1 if quick else 4
+    hours = 2 if quick else 4
     scenario = load_scenario(
         "ethereum-30m",
         {
@@ -124,9 +124,7 @@ def figure(results: Results) -> Figure:
         panel("Ordering rent", "dollars per hour", "rent_ordering_usd_per_h"),
         panel("Kept by searchers, net of gas", "dollars per hour", "rent_searchers_usd_per_h"),
         panel("Lost to arbitrage", "dollars per hour", "rent_lost_to_arbitrage_usd_per_h"),
-        panel(
-            "Lost to arbitrage by the pool", "basis points of its value per day", "POOL.loss_to_arbitrage_bps_per_day"
-        ),
+        panel("Lost to arbitrage by the pool", "bp of its value per day", "POOL.loss_to_arbitrage_bps_per_day"),
         panel("Swaps that are sandwiched", "per cent", "POOL.sandwich_rate", 100.0),
         panel("Lost to sandwiches", "dollars per hour", "rent_lost_to_sandwiches_usd_per_h"),
         panel("Tips that reach the proposer", "dollars per hour", "rent_tips_usd_per_h", log=True, floor=1.0),
@@ -195,6 +193,33 @@ def findings(results: Results) -> list[str]:
         )
         + " "
         + str(against("batch", "cost_bps", "The cost of an order", "bp")),
+        weigh(
+            "pending transactions that nobody can read end sandwiches",
+            False,
+            against("encrypted", "POOL.sandwich_rate", "The share of swaps that are sandwiched"),
+            against("first come", "POOL.sandwich_rate", "Where the first come is served first it"),
+        ),
+        weigh(
+            "builders who take bundles make sandwiches more frequent",
+            True,
+            against("builders", "POOL.sandwich_rate", "The share of swaps that are sandwiched"),
+        ),
+        weigh(
+            "an auctioned express lane takes profit from searchers",
+            False,
+            change(
+                results,
+                "rent_searchers_usd_per_h",
+                "What they keep",
+                "dollars per hour",
+                [first[1], _points_of(results, "express lane")[1]],
+            ),
+        ),
+        weigh(
+            "the order of arrival spares the providers of a pool",
+            False,
+            against("first come", "POOL.loss_to_arbitrage_bps_per_day", "What they lose to arbitrage", "bp per day"),
+        ),
         _largest_difference(results),
     ]
 
