@@ -54,8 +54,8 @@ def summarise(world: "World") -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain numbers by name; NaN where there was nothing to measure. Measures of the market carry the instrument's
-        name as a prefix if there are several instruments.
+        Plain numbers by name; NaN where there was nothing to measure. Measures of the market are those of the first
+        instrument; those of others carry their name as a prefix.
     """
     records, scenario = world.records, world.scenario
     rows = records.block_rows()
@@ -70,7 +70,6 @@ def summarise(world: "World") -> dict[str, Any]:
     meter = records.since_warm_up()
     summary |= _chain_measures(rows, lasts, hours, scenario.fee_market.rule)
     summary |= _delays(meter)
-    several = len(scenario.instruments) > 1
     volume = 0.0
     markets = []
     for number, instrument in enumerate(scenario.instruments):
@@ -78,7 +77,7 @@ def summarise(world: "World") -> dict[str, Any]:
         markets.append(market)
         volume += float(market["volume_usd"].sum())
         measures = _market_measures(market, lasts, hours)
-        summary |= {f"{instrument.name}.{name}" if several else name: value for name, value in measures.items()}
+        summary |= {f"{instrument.name}.{name}" if number else name: value for name, value in measures.items()}
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
     pools = [records.pool_rows(number)[kept] for number in range(len(scenario.pools))]

@@ -105,6 +105,35 @@ ACTIVITY = (
 )
 """Per hour."""
 
+RENTS = Panel(
+    "Who gets what is paid",
+    "dollars per hour",
+    (
+        Curve("rent_burned_usd_per_h", "burned"),
+        Curve("rent_tips_usd_per_h", "block makers' tips"),
+        Curve("rent_searchers_usd_per_h", "searchers, net"),
+        Curve("rent_ordering_usd_per_h", "for a place ahead"),
+    ),
+    log=True,
+    floor=1.0,
+)
+SEARCHERS = Panel(
+    "Searchers in the gas used",
+    "per cent",
+    (
+        Curve("searcher_share_of_gas", "searchers", 100.0),
+        Curve("spam_share_of_gas", "their failures", 100.0),
+    ),
+)
+POOL_LOSS = Panel(
+    "Providers of the pool",
+    "bp of its value per day",
+    (
+        Curve("POOL.fees_bps_per_day", "fees"),
+        Curve("POOL.loss_to_arbitrage_bps_per_day", "lost to arbitrage"),
+    ),
+)
+
 
 def draw_page(
     results: Results,

@@ -10,11 +10,23 @@ import math
 
 from matplotlib.figure import Figure
 
-from blockspace.experiments.reports.figures import ACTIVITY, COSTS, DEPTHS, SPREADS, Curve, Panel, draw_page
+from blockspace.experiments.reports.figures import (
+    ACTIVITY,
+    COSTS,
+    DEPTHS,
+    POOL_LOSS,
+    RENTS,
+    SEARCHERS,
+    SPREADS,
+    Curve,
+    Panel,
+    draw_page,
+)
 from blockspace.experiments.reports.findings import change, weigh
 from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import load_scenario
+from blockspace.experiments.studies.capacity import POOL_BESIDE
 from blockspace.experiments.sweeps.points import Point, Sweep
 
 QUESTION = "What does the time between blocks do to a derivatives market, at the same gas per second?"
@@ -33,6 +45,7 @@ TABLE = {
     "arbitrage_volume_share": "arbitrage\nof volume",
     "arbitrage_profit_usd_per_h": "arbitrage\n$ per h",
     "quotes_per_h": "quotes\nper h",
+    "POOL.loss_to_arbitrage_bps_per_day": "pool's loss\nbp per day",
 }
 
 
@@ -51,6 +64,7 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
             "chain.byte_limit": 1_000_000_000,  # gas is to be the only limit
             "topology.validators": 1,
             "fee_market.initial_base_fee_wei": 1_000_000,
+            **POOL_BESIDE,
         },
     )
     points = [
@@ -65,7 +79,7 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
 
 
 def figure(results: Results) -> Figure:
-    """Nine panels over block time."""
+    """Twelve panels over block time."""
     panels = [
         Panel(
             "Spread",
@@ -126,7 +140,7 @@ def figure(results: Results) -> Figure:
             ),
         ),
     ]
-    return draw_page(results, QUESTION, X, "time between blocks, seconds", panels)
+    return draw_page(results, QUESTION, X, "time between blocks, seconds", [*panels, RENTS, SEARCHERS, POOL_LOSS])
 
 
 def findings(results: Results) -> list[str]:
@@ -148,6 +162,17 @@ def findings(results: Results) -> list[str]:
             change(results, "arbitrage_volume_share", "Its share of the volume"),
         )
         + _powers(results, "arbitrage_profit_usd_per_h"),
+        weigh(
+            "shorter blocks spare the providers of a pool",
+            False,
+            change(results, "POOL.loss_to_arbitrage_bps_per_day", "What they lose to arbitrage", "bp per day"),
+        )
+        + _powers(results, "POOL.loss_to_arbitrage_bps_per_day"),
+        weigh(
+            "shorter blocks dilute what is paid for a place in the block",
+            False,
+            change(results, "rent_ordering_usd_per_h", "Ordering rent", "dollars per hour"),
+        ),
         weigh("shorter blocks make trading cheaper", False, change(results, "cost_bps", "The cost of an order", "bp")),
         weigh(
             "shorter blocks mean faster trades",

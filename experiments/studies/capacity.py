@@ -5,12 +5,26 @@ changed, from a thirty-second of what users demand to thirty-two times as much, 
 plenty on the other.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from blockspace.experiments.recording.rows import SIZE_BUCKETS_USD
 from blockspace.experiments.recording.summary import bucket_names
-from blockspace.experiments.reports.figures import ACTIVITY, COSTS, DEPTHS, SPREADS, Curve, Panel, draw_page
+from blockspace.experiments.reports.figures import (
+    ACTIVITY,
+    COSTS,
+    DEPTHS,
+    POOL_LOSS,
+    RENTS,
+    SEARCHERS,
+    SPREADS,
+    Curve,
+    Panel,
+    draw_page,
+)
 from blockspace.experiments.reports.findings import change, weigh
 from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
@@ -32,13 +46,26 @@ TABLE = {
     "trades_per_h": "trades\nper h",
     "balked_share": "users\nkept out",
     "arbitrage_profit_usd_per_h": "arbitrage\n$ per h",
+    "rent_ordering_usd_per_h": "ordering\nrent $ per h",
+    "POOL.loss_to_arbitrage_bps_per_day": "pool's loss\nbp per day",
 }
+
+POOL_BESIDE: Mapping[str, Any] = {
+    "instruments": [{"name": "ETH-PERP"}, {"name": "ETH-SPOT", "kind": "spot", "share_of_traders": 1e-6}],
+    "pools": [{"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e7}],
+    "pool_arbitrageurs.count": 4,
+    "swappers.count": 60,
+    "swappers.orders_per_s": 0.2,
+    "liquidity_providers.count": 4,
+    "sandwichers.count": 3,
+}
+"""A pool beside the book of the perpetual future, with its own traders, providers, arbitrageurs and sandwichers."""
 
 
 def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     """Gas limits from 1/32 to 32 times the gas that users demand, a factor of two or of its root apart."""
     hours = 6 if quick else 16
-    scenario = load_scenario("ethereum-30m", {"duration_s": hours * 3600.0, "warm_up_s": hours * 1800.0})
+    scenario = load_scenario("ethereum-30m", {"duration_s": hours * 3600.0, "warm_up_s": hours * 1800.0, **POOL_BESIDE})
     steps = np.arange(-4, 6.1, 1.0 if quick else 0.5)
     points = [_point(scenario, round(scenario.chain.gas_limit * 2.0**step)) for step in steps]
     return Sweep(scenario, tuple(points), seeds, reference=_point(scenario, scenario.chain.gas_limit).name)
@@ -56,7 +83,7 @@ def demand_mgas_per_s(scenario: Scenario) -> float:
 
 
 def figure(results: Results) -> Figure:
-    """Nine panels over gas per second."""
+    """Twelve panels over gas per second."""
     alive = with_market(results)
     absent = len(alive) < len(results.points)
     sizes = [f"to {_dollars(end)}" for end in SIZE_BUCKETS_USD] + [f"above {_dollars(SIZE_BUCKETS_USD[-1])}"]
@@ -138,6 +165,9 @@ def figure(results: Results) -> Figure:
             ACTIVITY,
             log=True,
         ),
+        RENTS,
+        SEARCHERS,
+        POOL_LOSS,
     ]
     marks = {"demand": demand_mgas_per_s(results.scenario), "preset": results.scenario.gas_per_second / 1e6}
     note = f"Spreads and costs are shown where there are {TRADES_OF_A_MARKET_PER_H} trades an hour." if absent else ""
@@ -196,6 +226,16 @@ def findings(results: Results) -> list[str]:
             False,
             change(results, "arbitrage_profit_usd_per_h", "Before gas it", "dollars per hour", alive),
             change(results, "arbitrage_volume_share", "Its share of the volume", "", alive),
+        ),
+        weigh(
+            "more capacity dilutes what is paid for a place in the block",
+            False,
+            change(results, "rent_ordering_usd_per_h", "Ordering rent", "dollars per hour"),
+        ),
+        weigh(
+            "more capacity spares the providers of a pool",
+            False,
+            change(results, "POOL.loss_to_arbitrage_bps_per_day", "What they lose to arbitrage", "bp per day"),
         ),
         weigh(
             "more capacity shortens the wait",

@@ -16,7 +16,7 @@ from blockspace.experiments.reports.findings import Change, change, format_inter
 from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import load_scenario
-from blockspace.experiments.studies.capacity import demand_mgas_per_s
+from blockspace.experiments.studies.capacity import POOL_BESIDE, demand_mgas_per_s
 from blockspace.experiments.sweeps.points import Point, Sweep
 
 QUESTION = "Who gets what, under each way of ordering a block?"
@@ -35,7 +35,7 @@ TABLE = {
     "POOL.sandwich_rate": "swaps\nsandwiched",
     "rent_lost_to_sandwiches_usd_per_h": "lost to\nsandwiches $",
     "spam_share_of_gas": "spam in\nthe gas",
-    "ETH-PERP.median_quoted_spread_bps": "quoted\nspread bp",
+    "median_quoted_spread_bps": "quoted\nspread bp",
     "cost_bps": "cost of an\norder bp",
 }
 
@@ -55,16 +55,6 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
 ``protected`` is the priority fee with revert protection, ``encrypted`` the priority fee on transactions that nobody can
 read before they are ordered, and the ``express lane`` goes past those who are served first come, first served.
 """
-
-POOL = {
-    "instruments": [{"name": "ETH-PERP"}, {"name": "ETH-SPOT", "kind": "spot", "share_of_traders": 1e-6}],
-    "pools": [{"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e7}],
-    "pool_arbitrageurs.count": 4,
-    "swappers.count": 60,
-    "swappers.orders_per_s": 0.2,
-    "liquidity_providers.count": 4,
-    "sandwichers.count": 3,
-}
 
 CAPACITIES = (0.5, 2.0, 8.0)
 """In the gas that users demand; policies are compared at the middle one."""
@@ -86,7 +76,7 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
             "topology.validators": 1,
             "fee_market.initial_base_fee_wei": 10**9,
             "price.jumps_per_day": 500.0,
-            **POOL,
+            **POOL_BESIDE,
         },
     )
     demand = demand_mgas_per_s(scenario)
@@ -129,7 +119,7 @@ def figure(results: Results) -> Figure:
         panel("Lost to sandwiches", "dollars per hour", "rent_lost_to_sandwiches_usd_per_h"),
         panel("Tips that reach the proposer", "dollars per hour", "rent_tips_usd_per_h", log=True, floor=1.0),
         panel("Spam in the gas used", "per cent", "spam_share_of_gas", 100.0),
-        panel("Quoted spread, median", "basis points", "ETH-PERP.median_quoted_spread_bps", log=True),
+        panel("Quoted spread, median", "basis points", "median_quoted_spread_bps", log=True),
         panel("Cost of an order", "basis points of the order", "cost_bps", log=True),
         panel("Copies of a searcher's order", "number", "copies_per_try"),
     ]
@@ -185,7 +175,7 @@ def findings(results: Results) -> list[str]:
             against("cancels first", "rent_lost_to_arbitrage_usd_per_h", "What is lost to it", "dollars per hour"),
         )
         + " "
-        + str(against("cancels first", "ETH-PERP.median_quoted_spread_bps", "The median quoted spread", "bp")),
+        + str(against("cancels first", "median_quoted_spread_bps", "The median quoted spread", "bp")),
         weigh(
             "batches at one price take the rent of arbitrage away",
             False,
