@@ -32,6 +32,19 @@ HUNDRED_AGENTS = {
     "arbitrageurs": {"count": 4},
 }
 
+WITH_SEARCHERS = {
+    **HUNDRED_AGENTS,
+    "instruments": [{"name": "ETH-PERP"}, {"name": "ETH-SPOT", "kind": "spot", "share_of_traders": 1e-6}],
+    "pools": [{"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 2e7}],
+    "noise_traders": {"count": 57, "orders_per_s": 1.5},
+    "swappers": {"count": 20, "orders_per_s": 0.5},
+    "pool_arbitrageurs": {"count": 4},
+    "liquidity_providers": {"count": 4},
+    "sandwichers": {"count": 4},
+    "builders": {"count": 5, "exclusive_share": 0.2},
+}
+"""The same number of agents and transactions, with a pool, those who search what is pending, and builders."""
+
 
 def run_compiled(market, blocks):
     market.run_for(blocks * BLOCK_TIME_S)
@@ -74,6 +87,20 @@ def test_hundred_agents(benchmark):
     assert_same_run(compiled, plain)
     benchmark.group = "block: 100 agents, 70 transactions"
     compare(benchmark, compiled, plain, blocks=400)
+    per_block = compiled.blocks()["transactions"].mean()
+    benchmark.extra_info["transactions a block"] = round(per_block, 1)
+    assert 60 < per_block < 80
+
+
+@pytest.mark.parametrize("builders", [0, 5])
+def test_hundred_agents_with_searchers(benchmark, builders):
+    """Traders of a book and of a pool, makers, providers, arbitrageurs, sandwichers, and builders or none."""
+    scenario = scenario_from({**WITH_SEARCHERS, "builders": {"count": builders}})
+    compiled, plain = Market(scenario, seed=1), ReferenceMarket(scenario, seed=1)
+    run_compiled(compiled, 50)
+    run_plain(plain, 50)
+    benchmark.group = f"block: 100 agents with searchers, {builders} builders"
+    compare(benchmark, compiled, plain, blocks=100)
     per_block = compiled.blocks()["transactions"].mean()
     benchmark.extra_info["transactions a block"] = round(per_block, 1)
     assert 60 < per_block < 80
