@@ -92,6 +92,24 @@ class LiquidityProvider(Member):
     kind = "provider"
 
 
+class OracleKeeper(Member):
+    """Who reports the external price to the chain; see :mod:`blockspace.agents.oracle_keepers`."""
+
+    kind = "keeper"
+
+
+class LeveragedTrader(Member):
+    """A trader with a leveraged position; see :mod:`blockspace.agents.leveraged_traders`."""
+
+    kind = "leveraged"
+
+
+class Liquidator(Member):
+    """Who takes over positions below maintenance; see :mod:`blockspace.agents.liquidators`."""
+
+    kind = "liquidator"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 

@@ -27,9 +27,12 @@ ROLES = (
     "provider",
     "pool",
     "insurance",
+    "keeper",
+    "leveraged",
+    "liquidator",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
-POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE = range(8, len(ROLES))
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, KEEPER, LEVERAGED, LIQUIDATOR = range(8, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
