@@ -40,7 +40,7 @@ LEVERAGED = np.dtype(
         ("holding", "f8"),  # mean time for which it holds, seconds
         ("long_share", "f8"),
         ("value", "f8"),  # mean private value, as a fraction of the position
-        ("closing", "f8"),  # what closing may cost, as a fraction of the position: gas, and price against the mark
+        ("closing", "f8"),  # what closing may cost, as a fraction of the position: in gas, and in price
         ("stop", "f8"),  # distance of its stop from the mark, as a fraction; 0 if it has none
         ("patience", "i8"),  # ns
         ("sent_at", "i8"),  # ns: decision time of the last order
@@ -86,7 +86,8 @@ class LeveragedTraderSettings(Settings):
         100.0,
         gt=0,
         lt=10_000,
-        description="most that closing may cost, in gas and in price against the mark, basis points of the position",
+        description="most that closing may cost in gas, and most by which its price may be worse than the external one, "
+        "basis points of the position",
     )
     stop_loss_share: float = Field(0.3, ge=0, le=1, description="share of traders who have a stop")
     stop_distance_bps: float = Field(
@@ -172,7 +173,6 @@ def _send(row, feed, pool, now, side, size, limit, max_fee, tip):
     row.sent_at = now
     row.expires = now + row.patience
     row.next_wake = now  # it looks again in every block until it knows what became of the order
-    row.stop_below, row.stop_above = 0, NEVER
 
 
 @kernel
@@ -217,15 +217,20 @@ def _open(row, feed, pool, outlook, view, mark):
 
 @kernel
 def _close(row, feed, pool, outlook, view, mark):
-    """Close the position at what the book gives, up to what closing may cost."""
-    terms = feed.terms[row.instrument]
+    """Close the position at what the book gives, up to what closing may cost; wait while it gives nothing."""
     side = np.int64(SELL if row.lots > 0 else BUY)
-    limit = mark * (1.0 + side * row.closing) / (terms.tick * terms.lot_size * 1e6)
+    limit = outlook.external_price * (1.0 + side * row.closing) / feed.terms[row.instrument].tick
     limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+    row.stop_below, row.stop_above = 0, NEVER
+    row.status = HOLDING
+    row.next_wake = outlook.decision
+    lots, _ = lots_within(view.quotes[row.instrument], side, limit_ticks)
+    if lots == 0 or limit_ticks <= 0:
+        return
     spend = row.closing * abs(row.lots) * mark * 1e-6
     max_fee = fee_worth(feed, feed.gas.place, spend, outlook.external_price)
     size = min(abs(row.lots), np.int64(2**31 - 1))
-    _send(row, feed, pool, outlook.decision, side, size, max(limit_ticks, 1), max_fee, wallet_tip(feed, view))
+    _send(row, feed, pool, outlook.decision, side, size, limit_ticks, max_fee, wallet_tip(feed, view))
     row.status = CLOSING
 
 

@@ -7,7 +7,8 @@ were faster and shrinks when it won; how often a try succeeds is learned too, an
 that comes too late fails and costs its gas. Who cannot hope to earn the gas stays away: small accounts are left alone
 when space is dear, and their losses grow.
 
-What it took over it sells or buys back at once, as far as the book has room within a tolerance of the mark.
+What it took over it sells or buys back at once, as far as the book has room within a tolerance of the
+external price.
 
 A venue may have a *backstop*: a liquidator that also acts for accounts with less than nothing, whatever that earns, and
 pays the gas out of its own pocket, so that the insurance fund and deleveraging do their part.
@@ -46,7 +47,7 @@ LIQUIDATOR = np.dtype(
         ("bid_share", "f8"),  # share of what a liquidation is expected to earn that is bid as a tip
         ("success", "f8"),  # expected share of tries that succeed
         ("learning_rate", "f8"),
-        ("tolerance", "f8"),  # distance from the mark within which it unwinds, as a fraction
+        ("tolerance", "f8"),  # distance from the external price within which it unwinds, as a fraction
         ("look_interval", "i8"),  # ns
         ("next_look", "i8"),
         ("sent_at", "i8"),  # ns: decision time of the last transactions
@@ -71,7 +72,7 @@ class LiquidatorSettings(Settings):
     )
     learning_rate: float = Field(0.05, gt=0, le=1, description="step by which the outcome of a try moves bid and hope")
     tolerance_bps: float = Field(
-        100.0, ge=0, lt=10_000, description="distance from the mark within which they unwind, basis points"
+        100.0, ge=0, lt=10_000, description="distance from the external price within which they unwind, basis points"
     )
     colocated: bool = Field(True, description="sit next to the block producer where there is only one")
     backstop: bool = Field(
@@ -122,8 +123,11 @@ def _lots_to_take(feed, due, room):
 
 
 @kernel
-def _earnings(row, feed, view, due, lots):
-    """Dollars that taking over ``lots`` is expected to earn before gas; negative where deleveraging would follow."""
+def _earnings(row, feed, view, due, lots, price):
+    """Dollars that taking over ``lots`` is expected to earn before gas; negative where deleveraging would follow.
+
+    What the visible book cannot take of them is valued at the worst price at which it would be unwound.
+    """
     terms = feed.terms[row.instrument]
     quotes = view.quotes[row.instrument]
     mark = quotes.mark * 1e-6
@@ -135,7 +139,8 @@ def _earnings(row, feed, view, due, lots):
         return -1.0
     side = np.int64(SELL if due.lots > 0 else BUY)
     filled, average = average_price(quotes, side, lots)
-    cost = filled * side * (average * terms.tick * terms.lot_size - mark) + (lots - filled) * row.tolerance * mark
+    worst = price * (1.0 + side * row.tolerance) * terms.lot_size
+    cost = side * (filled * (average * terms.tick * terms.lot_size - mark) + (lots - filled) * (worst - mark))
     return bonus - cost - terms.taker_fee * lots * mark
 
 
@@ -184,10 +189,9 @@ def _unwind(row, feed, pool, block, outlook, view):
     """Trade back what has been taken over, as far as the visible book has room; returns whether there is any."""
     if row.lots == 0:
         return False
-    terms = feed.terms[row.instrument]
     quotes = view.quotes[row.instrument]
     side = np.int64(SELL if row.lots > 0 else BUY)
-    limit = quotes.mark * (1.0 + side * row.tolerance) / (terms.tick * terms.lot_size * 1e6)
+    limit = outlook.external_price * (1.0 + side * row.tolerance) / feed.terms[row.instrument].tick
     limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
     lots, _ = lots_within(quotes, side, limit_ticks)
     size = min(lots, abs(row.lots))
@@ -215,7 +219,7 @@ def _unwind(row, feed, pool, block, outlook, view):
 
 
 @kernel
-def _best_of(row, feed, view, entries, chosen, room):
+def _best_of(row, feed, view, entries, chosen, room, price):
     """Place of the account that promises most and is not chosen yet, the lots to take, and what they earn."""
     best, best_lots, most = np.int64(-1), np.int64(0), 0.0
     for place in range(view.due):
@@ -224,7 +228,7 @@ def _best_of(row, feed, view, entries, chosen, room):
             continue
         lots = _lots_to_take(feed, due, room)
         if lots > 0 and due.account != row.account:
-            earned = _earnings(row, feed, view, due, lots)
+            earned = _earnings(row, feed, view, due, lots, price)
             if earned > most:
                 best, best_lots, most = np.int64(place), lots, earned
     return best, best_lots, most
@@ -251,7 +255,7 @@ def _pursue(row, feed, pool, block, outlook, view):
                 max_fee = 4 * (view.base_fee + tip)
                 _send_liquidation(row, feed, pool, due, lots, outlook.decision, block.time, max_fee, tip)
     while row.asked < MOST_AT_ONCE:
-        place, lots, earned = _best_of(row, feed, view, entries, chosen, room)
+        place, lots, earned = _best_of(row, feed, view, entries, chosen, room, price)
         if place < 0:
             break
         max_fee, tip = _bid(row, feed, view, earned, price)

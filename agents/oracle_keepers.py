@@ -61,7 +61,7 @@ class OracleKeeperSettings(Settings):
     learning_rate: float = Field(
         0.25, gt=0, le=1, description="step by which the fate of a report moves what the keeper bids for the next"
     )
-    most_usd_per_report: float = Field(50.0, gt=0, le=1e6, description="dollars that a report may cost at the most")
+    most_usd_per_report: float = Field(500.0, gt=0, le=1e6, description="dollars that a report may cost at the most")
     colocated: bool = Field(False, description="sit next to the block producer where there is only one")
 
 
