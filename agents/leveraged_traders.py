@@ -74,7 +74,7 @@ class LeveragedTraderSettings(Settings):
     leverage_variation: float = Field(
         0.5, ge=0, le=10, description="coefficient of variation of it (log-normal, capped by the initial margin)"
     )
-    holding_mean_s: float = Field(14_400.0, gt=0, le=1e8, description="mean time for which a position is held, seconds")
+    holding_mean_s: float = Field(14_400.0, gt=0, le=1e8, description="mean seconds for which a position is held")
     openings_per_h: float = Field(
         0.5, ge=0, le=3_600, description="times per hour that each considers a position, while it has none"
     )
@@ -91,7 +91,10 @@ class LeveragedTraderSettings(Settings):
     )
     stop_loss_share: float = Field(0.3, ge=0, le=1, description="share of traders who have a stop")
     stop_distance_bps: float = Field(
-        300.0, gt=0, le=9_000, description="mean distance of a stop from the mark at opening, basis points (exponential)"
+        300.0,
+        gt=0,
+        le=9_000,
+        description="mean distance of a stop from the mark at opening, basis points (exponential)",
     )
     patience_s: float = Field(
         60.0, gt=0, le=1e6, description="seconds after which an order that is not included lapses"
@@ -120,7 +123,7 @@ def new_leveraged_traders(
 ) -> npt.NDArray[Any]:
     """State of the population: one row of type ``LEVERAGED`` each, with its leverage, its stop and its first moment.
 
-    ``initial_margins`` are by instrument, as shares of a position's value; ``cash`` is what each owns, in micro-dollars.
+    ``initial_margins`` are by instrument, as shares of a position's value; ``cash`` is each one's, in micro-dollars.
     """
     rows = np.zeros(len(accounts), LEVERAGED)
     rows["account"], rows["access"], rows["instrument"], rows["cash"] = accounts, access, instruments, cash
@@ -273,6 +276,6 @@ def trade_with_leverage(rows, feeds, pools, blocks):
             continue
         view = feed.views[outlook.newest & (VIEWS - 1)]
         mark = view.quotes[row.instrument].mark
-        if row.next_wake <= outlook.decision or mark <= row.stop_below or mark >= row.stop_above:
-            if mark > 0:  # before the first block there is none
-                _wake(row, feed, pools[0], outlook, view, mark)
+        due = row.next_wake <= outlook.decision or mark <= row.stop_below or mark >= row.stop_above
+        if due and mark > 0:  # before the first block there is none
+            _wake(row, feed, pools[0], outlook, view, mark)

@@ -1,7 +1,7 @@
 """Liquidators: they take over positions that have too little behind them, for the bonus, and unwind them.
 
-A liquidator looks for accounts below maintenance in the newest view that it has, and works out what each would earn: the
-bonus as the public terms say, less gas, less what unwinding the position costs on the visible book. It goes for the
+A liquidator looks for accounts below maintenance in the newest view that it has, and works out what each would earn:
+the bonus as the public terms say, less gas, less what unwinding the position costs on the visible book. It goes for the
 best ones. Where tips buy a place in the block it bids a share of what it expects to earn, which grows when others
 were faster and shrinks when it won; how often a try succeeds is learned too, and bounds the bid, because a liquidation
 that comes too late fails and costs its gas. Who cannot hope to earn the gas stays away: small accounts are left alone

@@ -107,7 +107,7 @@ class World(Stateful):
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
         self._list_instruments()
         self._publish_terms()
-        self.records = Records(scenario, self.chain.pools, self.logs, tapes)
+        self.records = Records(scenario, self.chain.pools, self.logs, self.venues, tapes)
         self.records.meters[0]["lowest_base_fee"] = self.chain.lowest_base_fee
         self.records.meters[0]["usual_tip"] = self.wallet_tip_wei
         self._settle_in(seed)
@@ -264,9 +264,10 @@ class World(Stateful):
         places = self._perpetual_places("leveraged", equities(settings, seed), settings.ether, False, seed)
         self.leveraged = new_leveraged_traders(settings, *places[:3], margins, places[3], seed)
         capital = [liquidators.capital_usd] * liquidators.count
+        ether = scenario.endowment.ether
         self.liquidators = new_liquidators(
             liquidators,
-            *self._perpetual_places("liquidator", capital, None, liquidators.colocated, seed),
+            *self._perpetual_places("liquidator", capital, ether, liquidators.colocated, seed),
         )
         keeper = scenario.oracle_keeper
         count = 1 if scenario.venue.oracle == "on_chain" else 0
@@ -276,18 +277,20 @@ class World(Stateful):
             self.venues[0]["keeper"] = accounts[0]
 
     def _perpetual_places(
-        self, kind: str, cash_usd: list[float], ether: float | None, colocated: bool, seed: int
+        self, kind: str, cash_usd: list[float], ether: float, colocated: bool, seed: int
     ) -> tuple[list[int], list[int], list[int], list[int]]:
         """Accounts with these endowments, access points, perpetuals in turn, and cash in micro-dollars."""
         count = len(cash_usd)
         generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
-        accounts = [self.open_agent_account(kind, cash, ether) for cash in cash_usd]
+        ledger, roles = self.venues[0]["ledger"], self.records.meters[0]["roles"]
+        accounts = [open_account(ledger, cash, ether) for cash in cash_usd]
+        roles[accounts] = ROLES.index(kind)
         if colocated and len(self.chain.stake) == 1:
             access = [len(self.chain.access_points) - 1] * count
         else:
             access = generator.integers(self._public_access_points(), size=count).tolist()
         perpetuals = [n for n, instrument in enumerate(self.scenario.instruments) if instrument.kind == "perpetual"]
-        cash = self.venues[0]["ledger"]["accounts"]["cash"][accounts].tolist()
+        cash = ledger["accounts"]["cash"][accounts].tolist()
         return accounts, access, [perpetuals[number % len(perpetuals)] for number in range(count)], cash
 
     def _public_access_points(self) -> int:
@@ -576,7 +579,7 @@ class World(Stateful):
         scan_margin(self.venues, self.chain.blocks)
 
     def _record(self) -> None:
-        self.records.record(self.venues, self.chain.blocks, self.path.record, self._gas_token_price)
+        self.records.record(self.chain.blocks, self.path.record, self._gas_token_price)
 
     def _publish(self) -> None:
         base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))

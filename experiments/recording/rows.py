@@ -11,7 +11,7 @@ from blockspace.experiments.recording.pools import POOL_METER
 from blockspace.markets.ledger import ACCOUNTS
 from blockspace.markets.pools.listing import POOLS
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import KINDS
+from blockspace.network.transaction import KINDS, LIQUIDATE
 
 ROLES = (
     "system",
@@ -65,7 +65,7 @@ BLOCK_ROW = np.dtype(
         ("ordering_usd", "f8"),  # of which for a place ahead of others
         ("searcher_gas_usd", "f8"),  # of which paid by arbitrageurs
         ("searcher_gas", "i8"),  # gas units used by arbitrageurs
-        ("spam_gas", "i8"),  # of which by transactions that failed
+        ("spam_gas", "i8"),  # gas units of arbitrageurs' transactions and of liquidations that failed
         ("mean_delay_s", "f8"),  # decision to block, all that was included
         ("pending", "i8"),
         ("arrived_total", "i8"),  # transactions handed in so far
@@ -74,9 +74,17 @@ BLOCK_ROW = np.dtype(
         ("evicted_total", "i8"),
         ("refused_total", "i8"),
         ("external_price_usd", "f8"),
+        ("liquidations", "i8"),
+        ("liquidated_usd", "f8"),  # value at mark of the positions that changed hands by them
+        ("due_accounts", "i8"),  # below maintenance after the block
+        ("worst_equity_usd", "f8"),  # of these; 0 if there are none
+        ("insurance_usd", "f8"),  # in the insurance fund
     ],
     align=True,
 )
+
+LIQUIDATION_COLUMNS = ("liquidations", "liquidated_usd", "due_accounts", "worst_equity_usd", "insurance_usd")
+"""Columns of a block's row that say nothing where accounts cannot be liquidated."""
 
 MARKET_ROW = np.dtype(
     [
@@ -167,6 +175,7 @@ METER = np.dtype(
         ("gas_units", "i8", (len(ROLES),)),
         ("kinds", "i8", (len(KINDS),)),
         ("trades_seen", "i8"),
+        ("liquidations_seen", "i8"),
         ("last_time", "i8"),
         ("print_low", "u8"),
         ("print_high", "u8"),
@@ -183,3 +192,9 @@ METER = np.dtype(
 def is_searcher(role):
     """Whether accounts of a role are searchers: they take what has become stale, on books or in pools."""
     return role in (ARBITRAGEUR, POOL_ARBITRAGEUR)
+
+
+@kernel
+def races(role, kind):
+    """Whether a transaction races for its place: all of searchers, and liquidations, which only the first one gets."""
+    return is_searcher(role) or kind == LIQUIDATE

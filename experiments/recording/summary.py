@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.experiments.recording.delays import delay_quantile
+from blockspace.experiments.recording.liquidations import summarise_liquidations
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
@@ -82,6 +83,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= summarise_pools(world, kept, lasts, meter)
+    summary |= summarise_liquidations(world, rows)
     return summary
 
 

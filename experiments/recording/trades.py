@@ -6,7 +6,7 @@ from blockspace.experiments.recording.fingerprint import stamp, stamp_trade
 from blockspace.experiments.recording.pools import measure_swap
 from blockspace.experiments.recording.rows import REALISED_AFTER_NS, is_searcher
 from blockspace.markets.price_path import price_at
-from blockspace.markets.trade_log import TRADES
+from blockspace.markets.trade_log import BY_ORDER, TRADES
 from blockspace.network.compilation import kernel
 
 
@@ -64,6 +64,9 @@ def measure_trades(rows, pool_rows, meter, venue, log, path, first_trade):
         instrument = venue.instruments[trade.instrument]
         is_arbitrage = is_searcher(meter.roles[trade.taker])
         stamp_trade(meter, trade)
+        if trade.cause != BY_ORDER:
+            stamp(meter, trade.notional)
+            continue  # nobody chose the price: it is no trade to measure costs by
         _account_for_trade(row, meter, trade, instrument)
         if trade.pool > 0:
             measure_swap(pool_rows[trade.pool - 1], trade, instrument.lot_size, is_arbitrage)

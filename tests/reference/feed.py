@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, SUCCEEDED, VIEWS
+from .constants import BACKGROUND, BUY, DUE_SEEN, LEVELS_SEEN, SELL, SUCCEEDED, VIEWS
 from .pools import PoolView
 
 WEI = 1e18
@@ -53,6 +53,10 @@ class View:
     quotes: list[Quotes]
     pools: list[PoolView]
     time: int  # ns
+    marks: list[int]
+    indexes: list[int]
+    insurance: int
+    due: list  # accounts below maintenance that are shown
 
 
 @dataclass(slots=True)
@@ -79,6 +83,15 @@ class Receipt:
     successes: int
 
 
+@dataclass(slots=True)
+class Statement:
+    """What an account owned after the last block in which it sent something or was closed out."""
+
+    block: int
+    cash: int
+    lots: int
+
+
 class Feed:
     def __init__(self, scenario, access_points, path):
         self.path = path
@@ -88,6 +101,7 @@ class Feed:
         self.outlooks = [Outlook(access) for access in self.access_points]
         self.views = deque(maxlen=VIEWS)
         self.receipts = {}
+        self.statements = {}
 
     def view_at(self, access, time):
         """Newest view that is visible at an access point at ``time``."""
@@ -128,8 +142,15 @@ class Feed:
         settled = venue.last_batch if venue.batching else block.number
         pools = [pool.view() for pool in venue.pools]
         self.views.append(
-            View(block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes, pools, block.time)
-        )
+            View(
+                block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes, pools, block.time,
+                [instrument.mark for instrument in venue.instruments],
+                [instrument.index for instrument in venue.instruments],
+                venue.ledger.accounts[venue.margin.insurance].cash if venue.margin.liquidates else 0,
+                self.next_due(venue.margin.due, block.number),
+            )
+        )  # fmt: skip
+        self.state(block, venue)
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)
@@ -143,6 +164,26 @@ class Feed:
                     transaction.decided, block.number, transaction.status, gas_used, gas_price,
                     landed_gas + gas_used, before + successes,
                 )  # fmt: skip
+
+    @staticmethod
+    def next_due(due, number):
+        """All accounts below maintenance, or the next ones in turn if there are too many to show."""
+        if len(due) <= DUE_SEEN:
+            return list(due)
+        return [due[(number * DUE_SEEN + place) % len(due)] for place in range(DUE_SEEN)]
+
+    def state(self, block, venue):
+        """Let accounts know what they own, if they sent something or their positions changed without it."""
+        changed = [(one.sender, one.instrument) for one in block.transactions if one.sender != BACKGROUND]
+        tape = venue.tape
+        for trade in reversed(tape.trades):
+            if trade.block != tape.block:
+                break
+            if trade.cause != "order" or venue.batching:
+                changed += [(trade.maker, trade.instrument), (trade.taker, trade.instrument)]
+        for account, instrument in changed:
+            holder = venue.ledger.accounts[account]
+            self.statements[account] = Statement(block.number, holder.cash, holder.positions[instrument])
 
     @staticmethod
     def best_quotes(book):
