@@ -86,15 +86,15 @@ class LeveragedTraderSettings(Settings):
         100.0,
         gt=0,
         lt=10_000,
-        description="most that closing may cost in gas, and most by which its price may be worse than the external one, "
-        "basis points of the position",
+        description="most that closing may cost in gas, and most by which its price may be worse than the external "
+        "one, basis points of the position",
     )
     stop_loss_share: float = Field(0.3, ge=0, le=1, description="share of traders who have a stop")
     stop_distance_bps: float = Field(
         300.0,
         gt=0,
         le=9_000,
-        description="mean distance of a stop from the mark at opening, basis points (exponential)",
+        description="mean distance of a stop from the mark, basis points (exponential)",
     )
     patience_s: float = Field(
         60.0, gt=0, le=1e6, description="seconds after which an order that is not included lapses"

@@ -29,9 +29,6 @@ from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
 from blockspace.network.transaction import LIQUIDATE
 
-MOST_AT_ONCE = 8
-"""Accounts that a liquidator goes for in one block."""
-
 HOPE_RETURNS = 0.1
 """How fast hope returns to those who stay away, in learning rates."""
 
@@ -50,9 +47,10 @@ LIQUIDATOR = np.dtype(
         ("tolerance", "f8"),  # distance from the external price within which it unwinds, as a fraction
         ("look_interval", "i8"),  # ns
         ("next_look", "i8"),
+        ("patience", "i8"),  # ns
         ("sent_at", "i8"),  # ns: decision time of the last transactions
-        ("landing", "i8"),  # number of the only block that may include them
-        ("asked", "i8"),  # liquidations that they ask for
+        ("expires", "i8"),  # ns
+        ("asked", "i8"),  # transactions
         ("cash", "i8"),  # micro-dollars that it owned when it last looked
         ("lots", "i8"),
         ("tries", "i8"),
@@ -72,7 +70,14 @@ class LiquidatorSettings(Settings):
     )
     learning_rate: float = Field(0.05, gt=0, le=1, description="step by which the outcome of a try moves bid and hope")
     tolerance_bps: float = Field(
-        100.0, ge=0, lt=10_000, description="distance from the external price within which they unwind, basis points"
+        25.0, ge=0, lt=10_000, description="distance from the external price within which they unwind, basis points"
+    )
+    patience_s: float = Field(
+        60.0,
+        ge=0,
+        le=1e6,
+        description="seconds for which a transaction is left to wait where tips buy nothing; elsewhere they bid anew "
+        "for every block",
     )
     colocated: bool = Field(True, description="sit next to the block producer where there is only one")
     backstop: bool = Field(
@@ -92,16 +97,18 @@ def new_liquidators(
     rows["success"] = 0.5
     rows["learning_rate"] = settings.learning_rate
     rows["tolerance"] = settings.tolerance_bps * 1e-4
+    rows["patience"] = int(settings.patience_s * 1e9)
     rows["look_interval"] = int(settings.look_interval_s * 1e9)
     return rows
 
 
 @kernel
 def _learn(row, feed, view):
-    """Find out what became of the last transactions, if their block is visible by now."""
-    if view.settled < row.landing:
-        return
+    """Find out what became of the last transactions, as far as that can be seen by now."""
     receipt = feed.receipts[row.account]
+    landed = receipt.decided == row.sent_at and receipt.block <= view.settled and receipt.landed >= row.asked
+    if not landed and view.time < row.expires:
+        return
     if row.status == LIQUIDATING:
         won = 0.0
         if receipt.decided == row.sent_at:
@@ -163,7 +170,7 @@ def _bid(row, feed, view, earned, price):
 
 
 @kernel
-def _send_liquidation(row, feed, pool, due, lots, decided, expires, max_fee, tip):
+def _send_liquidation(row, feed, pool, due, lots, max_fee, tip):
     slot = mempool.draft(pool)
     transaction = pool.transactions[slot]
     transaction.kind = LIQUIDATE
@@ -174,8 +181,8 @@ def _send_liquidation(row, feed, pool, due, lots, decided, expires, max_fee, tip
     transaction.size = min(lots, np.int64(2**31 - 1))
     transaction.gas = np.uint32(feed.gas.liquidate)
     transaction.bytes = np.uint32(feed.bytes_per_transaction)
-    transaction.decided = decided
-    transaction.expires = expires
+    transaction.decided = row.sent_at
+    transaction.expires = row.expires
     transaction.max_fee = max_fee
     transaction.tip = min(tip, max_fee)
     mempool.submit(pool, slot)
@@ -185,7 +192,7 @@ def _send_liquidation(row, feed, pool, due, lots, decided, expires, max_fee, tip
 
 
 @kernel
-def _unwind(row, feed, pool, block, outlook, view):
+def _unwind(row, feed, pool, outlook, view):
     """Trade back what has been taken over, as far as the visible book has room; returns whether there is any."""
     if row.lots == 0:
         return False
@@ -209,12 +216,13 @@ def _unwind(row, feed, pool, block, outlook, view):
         side,
         size,
         limit_ticks,
-        outlook.decision,
-        block.time,
+        row.sent_at,
+        row.expires,
         max_fee,
         tip,
     )
     row.status = UNWINDING
+    row.asked = 1
     return True
 
 
@@ -235,7 +243,7 @@ def _best_of(row, feed, view, entries, chosen, room, price):
 
 
 @kernel
-def _pursue(row, feed, pool, block, outlook, view):
+def _pursue(row, feed, pool, outlook, view):
     """Ask for the liquidations that promise most, and as the backstop for those of insolvent accounts first."""
     entries = feed.due[outlook.newest & (VIEWS - 1)]
     mark = view.quotes[row.instrument].mark
@@ -248,13 +256,13 @@ def _pursue(row, feed, pool, block, outlook, view):
         tip = wallet_tip(feed, view)
         for place in range(view.due):
             due = entries[place]
-            if due.equity < 0 and due.instrument == row.instrument and row.asked < MOST_AT_ONCE:
+            if due.equity < 0 and due.instrument == row.instrument:
                 lots = min(abs(due.lots), max(room, 1))
                 room -= lots
                 chosen |= np.uint64(1) << np.uint64(place)
                 max_fee = 4 * (view.base_fee + tip)
-                _send_liquidation(row, feed, pool, due, lots, outlook.decision, block.time, max_fee, tip)
-    while row.asked < MOST_AT_ONCE:
+                _send_liquidation(row, feed, pool, due, lots, max_fee, tip)
+    while row.asked < view.due:
         place, lots, earned = _best_of(row, feed, view, entries, chosen, room, price)
         if place < 0:
             break
@@ -263,7 +271,7 @@ def _pursue(row, feed, pool, block, outlook, view):
             break
         room -= lots
         chosen |= np.uint64(1) << np.uint64(place)
-        _send_liquidation(row, feed, pool, entries[place], lots, outlook.decision, block.time, max_fee, tip)
+        _send_liquidation(row, feed, pool, entries[place], lots, max_fee, tip)
 
 
 @kernel
@@ -288,6 +296,6 @@ def liquidate(rows, feeds, pools, blocks):
         if row.lots == 0 and view.due == 0:
             continue
         row.sent_at = outlook.decision
-        row.landing = block.number
-        if not _unwind(row, feed, pools[0], block, outlook, view):
-            _pursue(row, feed, pools[0], block, outlook, view)
+        row.expires = block.time + (row.patience if feed.rules.tips_buy_nothing != 0 else 0)
+        if not _unwind(row, feed, pools[0], outlook, view):
+            _pursue(row, feed, pools[0], outlook, view)

@@ -3,7 +3,8 @@
 A *cascade* is a run of liquidations of which each may have come from the one before: its account fell below maintenance
 no later than one update of the marks (one block) after the latest liquidation of the cascade. Accounts that were below
 before, and had to wait, belong to it as well. The shortfall is what the debtors could not pay: the part that the
-insurance fund paid for debts, without bonuses, and the part that deleveraged accounts bore.
+insurance fund paid for debts, without bonuses, and the part that deleveraged accounts bore; ``shortfall_bps`` is in
+basis points of the value that was liquidated.
 """
 
 import math
@@ -88,13 +89,16 @@ def summarise_liquidations(world: "World", rows: npt.NDArray[Any]) -> dict[str, 
     sizes = cascade_sizes(tape["time_s"], tape["below_since_s"], world.scenario.chain.block_time_s)
     insured = np.minimum(tape["insurance_usd"], np.maximum(-tape["equity_usd"], 0.0)).sum()
     tries = float(world.liquidators["tries"].sum())
+    liquidated = float((tape["size"].abs() * tape["mark_usd"]).sum())
+    shortfall = float(insured + tape["socialised_usd"].sum())
     return {
         "liquidations": float(len(tape)),
-        "liquidated_usd": float((tape["size"].abs() * tape["mark_usd"]).sum()),
+        "liquidated_usd": liquidated,
         "liquidation_delay_median_s": float(delays.median()) if len(tape) else math.nan,
         "liquidation_delay_p95_s": float(delays.quantile(0.95)) if len(tape) else math.nan,
         "liquidation_bonus_usd": float(tape["bonus_usd"].sum()),
-        "shortfall_usd": float(insured + tape["socialised_usd"].sum()),
+        "shortfall_usd": shortfall,
+        "shortfall_bps": 1e4 * shortfall / liquidated if liquidated else math.nan,
         "socialised_usd": float(tape["socialised_usd"].sum()),
         "deleveraged_accounts": float(tape["deleveraged_accounts"].sum()),
         "insurance_usd": float(rows["insurance_usd"][-1]),

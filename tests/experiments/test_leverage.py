@@ -54,7 +54,7 @@ def test_crash_with_isolated_margin_and_reports():
         liquidators={"count": 4},
     )
     assert (market.liquidations()["instrument"].value_counts() > 3).all()
-    assert market.world.keepers["included"][0] > 10
+    assert market.world.keepers["included"][0] >= 5
 
 
 def test_crash_with_portfolio_margin_in_batches():
@@ -80,3 +80,16 @@ def test_crash_with_revert_protection_and_expensive_space():
     assert len(market.liquidations()) > 5
     keeper = market.world.keepers[0]
     assert keeper["sent"] > keeper["included"]
+
+
+def test_crash_where_the_first_come_is_served_first():
+    """A sequencer with a queue: tips buy nothing, and liquidators wait in it like everybody."""
+    market = crash(
+        35,
+        topology={"validators": 1},
+        chain={"ordering": "first_come_first_served", "gas_limit": 2_500_000},
+        fee_market={"rule": "fixed", "base_fee_wei": 10**8},
+        background_users={"patience_s": 120.0},
+    )
+    tape = market.liquidations()
+    assert (tape["time_s"] - tape["below_since_s"]).max() > 30.0

@@ -79,6 +79,7 @@ class Receipt:
     status: int
     gas_used: int
     gas_price: int
+    landed: int  # that paid
     landed_gas: int
     successes: int
 
@@ -157,12 +158,13 @@ class Feed:
                 gas_used, successes = transaction.gas_used, int(transaction.status == SUCCEEDED)
                 last = self.receipts.get(transaction.sender)
                 if last and (last.decided, last.block) == (transaction.decided, block.number):
-                    landed_gas, before = last.landed_gas, last.successes
+                    landed, landed_gas, before = last.landed, last.landed_gas, last.successes
                 else:
-                    landed_gas = before = 0
+                    landed = landed_gas = before = 0
+                landed += gas_used > 0
                 self.receipts[transaction.sender] = Receipt(
                     transaction.decided, block.number, transaction.status, gas_used, gas_price,
-                    landed_gas + gas_used, before + successes,
+                    landed, landed_gas + gas_used, before + successes,
                 )  # fmt: skip
 
     @staticmethod

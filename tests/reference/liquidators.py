@@ -4,7 +4,7 @@ import math
 
 import mesa
 
-from .constants import LIQUIDATE, MOST_AT_ONCE, NEVER
+from .constants import LIQUIDATE, NEVER
 from .mempool import Transaction
 from .ordering import WITHOUT_TIPS
 from .taker import send_taking_order
@@ -26,7 +26,7 @@ class Liquidator(mesa.Agent):
         self.status = IDLE
         self.bid_share, self.success = 0.1, 0.5
         self.cash = model.venue.ledger.accounts[self.account].cash
-        self.lots = self.next_look = self.sent_at = self.landing = self.asked = self.tries = self.wins = 0
+        self.lots = self.next_look = self.sent_at = self.expires = self.asked = self.tries = self.wins = 0
 
     def due(self):
         return NEVER
@@ -38,21 +38,27 @@ class Liquidator(mesa.Agent):
             return
         view = outlook.view
         self.next_look = outlook.decision + int(self.settings.look_interval_s * 1e9)
-        if self.status != IDLE and view.settled >= self.landing:
-            self.learn()
+        if self.status != IDLE:
+            self.learn(view)
         statement = feed.statements.get(self.account)
         if self.status != IDLE or (statement and statement.block > view.settled):
             return
         if statement:
             self.cash, self.lots = statement.cash, statement.lots
         if self.lots or view.due:
-            self.sent_at, self.landing = outlook.decision, self.model.block.number
+            self.sent_at = outlook.decision
+            self.expires = self.model.block.time
+            if not self.tips_count:
+                self.expires += int(self.settings.patience_s * 1e9)
             if not self.unwind(outlook):
                 self.pursue(outlook)
 
-    def learn(self):
+    def learn(self, view):
+        receipt = self.model.feed.receipts.get(self.account)
+        landed = receipt and receipt.decided == self.sent_at and receipt.block <= view.settled
+        if not (landed and receipt.landed >= self.asked) and view.time < self.expires:
+            return
         if self.status == LIQUIDATING:
-            receipt = self.model.feed.receipts.get(self.account)
             successes = receipt.successes if receipt and receipt.decided == self.sent_at else 0
             won, rate = successes / self.asked, self.settings.learning_rate
             self.wins += successes
@@ -75,8 +81,8 @@ class Liquidator(mesa.Agent):
         tip = feed.wallet_tip(view)
         spend = tolerance * size * view.marks[self.instrument.number] * 1e-6
         max_fee = max(feed.fee_worth(self.model.gas.place, spend, price), view.base_fee + tip)
-        send_taking_order(self, side, size, limit, outlook.decision, self.model.block.time, max_fee, tip)
-        self.status = UNWINDING
+        send_taking_order(self, side, size, limit, self.sent_at, self.expires, max_fee, tip)
+        self.status, self.asked = UNWINDING, 1
         return True
 
     def pursue(self, outlook):
@@ -88,12 +94,12 @@ class Liquidator(mesa.Agent):
         self.asked = 0
         if self.backstop:
             tip = self.model.feed.wallet_tip(view)
-            for due in [due for due in mine if due.equity < 0][:MOST_AT_ONCE]:
+            for due in [due for due in mine if due.equity < 0]:
                 lots = min(abs(due.lots), max(room, 1))
                 room -= lots
                 mine.remove(due)
-                self.send(outlook, due, lots, 4 * (view.base_fee + tip), tip)
-        while self.asked < MOST_AT_ONCE:
+                self.send(due, lots, 4 * (view.base_fee + tip), tip)
+        while mine:
             worth = [(self.earnings(outlook, due, self.lots_to_take(due, room)), due) for due in mine]
             earned, due = max(worth, key=lambda pair: pair[0], default=(0.0, None))
             bid = self.bid(outlook, earned) if earned > 0.0 else None
@@ -102,7 +108,7 @@ class Liquidator(mesa.Agent):
             lots = self.lots_to_take(due, room)
             room -= lots
             mine.remove(due)
-            self.send(outlook, due, lots, *bid)
+            self.send(due, lots, *bid)
 
     def lots_to_take(self, due, room):
         lots = abs(due.lots)
@@ -143,7 +149,7 @@ class Liquidator(mesa.Agent):
             tip = max(feed.fee_worth(gas.liquidate, dollars, price), tip)
         return feed.fee_worth(gas.liquidate, profit, price), tip
 
-    def send(self, outlook, due, lots, max_fee, tip):
+    def send(self, due, lots, max_fee, tip):
         self.model.mempool.submit(
             Transaction(
                 kind=LIQUIDATE,
@@ -154,8 +160,8 @@ class Liquidator(mesa.Agent):
                 size=min(lots, 2**31 - 1),
                 gas=self.model.gas.liquidate,
                 bytes=self.model.gas.bytes_per_transaction,
-                decided=outlook.decision,
-                expires=self.model.block.time,
+                decided=self.sent_at,
+                expires=self.expires,
                 max_fee=max_fee,
                 tip=min(tip, max_fee),
             )
