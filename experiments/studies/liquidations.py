@@ -143,9 +143,9 @@ def _surged_demand(results: Results) -> float:
 
 
 def shortfall_exponent(results: Results, points: list[str]) -> tuple[float, float]:
-    """Exponent of the power of the median delay that the shortfall follows best, over all runs, and its standard error.
+    """Exponent of the power of the median delay that the shortfall follows best, and its standard error.
 
-    Runs without liquidations or without a shortfall have no logarithm and are left out; NaN if fewer than five are left.
+    Runs without liquidations or a shortfall have no logarithm and are left out; NaN if fewer than five are left.
     """
     runs = results.runs[results.runs["point"].isin(points)]
     runs = runs[(runs["shortfall_usd"] > 0) & (runs["liquidation_delay_median_s"] > 0)]
@@ -179,7 +179,7 @@ def findings(results: Results) -> list[str]:
     if not math.isnan(exponent):
         more = exponent - 2.0 * error > 1.0
         said.append(
-            f"In the steepest crash the shortfall grows as the power {exponent:.2f} (standard error {error:.2f}) of the "
-            f"median delay: {'' if more else 'not clearly '}more than in proportion."
+            f"In the steepest crash the shortfall grows as the power {exponent:.2f} (standard error {error:.2f}) of "
+            f"the median delay: {'' if more else 'not clearly '}more than in proportion."
         )
     return said
