@@ -44,7 +44,7 @@ TABLE = {
 CASES = ((10.0, 5.0), (10.0, 10.0), (20.0, 5.0), (20.0, 10.0))
 """Crashes in per cent, and mean leverages."""
 
-CAPACITIES = (1.25, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0, 16.0)
+CAPACITIES = (1.25, 2.0, 4.0, 6.0, 8.0, 16.0)
 QUICK_CAPACITIES = (2.0, 4.0, 6.0, 16.0)
 
 BLOCK_TIME_S = 2.0

@@ -18,13 +18,14 @@ TERMS = {"tick_usd": 0.01, "lot_size": 0.001, "taker_fee_bps": 0.0, "initial_mar
 def free_market(seed: int, block_time_s: float, initial_margin: float, **tables: Any) -> Market:
     """Market in which space is free, the mark is the external price, and a liquidation takes the whole position.
 
-    Maintenance is half of the initial margin, there is neither bonus nor penalty, and the insurance fund is empty.
+    Maintenance is half of the initial margin, there is neither bonus nor penalty, and the insurance fund is large.
     """
     margin = {"liquidations": True, "partial_share": 1.0, "bonus_bps": 0.0, "penalty_bps": 0.0, "insurance_usd": 1e9}
-    settings = {
+    settings: dict[str, Any] = {
         "chain": {"block_time_s": block_time_s, "gas_limit": 10**10},
         "fee_market": {"rule": "fixed", "base_fee_wei": 0},
         "venue": {"oracle_delay_s": 0.0, "funding_interval_s": 1e6},
+        "price": {"volatility_per_day": 0.0, "initial_usd": PRICE_USD},
         "margin": margin,
         "instruments": [{**TERMS, "initial_margin": initial_margin}],
     }
