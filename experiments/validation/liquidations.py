@@ -60,7 +60,7 @@ def _prices() -> dict[str, float]:
 def liquidation_probability(quick: bool) -> list[Row]:
     """Positions with a barrier are liquidated within a day as often as a price seen at blocks crosses it."""
     barrier, block_s = 0.04, 300.0
-    seeds, days = (6, 8) if quick else (60, 24)
+    seeds, days = (6, 8) if quick else (40, 16)
     shares = [share for seed in range(seeds) for share in _liquidated_shares(3_200 + seed, days, barrier, block_s)]
     theory = barrier_probability(barrier, DAY_S, block_s)
     simulation, error = mean_with_error(shares, min(len(shares), 40))
@@ -104,7 +104,7 @@ def _is_due(house: House, account: int) -> bool:
 def shortfall_and_delay(quick: bool) -> list[Row]:
     """What is missing when a position is taken over one block after it fell due."""
     rows = []
-    blocks = 4_000 if quick else 60_000
+    blocks = 4_000 if quick else 40_000
     for delay_s, buffers in ((600.0, (0.0025, 0.005)), (3_600.0, (0.0025, 0.005, 0.01))):
         missing = _shortfalls(330, delay_s, buffers, blocks)
         for buffer, amounts in zip(buffers, missing, strict=True):
