@@ -173,13 +173,18 @@ def findings(results: Results) -> list[str]:
             + str(change(results, "shortfall_usd", "The shortfall", "dollars", points))
             + " "
             + str(change(results, "deleveraged_accounts", "The number of accounts deleveraged", "", points))
-        )
-    steepest = list(_cases(results).values())[-1]
-    exponent, error = shortfall_exponent(results, steepest)
-    if not math.isnan(exponent):
-        more = exponent - 2.0 * error > 1.0
-        said.append(
-            f"In the steepest crash the shortfall grows as the power {exponent:.2f} (standard error {error:.2f}) of "
-            f"the median delay: {'' if more else 'not clearly '}more than in proportion."
+            + _growth(*shortfall_exponent(results, points))
         )
     return said
+
+
+def _growth(exponent: float, error: float) -> str:
+    """Say how the shortfall grows with the delay, if enough runs tell."""
+    if math.isnan(exponent):
+        return ""
+    clearly = abs(exponent - 1.0) > 2.0 * error
+    how = ("more than" if exponent > 1.0 else "less than") if clearly else "not clearly other than"
+    return (
+        f" Over its runs the shortfall goes as the power {exponent:.2f} (standard error {error:.2f}) of the median "
+        f"delay, {how} in proportion."
+    )

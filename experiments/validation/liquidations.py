@@ -191,7 +191,8 @@ class _Field:
         self.start = round(PRICE_USD / self.market.world.tick_usd(0))
         self.house = House(self.market)
         gaps = np.random.default_rng(seed).exponential(SOLD_LEVELS / ratio, positions)
-        self.barriers = deque((self.start - np.cumsum(gaps)).tolist())
+        # Half a tick above whole ones, so that the middle of the book, which is whole, is never just at one.
+        self.barriers = deque((np.floor(self.start - np.cumsum(gaps)) + 0.5).tolist())
         levels = int(np.sum(gaps)) + 2 * SOLD_LEVELS
         self._rest(self.house.open(0, WEALTH), SELL, [self.start + SPACING_TICKS])
         for first in range(1, levels, HANDLES):

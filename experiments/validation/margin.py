@@ -14,6 +14,9 @@ from blockspace.markets.perpetual import eight_hour_rate, pay_funding, set_mark
 FUNDING = "Hyperliquid (2024)"
 IDENTITY = "identity"
 LOTS = 1_000_000
+LEVERAGES = (2.0, 5.0, 10.0)
+MAINTENANCE = 0.025
+"""Of the value: half of the initial margin of the market that is looked at."""
 
 
 @target("V26")
@@ -33,9 +36,9 @@ def perpetuals(quick: bool) -> list[Row]:
     pay_funding(market.world.venues[0], np.int64(0), 1.2345e-4)
     left = totals(market.world.venues[0]["ledger"])["cash_micro_usd"]
     rows.append(compare("V26", "micro-dollars that funding makes or destroys", 0, left, source=IDENTITY))
-    for leverage in (2.0, 5.0, 10.0):
+    for leverage in LEVERAGES:
         for side, name in ((1, "long"), (-1, "short")):
-            theory = 1_000.0 * (1.0 - side / leverage) / (1.0 - side * 0.025)
+            theory = 1_000.0 * (1.0 - side / leverage) / (1.0 - side * MAINTENANCE)
             what = f"liquidation price of a {name} of leverage {leverage:g}, bought or sold at 1,000 dollars"
             found = _liquidation_price(side, leverage)
             rows.append(compare("V26", what, theory, found, absolute=2e-3, note="micro-dollar a lot", source=IDENTITY))

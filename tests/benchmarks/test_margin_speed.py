@@ -1,7 +1,7 @@
 """Speed of the margin check of a full ledger, and of leveraged traders to whom nothing happens.
 
-The ledger has room for 16,384 accounts, so the check is timed on that many, all with a position, and quoted per account;
-100,000 accounts take about six times as long.
+The ledger has room for 16,384 accounts, so the check is timed on that many, nearly all with a position, and quoted per
+account; 100,000 accounts take about six times as long.
 """
 
 import numpy as np
