@@ -60,7 +60,7 @@ def _prices() -> dict[str, float]:
 def liquidation_probability(quick: bool) -> list[Row]:
     """Positions with a barrier are liquidated within a day as often as a price seen at blocks crosses it."""
     barrier, block_s = 0.04, 300.0
-    seeds, days = (6, 8) if quick else (40, 16)
+    seeds, days = (6, 8) if quick else (64, 10)  # short of the first funding
     shares = [share for seed in range(seeds) for share in _liquidated_shares(3_200 + seed, days, barrier, block_s)]
     theory = barrier_probability(barrier, DAY_S, block_s)
     simulation, error = mean_with_error(shares, min(len(shares), 40))
@@ -131,7 +131,8 @@ def _shortfalls(seed: int, delay_s: float, buffers: tuple[float, ...], blocks: i
     """
     market = free_market(seed, delay_s, 0.04, price=_prices())
     Undertaker(market)
-    house, missing = House(market), [[] for _ in buffers]
+    house = House(market)
+    missing: list[list[float]] = [[] for _ in buffers]
     made: list[tuple[int, int, int]] = []
     log = market.world.venues[0]["liquidations"]
 
@@ -171,6 +172,9 @@ class Seller(Undertaker):
 WEALTH = 10**12
 """Micro-dollars of those whose orders are in the book, so that they are never due."""
 
+POSITIONS, CASCADES = 250, 25
+"""In one field: few enough cascades to end before the first funding."""
+
 SPACING_TICKS = 2
 SOLD_LEVELS = 20
 """Levels of the book that one position takes: the middle falls by as many ticks."""
@@ -183,14 +187,14 @@ class _Field:
     down is pushed over by selling as much as that takes.
     """
 
-    def __init__(self, seed: int, ratio: float, positions: int) -> None:
+    def __init__(self, seed: int, ratio: float) -> None:
         self.market = free_market(seed, 1_800.0, 0.04)  # long after the memory of the basis
         self.seller = Seller(self.market)
         self.venue = self.market.world.venues[0]
         self.tick_lot_value = int(self.venue["instruments"][0]["tick_lot_value"])
         self.start = round(PRICE_USD / self.market.world.tick_usd(0))
         self.house = House(self.market)
-        gaps = np.random.default_rng(seed).exponential(SOLD_LEVELS / ratio, positions)
+        gaps = np.random.default_rng(seed).exponential(SOLD_LEVELS / ratio, POSITIONS)
         # Half a tick above whole ones, so that the middle of the book, which is whole, is never just at one.
         self.barriers = deque((np.floor(self.start - np.cumsum(gaps)) + 0.5).tolist())
         levels = int(np.sum(gaps)) + 2 * SOLD_LEVELS
@@ -230,19 +234,21 @@ class _Field:
             place(book, log, np.uint64(self.sparker * HANDLES), self.sparker, SELL, 1, lots, IMMEDIATE_OR_CANCEL)
 
     def run(self) -> list[int]:
-        """Let all positions fall; sizes of the cascades, without the last one, which may have come to the end."""
-        while self.barriers:
+        """Sizes of the first cascades: always the same number of them, so that none is favoured for being short."""
+        while len(self.sizes) < CASCADES:
+            if not self.barriers:
+                raise RuntimeError("the field has too few positions for its cascades")
             self.market.world.make_block()
-        return self.sizes[:-1]
+        return self.sizes
 
 
 @target("V35")
 def cascades(quick: bool) -> list[Row]:
     """Liquidations that move the price set off others as a branching process does."""
     rows = []
-    runs = 1 if quick else 12
+    fields = 4 if quick else 60
     for ratio in (0.4, 0.6):
-        sizes = np.concatenate([_Field(3_500 + seed, ratio, 300 if quick else 1_000).run() for seed in range(runs)])
+        sizes = np.concatenate([_Field(3_500 + seed, ratio).run() for seed in range(fields)])
         error = float(sizes.std(ddof=1) / math.sqrt(len(sizes)))
         what = f"mean size of a cascade where each liquidation sets off {ratio:g} others directly"
         note = f"{len(sizes)} cascades"
