@@ -138,6 +138,24 @@ class Extractor(Member):
     kind = "extractor"
 
 
+class OracleKeeper(Member):
+    """Who reports the external price to the chain; see :mod:`blockspace.agents.oracle_keepers`."""
+
+    kind = "keeper"
+
+
+class LeveragedTrader(Member):
+    """A trader with a leveraged position; see :mod:`blockspace.agents.leveraged_traders`."""
+
+    kind = "leveraged"
+
+
+class Liquidator(Member):
+    """Who takes over positions below maintenance; see :mod:`blockspace.agents.liquidators`."""
+
+    kind = "liquidator"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 

@@ -127,6 +127,13 @@ class Market(mesa.Model, Stateful):
         found.insert(1, "start_s", found.pop("start") * 1e-9)
         return found.rename(columns={"highest": "highest_gwei", "price": "price_gwei"})
 
+    def liquidations(self, world: int = 0) -> pd.DataFrame:
+        """One row per liquidation: who, what, what it cost whom, and since when the account had too little.
+
+        A negative size was a short position. Where accounts were deleveraged, the liquidator took nothing.
+        """
+        return self.worlds[world].records.liquidations()
+
     def ledger(self, world: int = 0) -> pd.DataFrame:
         """One row per account: role, cash, ether in exact integers of wei, positions. Every column sums to zero."""
         chosen = self.worlds[world]
@@ -152,13 +159,13 @@ class Market(mesa.Model, Stateful):
         return frame
 
     def check(self) -> None:
-        """Make sure that money and inventory are all there.
+        """Make sure that money and inventory are all there, and that the insurance fund owes nothing.
 
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, or a pool is not what its account and its providers' claims
-            say, with the chain, the block and the numbers.
+            If a column of a ledger does not sum to zero, an insurance fund is below zero, or a pool is not what its
+            account and its providers' claims say, with the chain, the block and the numbers.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
@@ -166,6 +173,13 @@ class Market(mesa.Model, Stateful):
                 raise RuntimeError(
                     f"the ledger of {world.scenario.name} does not sum to zero after block {world.chain.number}: "
                     f"{wrong}"
+                )
+            venue = world.venues[0]
+            fund = int(venue["ledger"]["accounts"]["cash"][int(venue["margin"]["insurance"])])
+            if world.scenario.margin.liquidations and fund < 0:
+                raise RuntimeError(
+                    f"the insurance fund of {world.scenario.name} has {fund} micro-dollars after block "
+                    f"{world.chain.number}"
                 )
             try:
                 check_pools(world.venues[0])

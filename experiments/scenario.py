@@ -18,8 +18,11 @@ from pydantic.fields import FieldInfo
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.builders import BuilderSettings
+from blockspace.agents.leveraged_traders import LeveragedTraderSettings
+from blockspace.agents.liquidators import LiquidatorSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
+from blockspace.agents.oracle_keepers import OracleKeeperSettings
 from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
 from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
 from blockspace.agents.swappers import SwapperSettings
@@ -105,12 +108,19 @@ class Scenario(Settings):
     liquidity_providers: LiquidityProviderSettings = LiquidityProviderSettings()
     sandwichers: SandwicherSettings = SandwicherSettings()
     producers: ProducerSettings = ProducerSettings()
+    leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
+    liquidators: LiquidatorSettings = LiquidatorSettings()
+    oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":
         smallest = max(self.gas.place, self.gas.quote + 2 * self.market_makers.levels * self.gas.quote_level)
         if self.pools:
             smallest = max(smallest, self.gas.mint, self.gas.burn, self.gas.swap + self.gas.swap_tick)
+        if self.margin.liquidations:
+            smallest = max(smallest, self.gas.liquidate)
+        if self.venue.oracle == "on_chain":
+            smallest = max(smallest, self.gas.report)
         if self.chain.gas_limit < smallest:
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
@@ -130,6 +140,8 @@ class Scenario(Settings):
         if self.producers.extracting_share:
             counts.append(self.topology.validators)  # at the most
         accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
+        accounts += self.leveraged_traders.count + self.liquidators.count
+        accounts += self.margin.liquidations + (self.venue.oracle == "on_chain")
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
@@ -149,6 +161,7 @@ class Scenario(Settings):
         self._require_builders_fit()
         self._require_pools_fit()
         self._require_margin()
+        self._require_leverage()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
@@ -197,6 +210,37 @@ class Scenario(Settings):
             raise ValueError(
                 f"timing_games.deadline_s is {games.deadline_s:g}; it must be below chain.block_time_s, "
                 f"{chain.block_time_s:g}"
+            )
+
+    def _require_leverage(self) -> None:
+        """Refuse leveraged traders and liquidators whom the venue has no place for, or who own too much."""
+        leveraged, liquidators = self.leveraged_traders, self.liquidators
+        perpetuals = [instrument for instrument in self.instruments if instrument.kind == "perpetual"]
+        for name, count in (("leveraged_traders", leveraged.count), ("liquidators", liquidators.count)):
+            if count and not perpetuals:
+                raise ValueError(f"{name}.count is {count}; it must be 0 where there is no perpetual")
+        if liquidators.count and not self.margin.liquidations:
+            raise ValueError(
+                f"liquidators.count is {liquidators.count}; it must be 0 where margin.liquidations is false"
+            )
+        if liquidators.count * liquidators.capital_usd > MOST_CASH_USD / 2:
+            raise ValueError(
+                f"liquidators.capital_usd is {liquidators.capital_usd:g} for each of {liquidators.count}; it may be at "
+                f"most {MOST_CASH_USD / 2 / liquidators.count:g}, so that all of it fits into the ledger's integers"
+            )
+        if not leveraged.count:
+            return
+        for instrument in perpetuals:
+            if leveraged.leverage_mean * instrument.initial_margin > 1.0:
+                raise ValueError(
+                    f"leveraged_traders.leverage_mean is {leveraged.leverage_mean:g}; it may be at most "
+                    f"{1.0 / instrument.initial_margin:g}, what the initial margin of {instrument.name} allows"
+                )
+        if leveraged.count * leveraged.equity_mean_usd > MOST_CASH_USD / 8:
+            raise ValueError(
+                f"leveraged_traders.equity_mean_usd is {leveraged.equity_mean_usd:g} for each of {leveraged.count}; it "
+                f"may be at most {MOST_CASH_USD / 8 / leveraged.count:g}, so that all of it fits into the ledger's "
+                "integers"
             )
 
     def _require_pools_fit(self) -> None:

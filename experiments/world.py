@@ -16,8 +16,11 @@ from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
 from blockspace.agents.builders import bid_for_block, exclusive_ends, new_builders, route_of, settle_auction
 from blockspace.agents.express_lane import auction_lane, new_bidders
+from blockspace.agents.leveraged_traders import equities, new_leveraged_traders, trade_with_leverage
+from blockspace.agents.liquidators import liquidate, new_liquidators
 from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
+from blockspace.agents.oracle_keepers import new_keepers, report_prices
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
 from blockspace.agents.sandwichers import extract, new_sandwichers, sandwich
 from blockspace.agents.swappers import new_swappers, swap_on_private_values
@@ -67,6 +70,9 @@ PHASES = (
     ("swappers decide", "_swap"),
     ("liquidity providers decide", "_provide"),
     ("market makers decide", "_quote"),
+    ("leveraged traders decide", "_trade_with_leverage"),
+    ("liquidators decide", "_liquidate"),
+    ("the oracle's keeper decides", "_report"),
     ("agents in Python decide", "_act"),
     ("list the pending swaps", "_list_pending"),
     ("sandwichers decide", "_sandwich"),
@@ -76,6 +82,7 @@ PHASES = (
     ("revalue", "_revalue"),
     ("execute", "_execute"),
     ("the builder pays", "_settle_auction"),
+    ("check margins", "_check_margins"),
     ("record", "_record"),
     ("price and publish", "_publish"),
     ("close the block", "_close"),
@@ -123,7 +130,7 @@ class World(Stateful):
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
         self._list_instruments()
         self._publish_terms()
-        self.records = Records(scenario, self.chain.pools, self.logs, tapes)
+        self.records = Records(scenario, self.chain.pools, self.logs, self.venues, tapes)
         self.records.meters[0]["lowest_base_fee"] = self.chain.lowest_base_fee
         self.records.meters[0]["usual_tip"] = self.wallet_tip_wei
         self._settle_in(seed)
@@ -180,6 +187,9 @@ class World(Stateful):
             terms["lot_size"] = instrument.lot_size
             terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
             terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
+            terms["initial_margin"] = instrument.initial_margin
+        feed["liquidation_terms"]["bonus"] = scenario.margin.bonus_bps * 1e-4
+        feed["liquidation_terms"]["partial"] = scenario.margin.partial_share
         feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
         feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
         feed["rules"]["batching"] = scenario.venue.matching == "batch"
@@ -264,6 +274,7 @@ class World(Stateful):
             [self.chain.inside_access] * len(extracting),
             extracting,
         )
+        self._settle_leveraged(seed)
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         self.builders = self._new_builders(seed)
         background = np.zeros(1, [("account", "u4")])
@@ -281,6 +292,9 @@ class World(Stateful):
             (population.Sandwicher, self.sandwichers),
             (population.Extractor, self.extractors),
             (population.Builder, self.builders),
+            (population.LeveragedTrader, self.leveraged),
+            (population.Liquidator, self.liquidators),
+            (population.OracleKeeper, self.keepers),
         ):
             for number in range(len(rows)):
                 kind(self.model, rows, number)
@@ -303,6 +317,43 @@ class World(Stateful):
             for rows in (self.arbitrageurs, self.pool_arbitrageurs):
                 wallets["protected"][rows["account"]] = 1
         return new_builders(settings, [self.open_agent_account("builder") for _ in range(settings.count)], seed)
+
+    def _settle_leveraged(self, seed: int) -> None:
+        """Create leveraged traders, liquidators and the oracle's keeper, who own what their settings say."""
+        scenario = self.scenario
+        settings, liquidators = scenario.leveraged_traders, scenario.liquidators
+        margins = [instrument.initial_margin for instrument in scenario.instruments]
+        places = self._perpetual_places("leveraged", equities(settings, seed), settings.ether, False, seed)
+        self.leveraged = new_leveraged_traders(settings, *places[:3], margins, places[3], seed)
+        capital = [liquidators.capital_usd] * liquidators.count
+        ether = scenario.endowment.ether
+        self.liquidators = new_liquidators(
+            liquidators,
+            *self._perpetual_places("liquidator", capital, ether, liquidators.colocated, seed),
+        )
+        keeper = scenario.oracle_keeper
+        count = 1 if scenario.venue.oracle == "on_chain" else 0
+        accounts, access, _ = self._places("keeper", count, keeper.colocated, seed)
+        self.keepers = new_keepers(keeper, accounts, access)
+        if count:
+            self.venues[0]["keeper"] = accounts[0]
+
+    def _perpetual_places(
+        self, kind: str, cash_usd: list[float], ether: float, colocated: bool, seed: int
+    ) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Accounts with these endowments, access points, perpetuals in turn, and cash in micro-dollars."""
+        count = len(cash_usd)
+        generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
+        ledger, roles = self.venues[0]["ledger"], self.records.meters[0]["roles"]
+        accounts = [open_account(ledger, cash, ether) for cash in cash_usd]
+        roles[accounts] = ROLES.index(kind)
+        if colocated and len(self.chain.stake) == 1:
+            access = [len(self.chain.access_points) - 1] * count
+        else:
+            access = generator.integers(self._public_access_points(), size=count).tolist()
+        perpetuals = [n for n, instrument in enumerate(self.scenario.instruments) if instrument.kind == "perpetual"]
+        cash = ledger["accounts"]["cash"][accounts].tolist()
+        return accounts, access, [perpetuals[number % len(perpetuals)] for number in range(count)], cash
 
     def _public_access_points(self) -> int:
         """Access points that are open to all: every one but the last, which is next to the first validator."""
@@ -580,6 +631,18 @@ class World(Stateful):
     def _quote(self) -> None:
         quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
+    def _trade_with_leverage(self) -> None:
+        if len(self.leveraged):
+            trade_with_leverage(self.leveraged, self.feeds, self.chain.pools, self.chain.blocks)
+
+    def _liquidate(self) -> None:
+        if len(self.liquidators):
+            liquidate(self.liquidators, self.feeds, self.chain.pools, self.chain.blocks)
+
+    def _report(self) -> None:
+        if len(self.keepers):
+            report_prices(self.keepers, self.feeds, self.chain.pools, self.chain.blocks)
+
     def _act(self) -> None:
         if not self.own_agents:
             return
@@ -628,15 +691,19 @@ class World(Stateful):
         if len(self.builders) and not self.chain.missed:
             settle_auction(self.builders, self.venues, self.chain.pools, self.chain.blocks)
 
+    def _check_margins(self) -> None:
+        if self.chain.missed:
+            return
+        scan_margin(self.venues, self.chain.blocks)
+
     def _record(self) -> None:
         if self.chain.missed:
             return
-        self.records.record(self.venues, self.chain.blocks, self.path.record, self._gas_token_price)
+        self.records.record(self.chain.blocks, self.path.record, self._gas_token_price)
 
     def _publish(self) -> None:
         if self.chain.missed:
             return
-        scan_margin(self.venues, self.chain.blocks)
         base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
 
@@ -650,8 +717,8 @@ class World(Stateful):
     def _skip_idle_blocks(self) -> None:
         """Let blocks pass at once that come before anybody can be in them."""
         chain = self.chain
-        if self.own_agents:
-            return
+        if self.own_agents or self.scenario.margin.liquidations or len(self.leveraged):
+            return  # those who watch marks may act in any block
         due = int(self.feeds["next_due"][0])
         if due <= chain.next_time_ns:
             return

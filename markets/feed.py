@@ -15,17 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
+from blockspace.markets.margin import DUE
 from blockspace.markets.matching import next_ask_above, next_bid_below
 from blockspace.markets.pending_swaps import PENDING_SWAP, SWAPS_SEEN
 from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.pools.view import POOL_TERMS, POOL_VIEW, publish_pool
 from blockspace.markets.price_path import price_at
 from blockspace.markets.races import RACE, RACES, publish_races
+from blockspace.markets.trade_log import BY_ORDER, TRADES
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, effective_tip
 
 VIEWS = 4096
 LEVELS_SEEN = 8
+
+DUE_SEEN = 64
+"""Accounts below maintenance that a view shows; where there are more, each view shows the next ones in turn."""
 
 QUOTES = np.dtype(
     [
@@ -48,6 +53,8 @@ VIEW = np.dtype(
         ("gas_used", "i8"),
         ("trades", "i8"),  # number of trades up to and including the block
         ("settled", "i8"),  # number of the last block whose orders have all met their fate
+        ("insurance", "i8"),  # micro-dollars in the insurance fund
+        ("due", "i8"),  # accounts below maintenance that it shows
         ("visible", "i8", (ACCESS_POINTS,)),  # ns: when the block is known at each access point
         ("quotes", QUOTES, (INSTRUMENTS,)),
     ],
@@ -76,10 +83,15 @@ RECEIPT = np.dtype(
         ("landed", "i8"),  # transactions that paid
         ("landed_gas", "i8"),
         ("successes", "i8"),
+        # The account after the last block in which it sent something, or in which its position was closed for it.
+        ("stated", "i8"),  # number of that block
+        ("cash", "i8"),  # micro-dollars
+        ("lots", "i8"),  # of the instrument that this was about
     ],
     align=True,
 )
-"""Receipt of an account's last executed transaction; to be read only once its block is visible."""
+"""Receipt of an account's last executed transaction, and what it owned then; to be read only once its block (of the
+latter: the block ``stated``) is visible."""
 
 RULES = np.dtype(
     [
@@ -122,10 +134,20 @@ TERMS = np.dtype(
         ("lot_size", "f8"),  # units of the underlying
         ("maker_fee", "f8"),  # fraction of notional
         ("taker_fee", "f8"),
+        ("initial_margin", "f8"),  # share of a position's value
     ],
     align=True,
 )
 """Public terms of an instrument."""
+
+LIQUIDATION_TERMS = np.dtype(
+    [
+        ("bonus", "f8"),  # fraction of the value that a liquidator takes over
+        ("partial", "f8"),  # fraction of a position that it may take while half of the maintenance is there
+    ],
+    align=True,
+)
+"""Public terms of liquidations."""
 
 FEED = np.dtype(
     [
@@ -137,6 +159,7 @@ FEED = np.dtype(
         ("gas", GAS),
         ("rules", RULES),
         ("terms", TERMS, (INSTRUMENTS,)),
+        ("liquidation_terms", LIQUIDATION_TERMS),
         ("gas_token_price", "f8"),  # dollars per ether; 0 if ether is the underlying itself
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
         ("bytes_per_transaction", "i8"),
@@ -147,6 +170,7 @@ FEED = np.dtype(
         ("pending_count", "i8"),
         ("pools", POOL_VIEW, (VIEWS, POOLS)),  # what a view shows of each pool, beside the views: most runs have none
         ("races", RACE, (VIEWS, RACES)),  # what a view shows of the races in its block
+        ("due", DUE, (VIEWS, DUE_SEEN)),  # what a view shows of accounts below maintenance
     ],
     align=True,
 )
@@ -227,6 +251,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     venue = venues[0]
     block = blocks[0]
     _forget_oldest(feed)
+    first_trade = feed.views[(feed.count - 1) & (VIEWS - 1)].trades if feed.count > 0 else np.int64(0)
     view = feed.views[feed.count & (VIEWS - 1)]
     feed.count += 1
     view.time = block.time
@@ -250,13 +275,52 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
         quotes.index = venue.instruments[number].index
     for number in range(venue.pool_count):
         publish_pool(venue, number, feed.pools[(feed.count - 1) & (VIEWS - 1), number])
-    _publish_receipts(feed, pools[0], block)
     publish_races(feed.races[(feed.count - 1) & (VIEWS - 1)], venue.count, venue.pool_count, pools[0], block)
+    _publish_receipts(feed, venue, pools[0], block)
+    if venue.batching != 0 or venue.margin.liquidates != 0:
+        _state_closings(feed, venue, logs[0], first_trade, block.number)
+    _publish_due(feed, view, venue)
     block.base_fee = next_base_fee
 
 
 @kernel
-def _publish_receipts(feed, pool, block):
+def _publish_due(feed, view, venue):
+    """Show accounts below maintenance: all of them, or the next ones in turn if there are too many."""
+    margin = venue.margin
+    view.due = min(margin.due_count, DUE_SEEN)
+    view.insurance = venue.ledger.accounts[margin.insurance].cash if margin.liquidates != 0 else 0
+    first = view.number * DUE_SEEN if margin.due_count > DUE_SEEN else np.int64(0)
+    for place in range(view.due):
+        shown = feed.due[(feed.count - 1) & (VIEWS - 1), place]
+        entry = margin.due[(first + place) % margin.due_count]
+        shown.account = entry.account
+        shown.instrument = entry.instrument
+        shown.lots = entry.lots
+        shown.equity = entry.equity
+        shown.maintenance = entry.maintenance
+
+
+@kernel
+def _state(feed, venue, account, instrument, block):
+    """Let an account know what it owns after a block."""
+    receipt = feed.receipts[account]
+    receipt.stated = block
+    receipt.cash = venue.ledger.accounts[account].cash
+    receipt.lots = venue.ledger.accounts[account].position[instrument]
+
+
+@kernel
+def _state_closings(feed, venue, log, first_trade, block):
+    """Let accounts know whose positions changed though they sent nothing: by a liquidation, or in a batch."""
+    for number in range(max(first_trade, log.count - TRADES), log.count):
+        trade = log.trades[number & (TRADES - 1)]
+        if trade.cause != BY_ORDER or venue.batching != 0:
+            _state(feed, venue, trade.maker, trade.instrument, block)
+            _state(feed, venue, trade.taker, trade.instrument, block)
+
+
+@kernel
+def _publish_receipts(feed, venue, pool, block):
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
         if transaction.sender != BACKGROUND:
@@ -276,6 +340,8 @@ def _publish_receipts(feed, pool, block):
             receipt.gas_used = transaction.gas_used
             receipt.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)
             receipt.filled = transaction.filled
+            if transaction.instrument < venue.count:
+                _state(feed, venue, transaction.sender, transaction.instrument, block.number)
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from blockspace.experiments.recording.rows import CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, ROLES, is_searcher
+from blockspace.experiments.recording.rows import CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, ROLES, is_searcher, races
 from blockspace.markets.ledger import WEI_PER_GWEI
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import FAILED
@@ -30,10 +30,11 @@ def divide_gas(row, meter, block, transaction, role, tip, ether_usd):
     short = tip - plain
     if transaction.status == FAILED:
         _add(meter.failed_gas[role], gas, block.base_fee + tip)
+    to_dollars = np.float64(gas) * 1e-18 * ether_usd
     if is_searcher(role):
-        to_dollars = np.float64(gas) * 1e-18 * ether_usd
         row.searcher_gas += gas
         row.searcher_gas_usd += (block.base_fee + tip) * to_dollars
+    if races(role, transaction.kind):
         if transaction.status == FAILED:
             row.spam_gas += gas
             row.ordering_usd += (block.base_fee + tip) * to_dollars

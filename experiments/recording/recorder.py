@@ -12,7 +12,8 @@ from blockspace.experiments.recording.order_costs import measure_batches, measur
 from blockspace.experiments.recording.pools import clear_pools, measure_pool
 from blockspace.experiments.recording.rows import NOISE, TAPE
 from blockspace.experiments.recording.trades import clear_trades, measure_trades
-from blockspace.markets.trade_log import TRADES
+from blockspace.markets.liquidation import LIQUIDATIONS
+from blockspace.markets.trade_log import DELEVERAGING, TRADES
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED, effective_tip
 
@@ -63,6 +64,8 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             if transaction.status == FAILED and transaction.kind == PLACE and role == NOISE:
                 measure_unfilled(meter, venue, log, transaction)
             continue
+        while next_trade < log.count and log.trades[next_trade & (TRADES - 1)].cause == DELEVERAGING:
+            next_trade += 1  # no order's fill
         if transaction.kind != TRANSFER and transaction.filled > 0:
             if transaction.kind == PLACE and role == NOISE:
                 instrument = venue.instruments[transaction.instrument]
@@ -84,6 +87,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             measure_unfilled(meter, venue, log, transaction)
     divide_base_fees(row, meter, block, ether_usd)
     measure_bid(row, meter, block, ether_usd)
+    _measure_liquidations(row, meter, venue)
     row.mean_delay_s = delay_sum / row.transactions if row.transactions > 0 else math.nan
 
 
@@ -107,6 +111,25 @@ def _keep(meter, transaction, block, tip):
     entry.instrument = transaction.instrument
     entry.side = transaction.side
     entry.status = transaction.status
+
+
+@kernel
+def _measure_liquidations(row, meter, venue):
+    """Count the liquidations of a block, and look at those who are due after it."""
+    log = venue.liquidations
+    row.liquidations = log.count - meter.liquidations_seen
+    row.liquidated_usd = 0.0
+    for number in range(meter.liquidations_seen, log.count):
+        entry = log.entries[number & (LIQUIDATIONS - 1)]
+        row.liquidated_usd += abs(entry.lots) * entry.mark * 1e-6
+    meter.liquidations_seen = log.count
+    row.due_accounts = venue.margin.due_count
+    row.worst_equity_usd = 0.0
+    for place in range(venue.margin.due_count):
+        row.worst_equity_usd = min(row.worst_equity_usd, venue.margin.due[place].equity * 1e-6)
+    row.insurance_usd = 0.0
+    if venue.margin.liquidates != 0:
+        row.insurance_usd = venue.ledger.accounts[venue.margin.insurance].cash * 1e-6
 
 
 @kernel

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.experiments.recording.liquidations import liquidation_columns
 from blockspace.experiments.recording.pools import POOL_ROW
 from blockspace.experiments.recording.recorder import record
-from blockspace.experiments.recording.rows import BLOCK_ROW, MARKET_ROW, METER, TAPE, TAPE_ROW
+from blockspace.experiments.recording.rows import BLOCK_ROW, LIQUIDATION_COLUMNS, MARKET_ROW, METER, TAPE, TAPE_ROW
 from blockspace.experiments.recording.tape import Tape
 from blockspace.experiments.scenario import Scenario
-from blockspace.markets.trade_log import TRADE, TRADES, trades_since
+from blockspace.markets.liquidation import LIQUIDATED, LIQUIDATIONS
+from blockspace.markets.trade_log import CAUSES, TRADE, TRADES, trades_since
 from blockspace.network.state import Pieces, Stateful
 from blockspace.network.transaction import KINDS, STATUSES
 
@@ -59,25 +61,45 @@ class Records(Stateful):
     ----------
     scenario
         The scenario of the world.
-    pools, logs
-        The world's mempool and trade log.
+    pools, logs, venues
+        The world's mempool, trade log and venue.
     tapes
-        ``"memory"``, ``"none"``, or a folder for ``trades.parquet`` and ``transactions.parquet``.
+        ``"memory"``, ``"none"``, or a folder for ``trades.parquet``, ``transactions.parquet`` and, where accounts can
+        be liquidated, ``liquidations.parquet``. Liquidations are few, and kept in memory if there is no folder.
     """
 
-    CONSTANTS: ClassVar = ("scenario", "_pools", "_logs")  # the arrays are those of the chain and of the world
+    CONSTANTS: ClassVar = (
+        "scenario",
+        "_pools",
+        "_logs",
+        "_venues",
+    )  # the arrays are those of the chain and of the world
 
-    def __init__(self, scenario: Scenario, pools: npt.NDArray[Any], logs: npt.NDArray[Any], tapes: str | Path) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        pools: npt.NDArray[Any],
+        logs: npt.NDArray[Any],
+        venues: npt.NDArray[Any],
+        tapes: str | Path,
+    ) -> None:
         self.scenario = scenario
         self._pools = pools
         self._logs = logs
+        self._venues = venues
         self.meters = np.zeros(1, METER)
         self._keep = tapes != "none"
         self.meters[0]["keep_tape"] = self._keep
         folder = None if tapes in ("memory", "none") else Path(tapes)
         self._trades = Tape(self._trade_columns, TRADE, folder and folder / "trades.parquet")
         self._transactions = Tape(self._transaction_columns, TAPE_ROW, folder and folder / "transactions.parquet")
+        self._liquidations = Tape(
+            self._liquidation_columns,
+            LIQUIDATED,
+            folder and folder / "liquidations.parquet" if scenario.margin.liquidations else None,
+        )
         self._trades_kept = 0
+        self._liquidations_kept = 0
         self._transactions_kept = 0
         self._full_blocks = Pieces()
         self._full_markets = Pieces()
@@ -93,9 +115,7 @@ class Records(Stateful):
         self._pool_rows = np.zeros((CHUNK, len(self.scenario.pools)), POOL_ROW)
         self._index = 0
 
-    def record(
-        self, venues: npt.NDArray[Any], blocks: npt.NDArray[Any], paths: npt.NDArray[Any], gas_token_price: float
-    ) -> None:
+    def record(self, blocks: npt.NDArray[Any], paths: npt.NDArray[Any], gas_token_price: float) -> None:
         """Write the rows of the block just executed."""
         if self._at_warm_up is None and blocks["time"][0] > self._warm_up_ns:
             self._at_warm_up = {name: self.meters[0][name].copy() for name in CUMULATIVE}
@@ -105,7 +125,7 @@ class Records(Stateful):
             self._pool_rows,
             self._index,
             self.meters,
-            venues,
+            self._venues,
             self._logs,
             self._pools,
             blocks,
@@ -125,6 +145,14 @@ class Records(Stateful):
             or self.meters["tape_count"][0] - self._transactions_kept >= DRAIN_AT
         ):
             self.drain()
+        if self.meters["liquidations_seen"][0] - self._liquidations_kept >= LIQUIDATIONS // 2:
+            self._drain_liquidations()
+
+    def _drain_liquidations(self) -> None:
+        log = self._venues[0]["liquidations"]
+        count = int(log["count"])
+        self._liquidations.append(log["entries"][np.arange(self._liquidations_kept, count) & (LIQUIDATIONS - 1)])
+        self._liquidations_kept = count
 
     def drain(self) -> None:
         """Move what the rings hold to the tapes."""
@@ -142,6 +170,9 @@ class Records(Stateful):
         self.drain()
         self._trades.close()
         self._transactions.close()
+        if self.scenario.margin.liquidations:
+            self._drain_liquidations()
+            self._liquidations.close()
 
     @property
     def rows(self) -> int:
@@ -173,6 +204,8 @@ class Records(Stateful):
     def blocks(self) -> pd.DataFrame:
         """One row per block; columns of the market carry the instrument's name if there are several, and the pool's."""
         frames = [pd.DataFrame(self.block_rows())]
+        if not self.scenario.margin.liquidations:
+            frames[0] = frames[0].drop(columns=list(LIQUIDATION_COLUMNS))
         several = len(self.scenario.instruments) > 1
         for number, instrument in enumerate(self.scenario.instruments):
             frame = pd.DataFrame(self.market_rows(number)).drop(columns="instrument")
@@ -191,6 +224,14 @@ class Records(Stateful):
         self.drain()
         return self._transactions.frame()
 
+    def liquidations(self) -> pd.DataFrame:
+        """One row per liquidation; they are kept even where tapes are not."""
+        self._drain_liquidations()
+        return self._liquidations.frame()
+
+    def _liquidation_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
+        return liquidation_columns(rows, self.scenario.instruments)
+
     def _trade_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
         instruments = self.scenario.instruments
         ticks = np.array([instrument.tick_usd for instrument in instruments])[rows["instrument"]]
@@ -202,6 +243,11 @@ class Records(Stateful):
             swaps = rows["pool"] > 0
             prices = np.where(swaps, rows["notional"] * 1e-6 / np.where(swaps, rows["size"] * lots, 1.0), prices)
             columns["pool"] = np.array(["", *(pool.name for pool in self.scenario.pools)])[rows["pool"]]
+        if self.scenario.margin.liquidations:
+            # A position is taken over at the mark less a bonus, which is not a whole number of ticks either.
+            closings = rows["cause"] > 0
+            prices = np.where(closings, rows["notional"] * 1e-6 / np.where(closings, rows["size"] * lots, 1.0), prices)
+            columns["cause"] = np.array(CAUSES)[rows["cause"]]
         return pd.DataFrame(
             {
                 "time_s": rows["time"] * 1e-9,

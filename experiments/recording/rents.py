@@ -20,11 +20,16 @@ buys:
 - *congestion*: what the marginal user who is included pays beyond that, which is the base fee above its lowest level
   and, in a full block, the tip that gets in. Tips of users and makers count here in full, however high: their wallets
   follow the lowest tip of the last full block in order to get in, not to be ahead of somebody;
-- *place*: what is paid to be ahead of others. Of a searcher's transaction that succeeds it is the tip above the lowest
+- *place*: what is paid to be ahead of others. Of a searcher's transaction or a liquidation that succeeds it is the tip
+  above the lowest
   of a full block (or above what wallets usually add, if that is more); of one that fails it is everything, since the
   space was bought only to have a chance of being first. What searchers pay for the express lane is for place, too.
 
-Without searchers nothing is paid for place (ordering rent is 0 exactly), whatever the congestion.
+Without searchers and liquidations nothing is paid for place (ordering rent is 0 exactly), whatever the congestion.
+
+Liquidators are no searchers: what they earn is a bonus out of a debtor's margin, not what quotes lose by being stale.
+But only the first one gets it, so that what their liquidations pay to be ahead is paid for place, and the gas of those
+that come too late as well. Positions that change hands by liquidation or deleveraging are nobody's loss to arbitrage.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -11,7 +11,7 @@ from blockspace.experiments.recording.pools import POOL_METER
 from blockspace.markets.ledger import ACCOUNTS
 from blockspace.markets.pools.listing import POOLS
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import KINDS
+from blockspace.network.transaction import KINDS, LIQUIDATE
 
 ROLES = (
     "system",
@@ -30,9 +30,13 @@ ROLES = (
     "sandwicher",
     "extractor",
     "builder",
+    "keeper",
+    "leveraged",
+    "liquidator",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
-POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR, BUILDER = range(8, len(ROLES))
+POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR, BUILDER = range(8, 16)
+KEEPER, LEVERAGED, LIQUIDATOR = range(16, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -68,7 +72,7 @@ BLOCK_ROW = np.dtype(
         ("ordering_usd", "f8"),  # of all of which for a place ahead of others
         ("searcher_gas_usd", "f8"),  # of which paid by arbitrageurs
         ("searcher_gas", "i8"),  # gas units used by arbitrageurs
-        ("spam_gas", "i8"),  # of which by transactions that failed
+        ("spam_gas", "i8"),  # gas units of arbitrageurs' transactions and of liquidations that failed
         ("mean_delay_s", "f8"),  # decision to block, all that was included
         ("pending", "i8"),
         ("arrived_total", "i8"),  # transactions handed in so far
@@ -77,9 +81,17 @@ BLOCK_ROW = np.dtype(
         ("evicted_total", "i8"),
         ("refused_total", "i8"),
         ("external_price_usd", "f8"),
+        ("liquidations", "i8"),
+        ("liquidated_usd", "f8"),  # value at mark of the positions that changed hands by them
+        ("due_accounts", "i8"),  # below maintenance after the block
+        ("worst_equity_usd", "f8"),  # of these; 0 if there are none
+        ("insurance_usd", "f8"),  # in the insurance fund
     ],
     align=True,
 )
+
+LIQUIDATION_COLUMNS = ("liquidations", "liquidated_usd", "due_accounts", "worst_equity_usd", "insurance_usd")
+"""Columns of a block's row that say nothing where accounts cannot be liquidated."""
 
 MARKET_ROW = np.dtype(
     [
@@ -174,6 +186,7 @@ METER = np.dtype(
         ("gas_units", "i8", (len(ROLES),)),
         ("kinds", "i8", (len(KINDS),)),
         ("trades_seen", "i8"),
+        ("liquidations_seen", "i8"),
         ("last_time", "i8"),
         ("print_low", "u8"),
         ("print_high", "u8"),
@@ -199,3 +212,9 @@ def is_searcher(role):
 def sandwiches(role):
     """Whether accounts of a role look for swaps to sandwich."""
     return role in (SANDWICHER, EXTRACTOR)
+
+
+@kernel
+def races(role, kind):
+    """Whether a transaction races for its place: all of searchers, and liquidations, which only the first one gets."""
+    return is_searcher(role) or kind == LIQUIDATE

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from blockspace.experiments.recording.builder_summary import summarise_builders
 from blockspace.experiments.recording.delays import delay_quantile
+from blockspace.experiments.recording.liquidations import summarise_liquidations
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
@@ -88,6 +89,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _lane(world)
     summary |= _timing_games(world)
     summary |= summarise_pools(world, kept, lasts, meter)
+    summary |= summarise_liquidations(world, rows)
     return summary
 
 

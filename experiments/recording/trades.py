@@ -7,7 +7,7 @@ from blockspace.experiments.recording.pools import measure_swap
 from blockspace.experiments.recording.rows import REALISED_AFTER_NS, is_searcher, sandwiches
 from blockspace.experiments.recording.sandwiches import has_sandwicher, is_of_sandwich, is_sandwiched
 from blockspace.markets.price_path import price_at
-from blockspace.markets.trade_log import TRADES
+from blockspace.markets.trade_log import BY_ORDER, TRADES
 from blockspace.network.compilation import kernel
 
 
@@ -72,6 +72,9 @@ def measure_trades(rows, pool_rows, meter, venue, log, path, first_trade):
         of_sandwich = searched and is_of_sandwich(meter, log, number, first_trade)
         is_arbitrage = is_searcher(meter.roles[trade.taker]) and not of_sandwich
         stamp_trade(meter, trade)
+        if trade.cause != BY_ORDER:
+            stamp(meter, trade.notional)
+            continue  # nobody chose the price: it is no trade to measure costs by
         _account_for_trade(row, meter, trade, instrument, of_sandwich)
         if trade.pool > 0:
             pool_row = pool_rows[trade.pool - 1]

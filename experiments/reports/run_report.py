@@ -36,6 +36,7 @@ TAPES = {
     "blocks.parquet": "one row per block, the state of the market after it",
     "trades.parquet": "one row per trade",
     "transactions.parquet": "one row per transaction",
+    "liquidations.parquet": "one row per liquidation",
 }
 
 

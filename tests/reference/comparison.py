@@ -12,6 +12,9 @@ LEARNED = {
     "extractors": ("hope", "bid_share", "tries", "wins"),
     "builders": ("step", "promised", "paid", "wins"),
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
+    "leveraged": ("status", "cash", "lots", "rounds", "opened", "stopped", "balked", "next_wake"),
+    "liquidators": ("bid_share", "success", "cash", "lots", "tries", "wins"),
+    "keepers": ("urgency", "sent", "included", "reported_at"),
 }
 
 OF_THE_LANE = ("with_lane", "without_lane", "usually_missed", "rounds_with", "rounds_without", "bid")
@@ -22,6 +25,8 @@ def assert_same_run(market, reference):
     assert_same("trades", market.trades(), reference.trades())
     assert_same("transactions", without_idle_fields(market.transactions()), reference.transactions())
     assert_same("blocks", market.blocks(), reference.blocks())
+    if market.world.scenario.margin.liquidations:
+        assert_same("liquidations", market.liquidations(), reference.liquidations())
     assert_same("ledger", market.ledger(), reference.ledger())
     for population, fields in LEARNED.items():
         rows = getattr(market.world, population)

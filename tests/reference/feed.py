@@ -7,6 +7,7 @@ from itertools import islice
 from .constants import (
     BACKGROUND,
     BUY,
+    DUE_SEEN,
     IMMEDIATE_OR_CANCEL,
     LEVELS_SEEN,
     MARKET,
@@ -67,6 +68,10 @@ class View:
     races: dict[
         tuple[str, int, int], list[tuple[int, int, bool]]
     ]  # bidder, tip and success of those who take, in order
+    marks: list[int]
+    indexes: list[int]
+    insurance: int
+    due: list  # accounts below maintenance that are shown
 
 
 @dataclass(slots=True)
@@ -90,8 +95,18 @@ class Receipt:
     status: int
     gas_used: int
     gas_price: int
+    landed: int  # that paid
     landed_gas: int
     successes: int
+
+
+@dataclass(slots=True)
+class Statement:
+    """What an account owned after the last block in which it sent something or was closed out."""
+
+    block: int
+    cash: int
+    lots: int
 
 
 class Feed:
@@ -103,6 +118,7 @@ class Feed:
         self.outlooks = [Outlook(access) for access in self.access_points]
         self.views = deque(maxlen=VIEWS)
         self.receipts = {}
+        self.statements = {}
 
     def view_at(self, access, time):
         """Newest view that is visible at an access point at ``time``."""
@@ -160,20 +176,26 @@ class Feed:
                 pools,
                 block.time,
                 self.races_in(block),
+                [instrument.mark for instrument in venue.instruments],
+                [instrument.index for instrument in venue.instruments],
+                venue.ledger.accounts[venue.margin.insurance].cash if venue.margin.liquidates else 0,
+                self.next_due(venue.margin.due, block.number),
             )
         )
+        self.state(block, venue)
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)
                 gas_used, successes = transaction.gas_used, int(transaction.status == SUCCEEDED)
                 last = self.receipts.get(transaction.sender)
                 if last and (last.decided, last.block) == (transaction.decided, block.number):
-                    landed_gas, before = last.landed_gas, last.successes
+                    landed, landed_gas, before = last.landed, last.landed_gas, last.successes
                 else:
-                    landed_gas = before = 0
+                    landed = landed_gas = before = 0
+                landed += gas_used > 0
                 self.receipts[transaction.sender] = Receipt(
                     transaction.decided, block.number, transaction.status, gas_used, gas_price,
-                    landed_gas + gas_used, before + successes,
+                    landed, landed_gas + gas_used, before + successes,
                 )  # fmt: skip
 
     @staticmethod
@@ -191,6 +213,26 @@ class Feed:
     def race(self, block, key):
         """Bids of a race in a block, first come first; None if it is forgotten."""
         return next((view.races.get(key, []) for view in reversed(self.views) if view.number == block), None)
+
+    @staticmethod
+    def next_due(due, number):
+        """All accounts below maintenance, or the next ones in turn if there are too many to show."""
+        if len(due) <= DUE_SEEN:
+            return list(due)
+        return [due[(number * DUE_SEEN + place) % len(due)] for place in range(DUE_SEEN)]
+
+    def state(self, block, venue):
+        """Let accounts know what they own, if they sent something or their positions changed without it."""
+        changed = [(one.sender, one.instrument) for one in block.transactions if one.sender != BACKGROUND]
+        tape = venue.tape
+        for trade in reversed(tape.trades):
+            if trade.block != tape.block:
+                break
+            if trade.cause != "order" or venue.batching:
+                changed += [(trade.maker, trade.instrument), (trade.taker, trade.instrument)]
+        for account, instrument in changed:
+            holder = venue.ledger.accounts[account]
+            self.statements[account] = Statement(block.number, holder.cash, holder.positions[instrument])
 
     @staticmethod
     def best_quotes(book):

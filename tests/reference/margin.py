@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .constants import FIRST_FREE_ACCOUNT, HANDLES
+from .constants import FIRST_FREE_ACCOUNT, HANDLES, MOST_DUE
 
 MILLION = 10**6
 SCENARIO_MOVES = [step / 3.0 for step in range(-3, 4) for _ in range(2)]
@@ -149,7 +149,7 @@ def scan(venue, time):
                 if margin.mode != "isolated":
                     number = max(held, key=lambda pair: abs(pair[1]) * pair[0].mark)[0].number
                 lots = venue.ledger.accounts[account].positions[number]
-                if len(margin.due) < 1024:
+                if len(margin.due) < MOST_DUE:
                     margin.due.append(Due(account, number, lots, equity, needed))
         if not below:
             margin.below_since.pop(account, None)

@@ -39,7 +39,8 @@ class Trade(NamedTuple):
     taker_fee: int
     external_price: float
     pool: int | None = None
-    notional: int = 0  # micro-dollars of a swap without its fee
+    notional: int = 0  # micro-dollars of a swap without its fee, or of a position taken over
+    cause: str = "order"
 
 
 @dataclass(eq=False, slots=True)
@@ -65,6 +66,12 @@ class TradeTape:
         self.time = 0
         self.block = 0
         self.external_price = 0.0
+
+    def close(self, instrument, side, price, lots, notional, debtor, other, cause):
+        """Write that another account has taken over a part of a debtor's position."""
+        stamp = self.time, self.block, instrument
+        of_trade = price, lots, side, debtor, other, 0, 0, 0, self.external_price
+        self.trades.append(Trade(*stamp, *of_trade, notional=notional, cause=cause))
 
 
 class OrderBook:

@@ -2,7 +2,7 @@
 
 import math
 
-from .constants import BUY, ROUNDING, SELL
+from .constants import BUY, LARGEST_REPORT, ROUNDING, SELL
 from .order_book import PRICES
 
 BASIS_MEMORY_NS = 150e9
@@ -12,13 +12,34 @@ SAMPLE_INTERVAL_NS = 5 * 10**9
 def revalue(venue, path, time):
     venue.tape.external_price = path.price_at(time)
     index_price = path.price_at(time - venue.oracle_delay)
+    if venue.on_chain_oracle:
+        if venue.reported is None:
+            venue.reported = round(index_price * 1e6)
+        index_price = venue.reported * 1e-6
     for instrument in venue.instruments:
         instrument.index = round(index_price * instrument.lot_size * 1e6)
         update_basis(instrument, time)
-        instrument.mark = instrument.index
+        set_mark(instrument, index_price)
         if instrument.perpetual:
-            instrument.mark += round(instrument.basis * instrument.index)
             sample_and_fund(venue, instrument, time)
+
+
+def set_mark(instrument, price):
+    instrument.index = instrument.mark = round(price * instrument.lot_size * 1e6)
+    if instrument.perpetual:
+        instrument.mark += round(instrument.basis * instrument.index)
+
+
+def report(venue, transaction):
+    """Whether the keeper's price is taken; all marks follow at once."""
+    if not venue.on_chain_oracle or transaction.sender != venue.keeper:
+        return False
+    if not 0 < transaction.amount <= LARGEST_REPORT:
+        return False
+    venue.reported = transaction.amount
+    for instrument in venue.instruments:
+        set_mark(instrument, venue.reported * 1e-6)
+    return True
 
 
 def update_basis(instrument, time):
@@ -40,7 +61,7 @@ def sample_and_fund(venue, instrument, time):
         if instrument.next_funding > 0 and instrument.premium_samples > 0:
             mean_premium = instrument.premium_sum / instrument.premium_samples
             instrument.funding_rate = funding_rate(mean_premium, venue.funding_interval)
-            pay_funding(venue.ledger, instrument)
+            pay_funding(venue, instrument)
             instrument.premium_sum = 0.0
             instrument.premium_samples = 0
         instrument.next_funding = (time // venue.funding_interval + 1) * venue.funding_interval
@@ -67,10 +88,12 @@ def funding_rate(mean_premium, interval):
     return min(max(eight_hours * share, -largest), largest)
 
 
-def pay_funding(ledger, instrument):
+def pay_funding(venue, instrument):
     """Longs pay shorts. Rounded up for the payer and down for the payee; ROUNDING keeps the difference."""
-    for number, account in enumerate(ledger.accounts):
+    for number, account in enumerate(venue.ledger.accounts):
         position = account.positions[instrument.number]
         if position != 0:
             payment = math.ceil(position * instrument.index * instrument.funding_rate)
-            ledger.transfer_cash(number, ROUNDING, payment)
+            venue.ledger.transfer_cash(number, ROUNDING, payment)
+            if venue.margin.mode == "isolated":
+                venue.margin.position(number, instrument.number).set_aside -= payment

@@ -20,11 +20,13 @@ from .constants import (
     LARGEST_VALUE,
     LEFT_OUT,
     LIMIT,
+    LIQUIDATE,
     MARKET,
     PLACE,
     POST_ONLY,
     QUOTE,
     REPLACE,
+    REPORT,
     SELL,
     SUCCEEDED,
     TRANSFER,
@@ -32,7 +34,9 @@ from .constants import (
     VENUE_FEES,
 )
 from .ledger import Ledger
+from .margin import Margin, liquidate, note_trade, worst_loss
 from .order_book import PRICES, OrderBook, TradeTape
+from .perpetual import report
 from .pools import execute_in_pool
 
 
@@ -88,6 +92,10 @@ class Venue:
         self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments))
         self.gas = scenario.gas
         self.pools = []
+        self.margin = Margin(scenario.margin)
+        self.on_chain_oracle = scenario.venue.oracle == "on_chain"
+        self.keeper = None
+        self.reported = None
         self.oracle_delay = int(scenario.venue.oracle_delay_s * 10**9)
         self.batching = scenario.venue.matching == "batch"
         self.batch_interval = int(scenario.venue.batch_interval_s * 10**9)
@@ -156,6 +164,10 @@ class Venue:
             return True
         if transaction.pool is not None:
             return execute_in_pool(self, self.pools[transaction.pool], transaction)
+        if transaction.kind == LIQUIDATE:
+            return liquidate(self, transaction)
+        if transaction.kind == REPORT:
+            return report(self, transaction)
         instrument = self.instruments[transaction.instrument]
         if transaction.kind == QUOTE:
             return self.quote(transaction, instrument)
@@ -278,6 +290,9 @@ class Venue:
             ledger.transfer_position(seller, buyer, instrument, trade.size)
             ledger.transfer_cash(maker, VENUE_FEES, trade.maker_fee)
             ledger.transfer_cash(taker, VENUE_FEES, trade.taker_fee)
+            if self.margin.liquidates:
+                note_trade(self, buyer, instrument, trade.size, notional)
+                note_trade(self, seller, instrument, -trade.size, -notional)
 
     def within_margin(self, account, instrument, bids, asks, loss):
         """Whether an account may add orders of these lots, all of them filled or none."""
@@ -291,19 +306,33 @@ class Venue:
             return bids == 0 or bids * instrument.mark + loss <= self.free_collateral(account)
         now = max(abs(position + resting_bids), abs(position - resting_asks))
         then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
-        return then <= now or instrument.initial_margin(then - now) + loss <= self.free_collateral(account)
+        if then <= now:
+            return True
+        needed = instrument.initial_margin(then - now)
+        if self.margin.mode == "portfolio":
+            number = instrument.number
+            after = max(worst_loss(self, account, number, lots) for lots in (bids, -asks))
+            needed = min(needed, after - worst_loss(self, account))
+        return needed + loss <= self.free_collateral(account)
 
     def free_collateral(self, account):
         """Cash and marked positions less what positions and resting orders need, in micro-dollars."""
         holder = self.ledger.accounts[account]
+        mode = self.margin.mode
         free = holder.cash
+        if mode == "portfolio":
+            free -= worst_loss(self, account)
         for instrument in self.instruments:
             bids, asks = instrument.resting_lots(account)
             free -= instrument.batch.reserved.get(account, 0)
             if instrument.perpetual:
                 position = holder.positions[instrument.number]
-                free += position * instrument.mark
-                free -= instrument.initial_margin(max(abs(position + bids), abs(position - asks)))
+                worst = max(abs(position + bids), abs(position - asks))
+                if mode == "isolated":
+                    free -= self.margin.position(account, instrument.number).set_aside
+                else:
+                    free += position * instrument.mark
+                free -= instrument.initial_margin(worst if mode == "cross" else worst - abs(position))
             else:
                 free -= bids * instrument.mark
         return free

@@ -20,9 +20,13 @@ from .constants import BACKGROUND, INSIDE, NEVER, TRANSFER
 from .draws import draw_uniform
 from .express_lane import ExpressLane
 from .feed import Feed
+from .leveraged_traders import LeveragedTrader
+from .liquidators import Liquidator
 from .liquidity_providers import LiquidityProvider
+from .margin import scan
 from .market_makers import MarketMaker
 from .mempool import Mempool
+from .oracle_keepers import OracleKeeper
 from .order_book import PRICES
 from .pending_swaps import list_pending_swaps
 from .perpetual import revalue
@@ -85,15 +89,20 @@ class ReferenceMarket(mesa.Model):
             Swapper(self, scenario.swappers, number, place, seed)
         for number, place in enumerate(self.pool_places("provider", scenario.liquidity_providers, seed)):
             LiquidityProvider(self, scenario.liquidity_providers, number, place, seed)
+        if scenario.margin.liquidations:
+            self.venue.margin.insurance = self.venue.ledger.open_account("insurance")
+            self.venue.ledger.endow(self.venue.margin.insurance, scenario.margin.insurance_usd)
         for account, access, _ in self.places("sandwicher", scenario.sandwichers, seed):
             Sandwicher(self, scenario.sandwichers, account, access)
         share, key = scenario.producers.extracting_share, stream_key(seed, "producers/extracting")
         for number, producer in enumerate(self.chain.producers):
             if draw_uniform(key, number, 0) < share:
                 Extractor(self, scenario.sandwichers, self.open_account("extractor"), producer)
+        self.settle_leveraged(seed)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
+        kinds += (LeveragedTrader, Liquidator, OracleKeeper)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
@@ -105,6 +114,9 @@ class ReferenceMarket(mesa.Model):
             self.lane = ExpressLane(self, scenario.express_lane, bidders, seed)
         self.sandwichers = self.agents_by_type.get(Sandwicher, [])
         self.extractors = self.agents_by_type.get(Extractor, [])
+        self.leveraged = self.agents_by_type.get(LeveragedTrader, [])
+        self.liquidators = self.agents_by_type.get(Liquidator, [])
+        self.keepers = self.agents_by_type.get(OracleKeeper, [])
         self.set_up_wallets(seed)
         self.builders = [Builder(self, scenario.builders, number, seed) for number in range(scenario.builders.count)]
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
@@ -117,6 +129,41 @@ class ReferenceMarket(mesa.Model):
                 self.mempool.routes[agent.account] = route_of(self.route_ends, key, number, 0)
         if self.settings.builders.count:
             self.mempool.protected |= {agent.account for agent in [*self.arbitrageurs, *self.pool_arbitrageurs]}
+
+    def settle_leveraged(self, seed):
+        """Create those who live with margin, with endowments of their own."""
+        traders, liquidators, ledger = (
+            self.settings.leveraged_traders, self.settings.liquidators, self.venue.ledger,
+        )  # fmt: skip
+        accounts = []
+        for number in range(traders.count):
+            accounts.append(ledger.open_account("leveraged"))
+            ledger.endow(accounts[-1], LeveragedTrader.endowment(traders, number, seed), traders.ether)
+        for number, place in enumerate(self.perpetual_places("leveraged", accounts, False, seed)):
+            LeveragedTrader(self, traders, number, place, seed)
+        accounts = []
+        for _ in range(liquidators.count):
+            accounts.append(ledger.open_account("liquidator"))
+            ledger.endow(accounts[-1], liquidators.capital_usd, self.settings.endowment.ether)
+        for number, place in enumerate(self.perpetual_places("liquidator", accounts, liquidators.colocated, seed)):
+            Liquidator(self, liquidators, number, place)
+        if self.venue.on_chain_oracle:
+            keeper = self.settings.oracle_keeper
+            generator = np.random.Generator(np.random.PCG64(stream_key(seed, "places/keeper")))
+            public = len(self.chain.access_points) - 1
+            alone = keeper.colocated and len(self.chain.producers) == 1
+            self.venue.keeper = self.open_account("keeper")
+            OracleKeeper(self, keeper, self.venue.keeper, public if alone else int(generator.integers(public)))
+
+    def perpetual_places(self, kind, accounts, colocated, seed):
+        public = len(self.chain.access_points) - 1
+        generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
+        access = generator.integers(public, size=len(accounts)).tolist()
+        if colocated and len(self.chain.producers) == 1:
+            access = [public] * len(accounts)
+        perpetuals = [instrument for instrument in self.venue.instruments if instrument.perpetual]
+        for number, account in enumerate(accounts):
+            yield account, access[number], perpetuals[number % len(perpetuals)]
 
     def places(self, kind, settings, seed):
         """Account, access point and instrument of each member of a population."""
@@ -204,6 +251,7 @@ class ReferenceMarket(mesa.Model):
             revalue(self.venue, self.path, self.block.time)
             self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
             self.settle_auction()
+            scan(self.venue, self.block.time)
             self.record()
             self.publish(self.chain.price_next(self.block.gas_used))
         self.chain.close_block(producer.wei // 10**9 - before)
@@ -235,7 +283,7 @@ class ReferenceMarket(mesa.Model):
 
     def skip_idle_blocks(self):
         """Let blocks pass at once that come before anybody can be in them."""
-        if self.own_agents:
+        if self.own_agents or self.venue.margin.liquidates or self.leveraged:
             return
         nearest = self.chain.shortest_latency
         arrivals = (
@@ -303,8 +351,36 @@ class ReferenceMarket(mesa.Model):
             })  # fmt: skip
             if trade.pool is not None:
                 rows[-1]["price_usd"] = trade.notional * 1e-6 / (trade.size * instrument.lot_size)
+            if self.venue.margin.liquidates:
+                rows[-1]["cause"] = trade.cause
+                if trade.cause != "order":
+                    rows[-1]["price_usd"] = trade.notional * 1e-6 / (trade.size * instrument.lot_size)
             if self.settings.pools:
                 rows[-1]["pool"] = "" if trade.pool is None else self.settings.pools[trade.pool].name
+        return pd.DataFrame(rows)
+
+    def liquidations(self):
+        """One row per liquidation, as in :meth:`Market.liquidations`."""
+        rows = []
+        for entry in self.venue.margin.liquidations:
+            instrument = self.settings.instruments[entry.instrument]
+            rows.append({
+                "time_s": entry.time * 1e-9,
+                "block": entry.block,
+                "below_since_s": entry.below_since * 1e-9,
+                "account": entry.account,
+                "liquidator": entry.liquidator,
+                "instrument": instrument.name,
+                "size": entry.lots * instrument.lot_size,
+                "mark_usd": entry.mark * 1e-6 / instrument.lot_size,
+                "external_price_usd": entry.external_price,
+                "equity_usd": entry.equity * 1e-6,
+                "bonus_usd": entry.bonus * 1e-6,
+                "penalty_usd": entry.penalty * 1e-6,
+                "insurance_usd": entry.insurance * 1e-6,
+                "socialised_usd": entry.socialised * 1e-6,
+                "deleveraged_accounts": entry.deleveraged,
+            })  # fmt: skip
         return pd.DataFrame(rows)
 
     def transactions(self):

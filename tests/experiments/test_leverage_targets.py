@@ -1,0 +1,51 @@
+"""The targets of margin and liquidations agree, and would notice if they did not."""
+
+import pytest
+
+from blockspace.experiments.recording.liquidations import cascade_sizes
+from blockspace.experiments.validation import liquidations, margin, run_validation
+from blockspace.experiments.validation.liquidations import barrier_probability, expected_shortfall
+
+
+@pytest.mark.parametrize("target", ["V26", "V32", "V33", "V34", "V35"])
+def test_leverage_follows_theory(target):
+    rows = run_validation([target], quick=True)
+    assert rows
+    assert [row.what for row in rows if not row.passed] == []
+
+
+def test_closed_forms():
+    assert barrier_probability(0.04, 86_400.0) == pytest.approx(0.3463, abs=5e-5)
+    assert barrier_probability(0.04, 86_400.0, 300.0) == pytest.approx(0.3291, abs=5e-5)
+    golden = {(600, 0.0025): 4.848, (600, 0.005): 1.190, (600, 0.01): 0.0213}
+    golden |= {(3600, 0.0025): 23.05, (3600, 0.005): 14.77, (3600, 0.01): 5.10}
+    for (delay_s, buffer), expected in golden.items():
+        assert 1e4 * expected_shortfall(buffer, delay_s) == pytest.approx(expected, rel=3e-3)
+
+
+def test_a_wrong_shortfall_is_noticed(monkeypatch):
+    right = expected_shortfall
+    monkeypatch.setattr(liquidations, "expected_shortfall", lambda buffer, delay_s: right(buffer, 1.5 * delay_s))
+    assert not all(row.passed for row in run_validation(["V33"], quick=True))
+
+
+def test_a_wrong_maintenance_is_noticed(monkeypatch):
+    monkeypatch.setattr(margin, "LEVERAGES", (2.0, 4.99))
+    assert all(row.passed for row in run_validation(["V26"], quick=True))
+    monkeypatch.setattr(margin, "MAINTENANCE", 0.026)
+    assert not all(row.passed for row in run_validation(["V26"], quick=True))
+
+
+@pytest.mark.parametrize(
+    ("times", "below_since", "sizes"),
+    [
+        ([], [], []),
+        ([10], [5], [1]),
+        ([10, 22], [10, 22], [2]),  # one update after the one before
+        ([10, 22.1], [10, 22.1], [1, 1]),
+        ([10, 400], [10, 11], [2]),  # it fell with the first and had to wait
+        ([10, 20, 30, 90, 91], [9, 20, 12, 80, 80], [3, 2]),
+    ],
+)
+def test_cascades(times, below_since, sizes):
+    assert cascade_sizes(times, below_since, 12.0) == sizes
