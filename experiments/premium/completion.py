@@ -44,17 +44,22 @@ def complete_premiums(
     pandas.DataFrame
         The runs with columns ``MATURITY.STRIKE.HEDGER.MEASURE`` in place of the moments. Hedgers are ``clock`` and
         ``band`` (the cheapest of each on the other half of the seeds), ``formula`` (the band of who believes in the
-        gas of the moment), and the fixed clocks. Measures are the parts, ``premium_usd``, ``premium_pct``,
-        ``gas_pct`` and ``gas_variance_pct`` of the value, and ``chosen``, the interval or the belief. Of the option there are ``value_usd``, that of what the
-        writer has written, and ``discount_usd`` and ``discount_pct``, what a holder bids less. What takes more seeds than there are is NaN.
+        gas of the moment), and the fixed clocks. Measures are the parts and ``premium_usd``; ``premium_pct``,
+        ``gas_pct`` and ``gas_variance_pct`` of the value; ``trades``, ``mean_loss_usd``, and ``chosen``, the interval
+        or the belief. Of the option there are ``value_usd``, that of what the writer has written, and
+        ``discount_usd`` and ``discount_pct``, what a holder bids less. What takes more seeds than there are is NaN.
     """
     kept = [name for name in runs.columns if name.startswith(f"{PREFIX}.")]
     ordinary = runs.drop(columns=kept)
     if not kept:
         return runs
     options = [f"{maturity}.{strike}" for maturity, _ in book.maturities_s for strike in book.strikes]
-    names = [f"{PREFIX}.{option}.{policy}.{moment}" for option in options for policy in book.policy_names
-             for moment in MOMENTS]  # fmt: skip
+    names = [
+        f"{PREFIX}.{option}.{policy}.{moment}"
+        for option in options
+        for policy in book.policy_names
+        for moment in MOMENTS
+    ]
     holders = [f"{PREFIX}.{option}.{moment}" for option in options for moment in HOLDER_MOMENTS]
     kept_runs = runs.reindex(columns=["point", "error", *names, *holders])
     frames = []

@@ -74,9 +74,7 @@ def discount_parts(averages: npt.NDArray[np.float64], risk_aversion: float) -> d
     return {"value_usd": value, "discount_usd": forgone + risk_aversion / 2.0 * (square - forgone * forgone)}
 
 
-def seed_contributions(
-    per_seed: npt.NDArray[np.float64], risk_aversion: float
-) -> dict[str, npt.NDArray[np.float64]]:
+def seed_contributions(per_seed: npt.NDArray[np.float64], risk_aversion: float) -> dict[str, npt.NDArray[np.float64]]:
     """Parts of each seed whose means over the seeds are the parts of all of them together, but for rounding.
 
     A variance over all contracts is the mean of what each seed's contracts are away from the common mean, so that the

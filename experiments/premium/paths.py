@@ -43,8 +43,8 @@ class FeePath:
 def fee_path(market: Market) -> FeePath:
     """Prices and fees of the first chain of a run after its warm-up.
 
-    A transaction pays the base fee of its block and a tip: the wallet's usual one or, where the block is full, the lowest
-    that got in, if that is more. Gas is paid in ether at the price of the moment.
+    A transaction pays the base fee of its block and a tip: the wallet's usual one or, where the block is full, the
+    lowest that got in, if that is more. Gas is paid in ether at the price of the moment.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def true_volatility(market: Market) -> float:
         value = getattr(price, name)
         if value != wanted:
             raise UserError(
-                f"price.{name} is {value!r}; it must be {wanted!r} where options are written, so that their value at the "
-                "true volatility is known and the price is a fair game"
+                f"price.{name} is {value!r}; it must be {wanted!r} where options are written, so that their value at "
+                "the true volatility is known and the price is a fair game"
             )
     return price.volatility_per_day * math.sqrt(DAYS_PER_YEAR)
 

@@ -5,6 +5,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -33,7 +34,8 @@ WIDE = 3.0
 class Curve:
     """One measure in a panel, multiplied by ``factor`` to come to the panel's unit.
 
-    By default it has the next colour and goes through all points of its panel.
+    By default it has the next colour and goes through all points of its panel. A dashed one has neither marks nor band:
+    what theory says, beside what was found. A label that begins with ``_`` is not in the legend.
     """
 
     measure: str
@@ -41,6 +43,7 @@ class Curve:
     factor: float = 1.0
     colour: str | None = None
     points: Sequence[str] | None = None
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,10 +164,12 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
                 rows = rows.loc[[point for point in rows.index if point in points]]
         colour = colours[number] if panel.ordered else curve.colour
         mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
-        (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour)
+        style: dict[str, Any] = {"linestyle": "--", "marker": "", "linewidth": 1.0, "zorder": 3} if curve.dashed else {}
+        (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour, **style)
         if panel.log:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
-        axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+        if not curve.dashed:
+            axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=0.18, linewidth=0)
         extent.append(mean)
     if not any((means > 0).any() for means in extent):
         panel = replace(panel, log=False)  # of nothing, there is no logarithm

@@ -105,7 +105,9 @@ def figure(results: Results) -> Figure:
     panels = [
         panel("Base fee", "gwei per gas", "base_fee_gwei", log=True, floor=1e-3),
         panel("Volatility of the base fee", "standard deviation, gwei", "base_fee_sd_gwei", log=True, floor=1e-3),
-        panel("Relative volatility of the base fee", "standard deviation of its logarithm", "base_fee_log_sd", log=True),
+        panel(
+            "Relative volatility of the base fee", "standard deviation of its logarithm", "base_fee_log_sd", log=True
+        ),
         panel(f"Gas of hedging, {hours:g} h", "dollars", f"{HEDGER}.gas_usd", log=True),
         panel("What its risk adds to the premium", "dollars", f"{HEDGER}.gas_variance_usd", log=True, floor=1e-6),
         panel("What its covariance with losses adds", "dollars", f"{HEDGER}.covariance_usd"),
@@ -142,7 +144,9 @@ def findings(results: Results) -> list[str]:
             "more capacity lowers what the risk of gas adds to the premium",
             False,
             change(results, f"{HEDGER}.gas_variance_usd", "With exponential values it", "dollars", exponential),
-            change(results, f"{HEDGER}.gas_variance_usd", "With Pareto's, 4, it", "dollars", _scarce(results, "Pareto 4")),
+            change(
+                results, f"{HEDGER}.gas_variance_usd", "With Pareto's, 4, it", "dollars", _scarce(results, "Pareto 4")
+            ),
         )
     )
     point = results.study["reference"]
@@ -151,9 +155,9 @@ def findings(results: Results) -> list[str]:
         for part in ("gas", "gas_variance", "hedging_variance", "covariance", "premium")
     }
     told.append(
-        f"Beside the other parts it is small: at {point} the premium of {format_number(means['premium'])} dollars is gas of "
-        f"{format_number(means['gas'])}, risk of hedging of {format_number(means['hedging_variance'])}, risk of gas of "
-        f"{format_number(means['gas_variance'])}, and a covariance of {format_number(means['covariance'])}."
+        f"Beside the other parts it is small: at {point} the premium of {format_number(means['premium'])} dollars is "
+        f"gas of {format_number(means['gas'])}, risk of hedging of {format_number(means['hedging_variance'])}, risk of "
+        f"gas of {format_number(means['gas_variance'])}, and a covariance of {format_number(means['covariance'])}."
         if means["gas_variance"] < 0.05 * means["premium"]
         else f"At {point} the risk of gas is {format_number(means['gas_variance'])} dollars of a premium of "
         f"{format_number(means['premium'])}."

@@ -29,7 +29,7 @@ LATENCIES = (1, 5, 25, 100)
 
 INTERVAL = "interval_min"
 OPTION = "option.atm"
-MEASURES = ("premium_usd", "gas_usd", "hedging_variance_usd", "covariance_usd", "trades")
+MEASURES = ("premium_usd", "gas_usd", "hedging_variance_usd", "covariance_usd", "gas_variance_usd")
 
 TABLE = {
     X: "capacity\nMgas/s",
@@ -115,9 +115,9 @@ def figure(results: Results) -> Figure:
         value = results.value(capacity, X)
         return [point["name"] for point in melted.study["points"] if point["values"][X] == value]
 
-    def panel(title: str, unit: str, measure: str, log: bool = True) -> Panel:
+    def panel(title: str, measure: str, log: bool = True, floor: float = 0.0) -> Panel:
         curves = tuple(Curve(measure, point, points=points_at(point)) for point in results.points)
-        return Panel(title, unit, curves, log=log)
+        return Panel(title, "dollars", curves, log=log, floor=floor)
 
     block_s = results.scenario.chain.block_time_s
     reference = points_at(results.study["reference"])
@@ -126,15 +126,16 @@ def figure(results: Results) -> Figure:
         for latency in LATENCIES[1:]
     ]
     theory = [
-        Curve(f"theory_late_{latency}", "theory" if latency == LATENCIES[1] else "_", colour="black", points=reference)
-        for latency in LATENCIES[1:]
+        Curve(f"theory_late_{latency}", "theory" if number == 0 else "_", colour="black", points=reference, dashed=True)
+        for number, latency in enumerate(LATENCIES[1:])
     ]
+    risk = Curve("hedging_variance_usd", "the same at every capacity", points=reference)
     panels = [
-        panel("Premium", "dollars", "premium_usd"),
-        panel("Gas in it", "dollars", "gas_usd"),
-        panel("Risk of hedging in it", "dollars", "hedging_variance_usd"),
-        panel("Covariance in it", "dollars", "covariance_usd", log=False),
-        panel("Trades", "number", "trades"),
+        panel("Premium", "premium_usd"),
+        panel("Gas in it", "gas_usd"),
+        Panel("Risk of hedging in it", "dollars", (risk,), log=True),
+        panel("Risk of gas in it", "gas_variance_usd", floor=1e-6),
+        panel("Covariance of gas and loss in it", "covariance_usd", log=False),
         Panel("Growth of the error with latency", "times that of the next block", (*grown, *theory)),
     ]
     return draw_page(melted, QUESTION, INTERVAL, "minutes between two hedges", panels)
@@ -186,7 +187,9 @@ def _band_against_clock(results: Results) -> str:
         half = estimate(band - ratio * clock).half_width / float(clock.mean())
         told.append(f"{format_number(ratio)} times (± {format_number(half)}) at {point}")
     return (
-        "The band of who believes in the gas of the moment costs, of what the best clock costs, " + ", ".join(told) + "."
+        "The band of who believes in the gas of the moment costs, of what the best clock costs, "
+        + ", ".join(told)
+        + "."
     )
 
 
@@ -202,11 +205,11 @@ def _cost_of_latency(results: Results, melted: Results) -> list[str]:
             found = estimate(melted.per_seed(f"deviation_growth_late_{latency}", name))
             theory = float(melted.curve(f"theory_late_{latency}")["mean"][name])
             parts.append(
-                f"{format_number(found.mean)} times at {_span(latency * block_s)} (95 % interval {format_interval(found)}; "
-                f"theory {format_number(theory)})"
+                f"{format_number(found.mean)} times at {_span(latency * block_s)} (95 % interval "
+                f"{format_interval(found)}; theory {format_number(theory)})"
             )
         told.append(
-            f"With a hedge every {nearest / 60.0:g} min, orders that come late make the error larger than orders in the next "
-            f"block: {', '.join(parts)}."
+            f"With a hedge every {nearest / 60.0:g} min, orders that come late make the error larger than those in "
+            f"the next block: {', '.join(parts)}."
         )
     return told

@@ -1,10 +1,10 @@
 """What do fees add to the price of an option?
 
-Along one chain with Ethereum's slots and users, a small writer sells calls and puts of three maturities, each four times
-as long as the one before, and hedges them at the chain's own fees: by the hour, by the best clock, by the best band, and
-by the band of who knows nothing but the gas of the moment. The seeds are the same at every capacity, so that all see the
-same prices and users. Only users stay on the chain, who make its fees: the writer is too small to move them, and nobody
-else's orders matter in an infinitely deep underlying.
+Along one chain with Ethereum's slots and users, a small writer sells calls and puts of three maturities, each two or
+four times as long as the one before, and hedges them at the chain's own fees: by the hour, by the best clock, by the
+best band, and by the band of who knows nothing but the gas of the moment. The seeds are the same at every capacity, so
+that all see the same prices and users. Only users stay on the chain, who make its fees: the writer is too small to move
+them, and nobody else's orders matter in an infinitely deep underlying.
 """
 
 import pandas as pd
@@ -14,7 +14,7 @@ from blockspace.experiments.premium.book import OptionBook, clock_name
 from blockspace.experiments.premium.completion import complete_premiums, intervals_of
 from blockspace.experiments.premium.paths import fair_drift
 from blockspace.experiments.reports.figures import Curve, Panel, draw_page
-from blockspace.experiments.reports.findings import change, format_interval, weigh
+from blockspace.experiments.reports.findings import NEGLIGIBLE, change, format_interval, weigh
 from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.results.statistics import Estimate, estimate
@@ -105,6 +105,7 @@ def complete(runs: pd.DataFrame, quick: bool) -> pd.DataFrame:
 
 
 HEDGERS = {HOURLY: "every hour", "clock": "best clock", "band": "best band", "formula": "own band"}
+HEDGER_NAMES = {HOURLY: "the hour", "clock": "the best clock", "band": "the best band"}
 PART_NAMES = {
     "gas_usd": "gas",
     "hedging_variance_usd": "risk of hedging",
@@ -143,10 +144,14 @@ def figure(results: Results) -> Figure:
             log=True,
         ),
         Panel(f"Its parts, best band, {longest}", "dollars", parts("band"), log=True, floor=0.1),
-        Panel(f"Its parts, every hour, {longest}", "dollars", parts(HOURLY), log=True, floor=0.1),
+        Panel(f"Its parts, every hour, {longest}", "dollars", parts(HOURLY), log=True, floor=1.0),
         Panel("Best band by maturity", "dollars", by_maturity("band", "premium_usd"), log=True, ordered=True),
-        Panel("Best band by maturity", "per cent of the value", by_maturity("band", "premium_pct"), log=True, ordered=True),
-        Panel("Gas of hedging every hour", "per cent of the value", by_maturity(HOURLY, "gas_pct"), log=True, ordered=True),
+        Panel(
+            "Best band by maturity", "per cent of the value", by_maturity("band", "premium_pct"), log=True, ordered=True
+        ),
+        Panel(
+            "Gas of hedging every hour", "per cent of the value", by_maturity(HOURLY, "gas_pct"), log=True, ordered=True
+        ),
         Panel(
             f"Best band by strike, {longest}",
             "per cent of the value",
@@ -191,22 +196,16 @@ def findings(results: Results) -> list[str]:
     """Say which of the usual claims holds for which hedger, and what the premium consists of."""
     lengths, point = _lengths(results), results.study["reference"]
     longest, shortest = lengths["long"], lengths["short"]
-    apart = MATURITIES[bool(results.study["quick"])]
-    times = apart[-1][1] / apart[0][1]
 
     def premium(hedger: str, what: str, unit: str = "%", measure: str = "premium_pct") -> str:
         return str(change(results, f"long.atm.{hedger}.{measure}", what, unit))
 
-    def ratio(hedger: str, measure: str) -> str:
-        value = maturity_ratio(results, f"{hedger}.{measure}", point)
-        return f"{format_number(value.mean)} times (95 % interval {format_interval(value)})"
-
     sample = book(bool(results.study["quick"]))
     return [
-        f"A writer of options on {sample.size:g} units, to whom a variance of 1 costs {sample.risk_aversion / 2:g} dollars, "
-        "pays for every re-hedge, and would pay nothing on a free chain. Premiums are in per cent of the value by Black "
-        f"and Scholes, {format_number(results.curve('long.atm.value_usd')['mean'][point])} dollars at {longest}. Clocks and "
-        "bands are chosen on one half of the seeds and charged on the other.",
+        f"A writer of options on {sample.size:g} units, to whom a variance of 1 costs {sample.risk_aversion / 2:g} "
+        "dollars, pays for every re-hedge. Premiums are in per cent of the value by Black and Scholes, "
+        f"{format_number(results.curve('long.atm.value_usd')['mean'][point])} dollars at {longest}. Clocks and bands "
+        "are chosen on one half of the seeds and charged on the other.",
         weigh(
             "more capacity lowers the premium of options",
             False,
@@ -215,12 +214,7 @@ def findings(results: Results) -> list[str]:
         ),
         f"Who hedges every hour whatever it costs saves the gas and keeps the risk. "
         f"{premium(HOURLY, 'The premium')} {premium(HOURLY, 'Gas in it', 'dollars', 'gas_usd')}",
-        f"At {point} the {longest} option costs the hedger with the best band {ratio('band', 'premium_usd')} the dollars of the "
-        f"{shortest} option, which is {times:g} times shorter, and {ratio('band', 'premium_pct')} the per cent of its value. "
-        f"With the best clock these are {ratio('clock', 'premium_usd')} and {ratio('clock', 'premium_pct')}.",
-        f"Of who hedges every hour, gas alone grows to {ratio(HOURLY, 'gas_usd')} the dollars and {ratio(HOURLY, 'gas_pct')} the "
-        f"per cent, as people say of long options; the whole premium to {ratio(HOURLY, 'premium_pct')} the per cent, since the "
-        "risk between two hedges weighs less in a long one.",
+        *(_long_against_short(results, hedger) for hedger in HEDGER_NAMES),
         "The band of who believes in the gas of the moment, which no search has improved: "
         f"{premium('formula', 'its premium')}",
         _parts_of(results, "band", f"with the best band, {longest} at {point}"),
@@ -237,6 +231,26 @@ def findings(results: Results) -> list[str]:
             for strike, name in (("put", "put"), ("atm", "call at the money"), ("call", "call above it"))
         ),
     ]
+
+
+def _long_against_short(results: Results, hedger: str) -> str:
+    """Say whether long options suffer more from fees than short ones, in dollars and in proportion."""
+    point, lengths = results.study["reference"], _lengths(results)
+    told = []
+    for unit, suffix in (("in dollars", "usd"), ("in per cent of the value", "pct")):
+        for part, measure in (("the premium", "premium"), ("gas alone", "gas")):
+            ratio = maturity_ratio(results, f"{hedger}.{measure}_{suffix}", point)
+            verdict = "holds" if ratio.low > 1.0 else "fails" if ratio.high < 1.0 else "is not shown"
+            if abs(ratio.mean - 1.0) < NEGLIGIBLE and verdict == "holds":
+                verdict = "hardly holds"
+            told.append(
+                f"{unit} it {verdict} for {part}, {format_number(ratio.mean)} times (95 % interval "
+                f"{format_interval(ratio)})"
+            )
+    return (
+        f"That long options suffer more, hedged by {HEDGER_NAMES[hedger]} at {point}, {lengths['long']} against "
+        f"{lengths['short']}: {'; '.join(told)}."
+    )
 
 
 def _parts_of(results: Results, hedger: str, where: str) -> str:
