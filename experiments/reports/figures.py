@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from blockspace.experiments.files import write_whole
 from blockspace.experiments.recording.rows import DEPTHS_BPS
@@ -28,6 +28,10 @@ FEW = 6
 
 WIDE = 3.0
 """Ratio of the largest to the smallest swept value above which their axis is logarithmic."""
+
+
+NARROW = 50.0
+"""Ratio of the ends of a logarithmic axis below which powers of ten alone would be too few ticks."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,8 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     if log:
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
+        if across.max() < NARROW * across.min():
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     places = np.unique(across)
     if len(places) <= FEW:
         axis.set_xticks(places)
@@ -191,6 +197,9 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     means = means[means > panel.floor] if panel.log else means[~np.isnan(means)]
     if len(means):
         axis.set_ylim(_room(means, log=panel.log, share=0.12))
+        if panel.log and means.max() < NARROW * means.min():
+            axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.yaxis.set_major_formatter(FuncFormatter(tick_label))
         if not panel.log and (means >= 0).all():
             axis.set_ylim(0.0, 1.12 * max(means.max(), np.finfo(float).tiny))
     if not panel.log:

@@ -63,7 +63,7 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     scenario = users_alone(5.0 if quick else 25.0)
     demand = demand_mgas_per_s(scenario)
     enough = demand * scenario.fee_market.elasticity
-    shares = (0.125, 0.8, 1.25) if quick else (0.125, 0.25, 0.5, 0.8, 0.95, 1.25, 2.0)
+    shares = (0.125, 0.5, 0.8, 1.25) if quick else (0.125, 0.25, 0.5, 0.8, 0.95, 1.25, 2.0)
     points = []
     for law, settings in LAWS.items():
         users = {f"background_users.{name}": value for name, value in settings.items()}
@@ -126,6 +126,10 @@ def findings(results: Results) -> list[str]:
     ]
     for law in LAWS:
         scarce = _scarce(results, law)
+        well_below = [point for point in scarce if results.value(point, X) <= demand_mgas_per_s(results.scenario)]
+        log_sd = change(
+            results, "base_fee_log_sd", "While the target holds half of the demand or less, it", "", well_below
+        )
         told += [
             weigh(
                 f"more capacity steadies fees in gwei where values are {law}",
@@ -136,7 +140,8 @@ def findings(results: Results) -> list[str]:
                 f"more capacity steadies fees in proportion where values are {law}",
                 False,
                 change(results, "base_fee_log_sd", "The standard deviation of their logarithm", "", scarce),
-            ),
+            )
+            + f" {log_sd}",
         ]
     exponential = _scarce(results, "exponential")
     told.append(
