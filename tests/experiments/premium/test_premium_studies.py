@@ -67,10 +67,9 @@ def test_dear_space_makes_dear_options(finished):
     assert means[first] > 1.5 * means[last]
 
 
+@pytest.mark.parametrize("finished", ["hedging"], indirect=True)
 def test_intervals_become_points(finished):
-    name, folder = finished
-    if name != "hedging":
-        pytest.skip("the study of intervals alone")
+    _, folder = finished
     results = load_results(folder)
     melted = hedging.by_interval(results)
     assert melted.is_complete

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from blockspace.experiments.validation import premium, run_validation
@@ -48,6 +49,16 @@ def test_simulated_options_share_their_draws_whatever_the_number():
     assert few.prices_usd.tolist() == many.prices_usd[: 3 * 25].tolist()
     assert few.fees_usd.tolist() == many.fees_usd[: 3 * 25].tolist()
     assert set(few.prices_usd[::25]) == {100.0}
+
+
+def test_bands_trade_most_when_hedging_loses_most_whatever_fees_do():
+    path = simulated_path(1_000, 720, 0.01)
+    by_clock, by_band = (
+        part_errors(simulate(path, 1_000, policy)[:, 0])["covariance_usd"]
+        for policy in (premium.clock(path, 6), np.array([(0, 1.0, 0)], premium.POLICY))
+    )
+    assert by_band.value > 5 * by_band.error
+    assert abs(by_clock.value) < 0.2 * by_band.value
 
 
 def test_standard_errors_shrink_with_the_root_of_the_number():
