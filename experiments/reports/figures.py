@@ -5,6 +5,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from blockspace.experiments.files import write_whole
 from blockspace.experiments.recording.rows import DEPTHS_BPS
@@ -33,11 +34,16 @@ WIDE = 3.0
 """Ratio of the largest to the smallest swept value above which their axis is logarithmic."""
 
 
+NARROW = 50.0
+"""Ratio of the ends of a logarithmic axis below which powers of ten alone would be too few ticks."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """One measure in a panel, multiplied by ``factor`` to come to the panel's unit.
 
-    By default it has the next colour and goes through all points of its panel.
+    By default it has the next colour and goes through all points of its panel. A dashed one has neither marks nor band:
+    what theory says, beside what was found. A label that begins with ``_`` is not in the legend.
     """
 
     measure: str
@@ -45,6 +51,7 @@ class Curve:
     factor: float = 1.0
     colour: str | None = None
     points: Sequence[str] | None = None
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,10 +216,12 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
                 rows = rows.loc[[point for point in rows.index if point in points]]
         colour = colours[number] if panel.ordered else curve.colour
         mean, low, high = (curve.factor * rows[name].to_numpy(float) for name in ("mean", "low", "high"))
-        (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour)
+        style: dict[str, Any] = {"linestyle": "--", "marker": "", "linewidth": 1.0, "zorder": 3} if curve.dashed else {}
+        (line,) = axis.plot(rows[x], mean, label=curve.label, color=colour, **style)
         if panel.log:
             low = np.where(low > 0, low, np.where(np.isnan(low), np.nan, np.finfo(float).tiny))
-        axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=alpha, linewidth=0)
+        if not curve.dashed:
+            axis.fill_between(rows[x], low, high, color=line.get_color(), alpha=alpha, linewidth=0)
         extent.append(mean)
     if not any((means > 0).any() for means in extent):
         panel = replace(panel, log=False)  # of nothing, there is no logarithm
@@ -221,6 +230,8 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     if log:
         axis.set_xscale("log")
         axis.xaxis.set_minor_formatter(NullFormatter())
+        if across.max() < NARROW * across.min():
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     places = np.unique(across)
     if len(places) <= FEW:
         axis.set_xticks(places)
@@ -234,6 +245,9 @@ def _draw_panel(axis: Axes, results: Results, x: str, panel: Panel) -> None:
     means = means[means > panel.floor] if panel.log else means[~np.isnan(means)]
     if len(means):
         axis.set_ylim(_room(means, log=panel.log, share=0.12))
+        if panel.log and means.max() < NARROW * means.min():
+            axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.yaxis.set_major_formatter(FuncFormatter(tick_label))
         if not panel.log and (means >= 0).all():
             axis.set_ylim(0.0, 1.12 * max(means.max(), np.finfo(float).tiny))
     if not panel.log:

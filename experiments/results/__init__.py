@@ -27,7 +27,8 @@ class Results:
     scenario
         The base scenario.
     runs
-        One row per run; see ``index.parquet`` in :mod:`~blockspace.experiments.results.folder`.
+        One row per run; see ``index.parquet`` in :mod:`~blockspace.experiments.results.folder`. Of a study that
+        completes its measures when all runs are there, the completed ones.
     """
 
     folder: Path
@@ -124,6 +125,9 @@ def load_results(folder: str | Path) -> Results:
     ValueError
         If the folder holds none, or one in a layout that this version does not read.
     """
+    from blockspace.experiments.studies import complete_runs  # they know of results themselves
+
     folder = Path(folder)
     study = require_schema(folder)
-    return Results(folder, study, load_scenario(folder / "scenario.toml"), read_index(folder))
+    runs = complete_runs(study, read_index(folder))
+    return Results(folder, study, load_scenario(folder / "scenario.toml"), runs)

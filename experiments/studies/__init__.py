@@ -3,8 +3,9 @@
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from blockspace.experiments.reports.presentation import Presentation, table_of_points
@@ -43,6 +44,13 @@ class Study(Protocol):
         """Say what came out, a sentence or two each."""
 
 
+class Completed(Protocol):
+    """What the file of a study also has whose measures take more than one run."""
+
+    def complete(self, runs: pd.DataFrame, quick: bool) -> pd.DataFrame:
+        """Return the table of runs with measures in place of what each run has kept for them."""
+
+
 class _Studies(Mapping[str, Study]):
     """The studies by name, one file each; a study is imported when it is asked for."""
 
@@ -70,3 +78,11 @@ def present_study(results: Results) -> Presentation:
     columns = {measure: heading for measure, heading in study.TABLE.items() if measure not in results.swept}
     table = table_of_points(results, columns, labels)
     return Presentation(study.QUESTION, *table, {name: study.figure(results)}, study.findings(results))
+
+
+def complete_runs(study: Mapping[str, Any], runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of a study, one row each, with the measures that take more than one run; others as they are."""
+    if study.get("kind") != "study" or study["name"] not in STUDIES:
+        return runs
+    file = STUDIES[study["name"]]
+    return cast(Completed, file).complete(runs, study["quick"]) if hasattr(file, "complete") else runs

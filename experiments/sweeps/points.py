@@ -9,14 +9,26 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
 from blockspace.experiments.errors import UserError
+from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import Scenario, did_you_mean, differences, is_whole_number
 
 Method = Literal["latin hypercube", "sobol"]
+
+
+class Measurement(Protocol):
+    """What a sweep measures of each finished run besides its summary: a frozen dataclass that can be called.
+
+    It is called in the process that made the run. Its ``repr`` and the code of its module say what it depends on: runs
+    are made again if either has changed.
+    """
+
+    def __call__(self, market: Market) -> Mapping[str, float]:
+        """Further measures of a finished run, by name."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +64,15 @@ class Sweep:
         The same at every point, so that points can be compared seed by seed.
     reference
         Name of the point that others are compared with.
+    measurement
+        What is measured of each run besides its summary.
     """
 
     scenario: Scenario
     points: tuple[Point, ...]
     seeds: tuple[int, ...]
     reference: str
+    measurement: Measurement | None = None
 
     def __post_init__(self) -> None:
         names = [point.name for point in self.points]

@@ -7,6 +7,7 @@ of blocks and the tapes, which may be large, are written by the worker itself.
 
 import functools
 import hashlib
+import inspect
 import os
 import re
 import shutil
@@ -39,7 +40,7 @@ from blockspace.experiments.results.run_files import (
     write_run,
 )
 from blockspace.experiments.scenario import Scenario, change_settings
-from blockspace.experiments.sweeps.points import Sweep
+from blockspace.experiments.sweeps.points import Measurement, Sweep
 from blockspace.experiments.sweeps.progress import Progress, log_file
 from blockspace.network.compilation import source_hash
 
@@ -66,6 +67,7 @@ class _Task:
     name: str
     labels: Mapping[str, Any]
     series: tuple[str, ...]
+    measurement: Measurement | None
     parent: int  # process that hands out the runs
 
 
@@ -174,7 +176,7 @@ def run_sweep(
 
 def _plan(sweep: Sweep, folder: Path, series: tuple[str, ...]) -> list[_Planned]:
     """All runs of a sweep in the order of points and seeds; every scenario is checked here, before the first run."""
-    source = source_hash(_MARKET)
+    source = _source(sweep.measurement)
     hash_of = functools.cache(_hash_of_file)
     planned = []
     stems: dict[str, str] = {}
@@ -196,10 +198,17 @@ def _plan(sweep: Sweep, folder: Path, series: tuple[str, ...]) -> list[_Planned]
             identity = hashlib.blake2b(f"{source} {described} {seed}".encode(), digest_size=8).hexdigest()
             run = RunRecord(f"{stem}-seed{seed}", point.name, point.values, seed, identity)
             labels = {"point": point.name, "seed": seed}
-            planned.append(
-                _Planned(run, _Task(text, seed, source, folder, run.name, labels, series, os.getpid()), effort)
-            )
+            task = _Task(text, seed, source, folder, run.name, labels, series, sweep.measurement, os.getpid())
+            planned.append(_Planned(run, task, effort))
     return planned
+
+
+def _source(measurement: Measurement | None) -> str:
+    """Hash of all code that the measures of a run depend on, and what else is measured."""
+    if measurement is None:
+        return source_hash(_MARKET)
+    module = Path(inspect.getfile(type(measurement))).resolve()
+    return f"{source_hash(_MARKET)} {source_hash(module)} {measurement!r}"
 
 
 def _hash_of_file(file: str) -> str:
@@ -311,7 +320,7 @@ def _died(scheduler: str | None) -> tuple[type[BaseException], ...]:
 
 def _simulate(task: _Task) -> tuple[str, _Outcome]:
     """Make one run in whatever process this is."""
-    if source_hash(_MARKET) != task.source:
+    if _source(task.measurement) != task.source:
         raise RuntimeError("a worker has another version of blockspace than the process that hands out the runs")
     if os.getppid() == task.parent:
         _end_with(task.parent)
@@ -327,7 +336,8 @@ def _simulate(task: _Task) -> tuple[str, _Outcome]:
         market.close()
         if task.series:
             _keep_series(market, task, unfinished)
-        fingerprint, measures = market.fingerprint(), market.summary()
+        further = task.measurement(market) if task.measurement is not None else {}
+        fingerprint, measures = market.fingerprint(), {**market.summary(), **further}
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:
             raise  # it says nothing about the run, and every other one would fail likewise

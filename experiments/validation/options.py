@@ -36,6 +36,17 @@ def error_deviation(vega: float, rehedges: float) -> float:
     return math.sqrt(math.pi / 4.0) * vega * VOLATILITY / math.sqrt(rehedges)
 
 
+def latency_growth(late: float) -> float:
+    """How many times the deviation of the error grows when execution is late by so many intervals: a closed form.
+
+    Examples
+    --------
+    >>> latency_growth(1.5)
+    2.0
+    """
+    return math.sqrt(1.0 + 2.0 * late)
+
+
 def leland_volatility(fraction: float, rehedges: float) -> float:
     """Volatility at which an option pays for its hedging, at a cost of ``fraction`` for a sale and a purchase."""
     number = math.sqrt(2.0 / math.pi) * fraction / (VOLATILITY * math.sqrt(YEARS / rehedges))
@@ -100,7 +111,7 @@ def discrete_hedging(quick: bool) -> list[Row]:
             compare(
                 "V21",
                 f"its growth when execution is late by {late / 2:g} intervals",
-                math.sqrt(1.0 + late),
+                latency_growth(late / 2.0),
                 float(errors.std() / on_time.std()),
                 relative=0.06,
                 source="sqrt(1 + 2 latency / interval)",
