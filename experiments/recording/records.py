@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.experiments.recording.options import OptionRecords
 from blockspace.experiments.recording.pools import POOL_ROW
 from blockspace.experiments.recording.recorder import record
 from blockspace.experiments.recording.rows import BLOCK_ROW, MARKET_ROW, METER, TAPE, TAPE_ROW
 from blockspace.experiments.recording.tape import Tape
 from blockspace.experiments.scenario import Scenario
+from blockspace.markets.options.settings import OptionSettings
+from blockspace.markets.settings import InstrumentSettings
 from blockspace.markets.trade_log import TRADE, TRADES, trades_since
 from blockspace.network.state import Pieces, Stateful
 from blockspace.network.transaction import KINDS, STATUSES
@@ -35,6 +38,10 @@ CUMULATIVE = (
     "gas_by_purpose",
     "venue_fees",
     "loss_to_arbitrage",
+    "option_trades",
+    "option_units",
+    "option_premium",
+    "option_fees",
 )
 """Fields of the meter that add up over the run."""
 
@@ -57,19 +64,27 @@ class Records(Stateful):
     ----------
     scenario
         The scenario of the world.
-    pools, logs
-        The world's mempool and trade log.
+    venues, pools, logs
+        The world's venue, mempool and trade log.
     tapes
         ``"memory"``, ``"none"``, or a folder for ``trades.parquet`` and ``transactions.parquet``.
     """
 
     CONSTANTS: ClassVar = ("scenario", "_pools", "_logs")  # the arrays are those of the chain and of the world
 
-    def __init__(self, scenario: Scenario, pools: npt.NDArray[Any], logs: npt.NDArray[Any], tapes: str | Path) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        venues: npt.NDArray[Any],
+        pools: npt.NDArray[Any],
+        logs: npt.NDArray[Any],
+        tapes: str | Path,
+    ) -> None:
         self.scenario = scenario
         self._pools = pools
         self._logs = logs
         self.meters = np.zeros(1, METER)
+        self.options = OptionRecords(scenario, venues)
         self._keep = tapes != "none"
         self.meters[0]["keep_tape"] = self._keep
         folder = None if tapes in ("memory", "none") else Path(tapes)
@@ -110,6 +125,8 @@ class Records(Stateful):
             paths,
             gas_token_price,
         )
+        if self.scenario.options.count:
+            self.options.record(int(blocks["time"][0]))
         self._index += 1
         if self._index == CHUNK:
             self._full_blocks.append(self._block_rows)
@@ -189,12 +206,24 @@ class Records(Stateful):
         self.drain()
         return self._transactions.frame()
 
+    def _of_instruments(
+        self, instruments: npt.NDArray[Any], times: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, npt.NDArray[Any]]]:
+        """Tick, lot and name of what was traded in places at times (ns), and the number of its series."""
+        options = self.scenario.options
+        listed: list[InstrumentSettings | OptionSettings]
+        listed = [*self.scenario.instruments, *[options] * options.count]
+        ticks = np.array([one.tick_usd for one in listed])[instruments]
+        lots = np.array([one.lot_size for one in listed])[instruments]
+        names = np.array([*(one.name for one in self.scenario.instruments), *[""] * options.count])[instruments]
+        if not options.count:
+            return ticks, lots, names, {}
+        of_series, numbers = self.options.listed_at(instruments, times)
+        return ticks, lots, np.where(numbers >= 0, of_series, names), {"series": numbers}
+
     def _trade_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        instruments = self.scenario.instruments
-        ticks = np.array([instrument.tick_usd for instrument in instruments])[rows["instrument"]]
-        lots = np.array([instrument.lot_size for instrument in instruments])[rows["instrument"]]
+        ticks, lots, names, columns = self._of_instruments(rows["instrument"], rows["time"])
         prices = rows["price"] * ticks
-        columns = {}
         if self.scenario.pools:
             # The price of a swap is not a whole number of ticks.
             swaps = rows["pool"] > 0
@@ -204,7 +233,7 @@ class Records(Stateful):
             {
                 "time_s": rows["time"] * 1e-9,
                 "block": rows["block"],
-                "instrument": np.array([instrument.name for instrument in instruments])[rows["instrument"]],
+                "instrument": names,
                 "price_usd": prices,
                 "size": rows["size"] * lots,
                 "side": np.where(rows["side"] > 0, "buy", "sell"),
@@ -218,12 +247,8 @@ class Records(Stateful):
         )
 
     def _transaction_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        instruments = self.scenario.instruments
         of_market = rows["kind"] > 0
-        instrument = np.where(of_market, rows["instrument"], 0)
-        ticks = np.array([instrument.tick_usd for instrument in instruments])[instrument]
-        lots = np.array([instrument.lot_size for instrument in instruments])[instrument]
-        names = np.array([instrument.name for instrument in instruments])[instrument]
+        ticks, lots, names, columns = self._of_instruments(np.where(of_market, rows["instrument"], 0), rows["time"])
         return pd.DataFrame(
             {
                 "time_s": rows["time"] * 1e-9,
@@ -242,5 +267,6 @@ class Records(Stateful):
                 "price_usd": np.where(of_market, rows["price"] * ticks, np.nan),
                 "size": np.where(of_market, rows["size"] * lots, np.nan),
                 "filled": np.where(of_market, np.maximum(rows["filled"], 0) * lots, np.nan),
+                **columns,
             }
         )
