@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.experiments.recording.delays import delay_quantile
+from blockspace.experiments.recording.option_summary import summarise_options
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
@@ -78,9 +79,11 @@ def summarise(world: "World") -> dict[str, Any]:
         summary |= {f"{instrument.name}.{name}" if several else name: value for name, value in measures.items()}
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
-    summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee)
+    option_fees = float(meter["option_fees"]) * 1e-6
+    summary |= rent_measures(rows, markets, hours, world.chain.fee_rule.burns_base_fee, option_fees)
     summary |= _makers(world, hours)
     summary |= _searchers(world)
+    summary |= summarise_options(world, hours, meter)
     summary |= summarise_pools(world, kept, lasts, meter)
     return summary
 

@@ -26,7 +26,7 @@ STYLES = {name: int(style) for name, style in population.STYLES.items()}
 HANDLES, TAKER_HANDLE = plain(instruments, "HANDLES TAKER_HANDLE")
 
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE = plain(transaction, "TRANSFER PLACE CANCEL REPLACE QUOTE")
-SWAP, MINT, BURN = plain(transaction, "SWAP MINT BURN")
+SWAP, MINT, BURN, COMBINATION = plain(transaction, "SWAP MINT BURN COMBINATION")
 EXACT_IN, EXACT_OUT = plain(transaction, "EXACT_IN EXACT_OUT")
 SUCCEEDED, FAILED, UNFUNDED, LEFT_OUT = plain(transaction, "SUCCEEDED FAILED UNFUNDED LEFT_OUT")
 LADDER, NEVER = plain(transaction, "LADDER NEVER")

@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
+from blockspace.agents.sight import VisibleOption
+
 from .constants import BACKGROUND, BUY, LEVELS_SEEN, SELL, SUCCEEDED, VIEWS
 from .pools import PoolView
 
@@ -52,6 +54,7 @@ class View:
     visible: list[int]  # ns
     quotes: list[Quotes]
     pools: list[PoolView]
+    options: list[VisibleOption]
     time: int  # ns
 
 
@@ -128,7 +131,18 @@ class Feed:
         settled = venue.last_batch if venue.batching else block.number
         pools = [pool.view() for pool in venue.pools]
         self.views.append(
-            View(block.number, next_base_fee, block.marginal_tip, trades, settled, visible, quotes, pools, block.time)
+            View(
+                block.number,
+                next_base_fee,
+                block.marginal_tip,
+                trades,
+                settled,
+                visible,
+                quotes,
+                pools,
+                self.options_of(venue),
+                block.time,
+            )  # fmt: skip
         )
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
@@ -143,6 +157,21 @@ class Feed:
                     transaction.decided, block.number, transaction.status, gas_used, gas_price,
                     landed_gas + gas_used, before + successes,
                 )  # fmt: skip
+
+    @staticmethod
+    def options_of(venue):
+        """Terms and marks of what is listed, in dollars per unit."""
+        seen = []
+        for option in venue.options.all if venue.options else []:
+            per_unit = 1.0 / (option.lot_size * 10**6)
+            if not option.closed:
+                seen.append(
+                    VisibleOption(
+                        option.number, option.series, "call" if option.right > 0 else "put", option.strike * per_unit,
+                        option.expiry * 1e-9, option.mark * per_unit, option.index * per_unit, option.volatility,
+                    )
+                )  # fmt: skip
+        return seen
 
     @staticmethod
     def best_quotes(book):

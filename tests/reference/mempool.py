@@ -28,6 +28,7 @@ class Transaction:
     amount: int = 0
     bound: int = 0
     range: tuple[int, int] = (0, 0)  # ticks of the pool
+    legs: tuple[tuple[int, int], ...] = ()  # instrument and lots per unit of a combination
     independent: bool = False  # nonces do not bind
     copy: int = 0  # number of this copy of an order just sent
     nonce: int = 0

@@ -13,12 +13,16 @@ def revalue(venue, path, time):
     venue.tape.external_price = path.price_at(time)
     index_price = path.price_at(time - venue.oracle_delay)
     for instrument in venue.instruments:
+        if instrument.option:
+            continue
         instrument.index = round(index_price * instrument.lot_size * 1e6)
         update_basis(instrument, time)
         instrument.mark = instrument.index
         if instrument.perpetual:
             instrument.mark += round(instrument.basis * instrument.index)
             sample_and_fund(venue, instrument, time)
+    if venue.options:
+        venue.options.revalue(path, time, index_price)
 
 
 def update_basis(instrument, time):

@@ -6,11 +6,13 @@ from itertools import count
 from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
 from .batch import Batch, BatchOrder
+from .combinations import execute_combination
 from .constants import (
     BACKGROUND,
     BURNED,
     BUY,
     CANCEL,
+    COMBINATION,
     FAILED,
     HANDLES,
     IMMEDIATE_OR_CANCEL,
@@ -36,6 +38,8 @@ from .pools import execute_in_pool
 
 class Instrument:
     """What is traded: terms, book and valuation. Index and mark are in micro-dollars per lot."""
+
+    option = False
 
     def __init__(self, settings, number, tape):
         self.number = number
@@ -83,7 +87,8 @@ class Venue:
         self.instruments = [
             Instrument(settings, number, self.tape) for number, settings in enumerate(scenario.instruments)
         ]
-        self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments))
+        self.options = None
+        self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments) + scenario.options.count)
         self.gas = scenario.gas
         self.pools = []
         self.oracle_delay = int(scenario.venue.oracle_delay_s * 10**9)
@@ -145,7 +150,11 @@ class Venue:
             return True
         if transaction.pool is not None:
             return execute_in_pool(self, self.pools[transaction.pool], transaction)
+        if transaction.kind == COMBINATION:
+            return execute_combination(self, transaction)
         instrument = self.instruments[transaction.instrument]
+        if instrument.option and not instrument.is_tradable(transaction.decided):
+            return False
         if transaction.kind == QUOTE:
             return self.quote(transaction, instrument)
         if transaction.handle // HANDLES != transaction.sender:
@@ -270,10 +279,14 @@ class Venue:
 
     def within_margin(self, account, instrument, bids, asks, loss):
         """Whether an account may add orders of these lots, all of them filled or none."""
-        if max(bids, asks) * instrument.mark > LARGEST_VALUE:
+        if max(bids, asks) * (instrument.index if instrument.option else instrument.mark) > LARGEST_VALUE:
             return False
         position = self.ledger.accounts[account].positions[instrument.number]
         resting_bids, resting_asks = instrument.resting_lots(account)
+        if instrument.option:
+            now = instrument.needed_with(position, resting_bids, resting_asks)
+            then = instrument.needed_with(position, resting_bids + bids, resting_asks + asks)
+            return then <= now or then - now + loss <= self.free_collateral(account)
         if not instrument.perpetual:
             if resting_asks + asks > position:
                 return False
@@ -289,6 +302,10 @@ class Venue:
         for instrument in self.instruments:
             bids, asks = instrument.resting_lots(account)
             free -= instrument.batch.reserved.get(account, 0)
+            if instrument.option:
+                position = holder.positions[instrument.number]
+                free += position * instrument.mark - instrument.needed_with(position, bids, asks)
+                continue
             if instrument.perpetual:
                 position = holder.positions[instrument.number]
                 free += position * instrument.mark
