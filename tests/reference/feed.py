@@ -142,7 +142,7 @@ class Feed:
                 pools,
                 self.options_of(venue),
                 block.time,
-            )  # fmt: skip
+            )
         )
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:

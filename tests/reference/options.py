@@ -1,4 +1,4 @@
-"""Options: series, marks and settlement, said slowly. What a series is worth at a volatility is asked of the package."""
+"""Options: series, marks and settlement, said slowly. Values at a volatility are asked of the package."""
 
 import math
 from dataclasses import dataclass
