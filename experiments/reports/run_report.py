@@ -36,6 +36,8 @@ TAPES = {
     "blocks.parquet": "one row per block, the state of the market after it",
     "trades.parquet": "one row per trade",
     "transactions.parquet": "one row per transaction",
+    "series.parquet": "one row per series of options: its terms and how it was settled",
+    "options.parquet": "the books of options, one row per series every so often",
 }
 
 
