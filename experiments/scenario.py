@@ -180,13 +180,8 @@ class Scenario(Settings):
                 f"agents look ahead it makes {back_s:g}, and may be at most {LONGEST_LOOK_BACK_S}, all in seconds"
             )
         if self.price.source != "file":
-            price = self.price.initial_usd
-            options.require_distinct_strikes(price, options.first_volatility(self.price.volatility_per_day))
-            if price / options.tick_usd > MOST_TICKS:
-                raise ValueError(
-                    f"options.tick_usd is {options.tick_usd:g}; it must be at least {price / MOST_TICKS:g}, so that "
-                    f"the price of the underlying is at most {MOST_TICKS} ticks"
-                )
+            volatility = options.first_volatility(self.price.volatility_per_day)
+            options.require_distinct_strikes(self.price.initial_usd, volatility)
 
     def _require_pools_fit(self) -> None:
         """Refuse pools without names or spot instruments of their own, and agents of pools where there are none."""
@@ -222,6 +217,12 @@ class Scenario(Settings):
                     f"{what} is {price_usd:g} dollars or {ticks:.0f} ticks of {instrument.name}; it must be "
                     f"{FEWEST_TICKS} to {MOST_TICKS} ticks of {instrument.tick_usd:g} dollars"
                 )
+        options = self.options
+        if options.count and price_usd / options.tick_usd > MOST_TICKS:
+            raise ValueError(
+                f"options.tick_usd is {options.tick_usd:g}; it must be at least {price_usd / MOST_TICKS:g}, so that "
+                f"{what}, {price_usd:g} dollars, is at most {MOST_TICKS} ticks"
+            )
 
     @property
     def look_ahead_s(self) -> float:

@@ -259,5 +259,7 @@ def _list_due(venue, account, number, equity, needed):
 
 @kernel
 def _value(venue, account, number):
-    """Value of a position at mark, whatever its side."""
+    """Value of a position at mark, whatever its side; of the underlying for short options, nothing for long ones."""
+    if venue.instruments[number].kind == OPTION:
+        return max(-venue.ledger.accounts[account].position[number], np.int64(0)) * venue.instruments[number].index
     return abs(venue.ledger.accounts[account].position[number]) * abs(venue.instruments[number].mark)

@@ -15,7 +15,7 @@ from blockspace.markets.options.black_scholes import price_option
 from blockspace.network.transaction import LIQUIDATE
 from tests.markets.options.stage import LOT, PERPETUAL, Stage
 
-PUT, CALL = 4, 3  # at the money
+LOW_CALL, CALL, PUT = 1, 3, 4  # the latter two at the money
 
 
 def account_of(stage, cash_usd=1e6):
@@ -169,3 +169,20 @@ def test_deleveraging_of_options():
     assert stage.position(long, CALL) == stage.position(short, CALL) == 0
     assert stage.cash(short) == 0
     assert stage.venue["liquidations"]["entries"][0]["deleveraged"] == 1
+
+
+def test_what_is_listed_to_be_liquidated():
+    """Of an account that has too little: the short option that needs margin, not the long one that is worth more."""
+    stage = Stage()
+    other, debtor = account_of(stage), account_of(stage, 1_200.0)
+    assert stage.trade(debtor, other, LOW_CALL, 300)
+    assert stage.trade(other, debtor, CALL, 30)
+    taken = int(account_equity(stage.venue, debtor)) - 1
+    stage.ledger["accounts"]["cash"][debtor] -= taken
+    stage.ledger["accounts"]["cash"][other] += taken
+    stage.block(0.001)
+    margin = stage.venue["margin"]
+    assert margin["due_count"] == 1
+    due = margin["due"][0]
+    assert (due["account"], due["instrument"], due["lots"]) == (debtor, CALL, -30)
+    assert due["equity"] < due["maintenance"]
