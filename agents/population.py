@@ -5,6 +5,8 @@ are thin views on a row. An agent of the user's own is a :class:`Trader` with an
 through the same mempool, sees through the same feed, and is bound by the same latency.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import mesa
@@ -12,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.agents.builders import BUILDERS
-from blockspace.markets.feed import VIEWS
+from blockspace.agents.sight import Sight, VisibleOption
 from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
+from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
 from blockspace.markets.pools.swaps import LARGEST_AMOUNT
 from blockspace.network.state import Stateful
@@ -25,6 +28,7 @@ from blockspace.network.transaction import (
     CANCEL,
     EXACT_IN,
     EXACT_OUT,
+    LEGS,
     MINT,
     PLACE,
     PUBLIC,
@@ -174,37 +178,6 @@ class Proposer(Member):
     kind = "producer"
 
 
-class Sight:
-    """What is visible at an access point at the last moment to decide; shared by all who sit there.
-
-    Parameters
-    ----------
-    feed
-        Record of the feed.
-    access
-        Number of the access point.
-    """
-
-    __slots__ = ("_pools", "_prices", "_view", "base_fee", "decision_ns", "external_price", "fresh")
-
-    def __init__(self, feed: np.void, access: int) -> None:
-        self.decision_ns, newest, self.external_price, self.fresh = feed["outlooks"][access].item()
-        self._view = feed["views"][newest & (VIEWS - 1)]
-        self._pools = feed["pools"][newest & (VIEWS - 1)]
-        self.base_fee = int(self._view["base_fee"])
-        self._prices: dict[tuple[int, str], list[int]] = {}
-
-    def prices(self, instrument: int, side: str) -> list[int]:
-        """Visible prices of ``"bid_price"`` or ``"ask_price"`` in ticks, best first, 0 where there is no level."""
-        if (instrument, side) not in self._prices:
-            self._prices[instrument, side] = self._view["quotes"][instrument][side].tolist()
-        return self._prices[instrument, side]
-
-    def lot_price(self, pool: int) -> float:
-        """Visible price of a pool in micro-dollars per lot, before fees."""
-        return float(self._pools[pool]["sqrt_price"]) ** 2
-
-
 class Trader(mesa.Agent, Stateful):
     """Base of agents written in plain Python.
 
@@ -258,6 +231,10 @@ class Trader(mesa.Agent, Stateful):
     def base_fee(self) -> int:
         """Base fee of the next block as far as is known, in wei per gas."""
         return self._sight.base_fee if self._sight is not None else 0
+
+    def options(self) -> list[VisibleOption]:
+        """Every series of options that is listed as far as is visible, by instrument."""
+        return self._sight.options(self.world) if self._sight is not None else []
 
     def best_bid(self, instrument: int = 0) -> float | None:
         """Best bid that is visible, in dollars."""
@@ -314,7 +291,8 @@ class Trader(mesa.Agent, Stateful):
         Returns
         -------
         str
-            What the mempool said: ``"accepted"``, ``"pool full"``, …
+            What the mempool said: ``"accepted"``, ``"pool full"``, …; or ``"expired"``, if the option has: then nothing
+            is sent.
 
         Raises
         ------
@@ -365,6 +343,76 @@ class Trader(mesa.Agent, Stateful):
             price=round(price_usd / self.world.tick_usd(instrument)),
             size=round(size / self.world.lot_size(instrument)),
         )
+
+    def combination(
+        self,
+        legs: Sequence[tuple[int, float]],
+        limit_usd: float,
+        size: float,
+        *,
+        max_fee: int | None = None,
+        tip: int | None = None,
+        expires_after_s: float = 60.0,
+    ) -> str:
+        """Send several legs as one transaction, which trades all of them at once or nothing.
+
+        Parameters
+        ----------
+        legs
+            Up to four pairs of an instrument and a ratio: units of it that are bought (sold, if negative) per unit of
+            the combination; see :mod:`blockspace.agents.combinations`.
+        limit_usd
+            Most that a unit of the combination may cost without fees, in dollars; if negative, least that it brings.
+        size
+            Units of the combination.
+        max_fee, tip, expires_after_s
+            As in :meth:`submit`.
+
+        Returns
+        -------
+        str
+            What the mempool said, or ``"expired"`` if a leg has: then nothing is sent.
+
+        Raises
+        ------
+        ValueError
+            If there are too many legs, two of the same instrument, or one that is not a whole number of lots.
+        """
+        numbers = [instrument for instrument, _ in legs]
+        if not 1 <= len(legs) <= LEGS or len(set(numbers)) < len(numbers):
+            raise ValueError(f"legs are in the instruments {numbers}; there may be 1 to {LEGS}, each in another one")
+        lots = []
+        for instrument, ratio in legs:
+            exact = ratio * size / self.world.lot_size(instrument)
+            lots.append(round(exact))
+            if lots[-1] == 0 or abs(exact - lots[-1]) > 1e-6 * max(abs(exact), 1.0):
+                raise ValueError(
+                    f"size times ratio is {ratio * size:g} for instrument {instrument}; it must be a whole number of "
+                    f"lots of {self.world.lot_size(instrument):g}"
+                )
+        expires = self._last_moment(numbers, expires_after_s)
+        if expires < self.decision_ns:
+            return "expired"
+        units = math.gcd(*lots)
+        encoded = [part for number, lot in zip(numbers, lots, strict=True) for part in (number, lot // units)]
+        return self.world.send_combination(
+            self,
+            np.array(encoded, np.int64),
+            units,
+            math.floor(limit_usd * size * MICRO_DOLLARS + 1e-6),
+            tip=self.world.wallet_tip_wei if tip is None else tip,
+            max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
+            expires=expires,
+        )
+
+    def _last_moment(self, instruments: Sequence[int], after_s: float) -> int:
+        """Last time (ns) at which a transaction is of use: some seconds from now, before any option in it expires."""
+        moment = self.decision_ns + int(after_s * 1e9)
+        for instrument in instruments:
+            expiry = self._sight.expiry(instrument) if self._sight is not None else 0
+            if expiry > 0:
+                moment = min(moment, expiry - 1)
+        return moment
 
     def pool_price(self, pool: int = 0) -> float:
         """Price of a pool that is visible, before fees, in dollars per unit of the underlying."""
@@ -509,6 +557,9 @@ class Trader(mesa.Agent, Stateful):
     ) -> str:
         if not 0 <= slot < HANDLES:
             raise ValueError(f"slot is {slot}; it may be 0 to {HANDLES - 1}")
+        expires = self._last_moment((instrument,), expires_after_s)
+        if expires < self.decision_ns:
+            return "expired"
         return self.world.send(
             self,
             kind=kind,
@@ -517,5 +568,5 @@ class Trader(mesa.Agent, Stateful):
             **{"side": 0, "style": 0, "price": 0, "size": 0, **fields},
             tip=self.world.wallet_tip_wei if tip is None else tip,
             max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
-            expires=self.decision_ns + int(expires_after_s * 1e9),
+            expires=expires,
         )

@@ -134,6 +134,14 @@ class Market(mesa.Model, Stateful):
         """
         return self.worlds[world].records.liquidations()
 
+    def series(self, world: int = 0) -> pd.DataFrame:
+        """One row per series of options so far: terms, and how it was settled."""
+        return self.worlds[world].records.options.series()
+
+    def options(self, world: int = 0) -> pd.DataFrame:
+        """The books of all series of options, one row for each every ``options.record_every_s`` seconds."""
+        return pd.DataFrame(self.worlds[world].records.options.rows())
+
     def ledger(self, world: int = 0) -> pd.DataFrame:
         """One row per account: role, cash, ether in exact integers of wei, positions. Every column sums to zero."""
         chosen = self.worlds[world]
@@ -154,6 +162,10 @@ class Market(mesa.Model, Stateful):
         frame.index.name = "account"
         for number, instrument in enumerate(chosen.scenario.instruments):
             frame[f"{instrument.name}_lots"] = accounts["position"][:, number]
+        series = chosen.records.options.series_rows()
+        listed = series[series["settled"] == 0]
+        for name, number in zip(chosen.records.options.names(listed), listed["instrument"], strict=True):
+            frame[f"{name}_lots"] = accounts["position"][:, number]
         frame["cash_usd"] = frame["cash_micro_usd"] / MICRO_DOLLARS
         frame["ether"] = frame["ether_wei"].astype(float) / WEI_PER_ETHER
         return frame

@@ -29,6 +29,7 @@ from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
+from blockspace.markets.options.settings import OptionSettings
 from blockspace.markets.pools.listing import POOLS
 from blockspace.markets.settings import (
     GasSettings,
@@ -49,6 +50,7 @@ from blockspace.network.settings import (
     TopologySettings,
 )
 from blockspace.network.settings import did_you_mean as did_you_mean
+from blockspace.network.transaction import LEGS
 
 FEWEST_TICKS, MOST_TICKS = 100, 500_000
 """Prices in ticks between which a book has room on both sides."""
@@ -57,6 +59,10 @@ FEWEST_TICKS, MOST_TICKS = 100, 500_000
 MOST_CASH_USD = 4e12
 MOST_ETHER = 4e9
 """What all agents together may own: half of what 64 bits of micro-dollars or gwei hold."""
+
+
+LONGEST_LOOK_BACK_S = 3_700
+"""Seconds between the latest price that is known and the earliest that a settlement can still ask for."""
 
 
 POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers", "sandwichers")
@@ -96,6 +102,7 @@ class Scenario(Settings):
     instruments: tuple[InstrumentSettings, ...] = Field(
         (InstrumentSettings(),), min_length=1, max_length=INSTRUMENTS, description="what is traded"
     )
+    options: OptionSettings = OptionSettings()
     pools: tuple[PoolSettings, ...] = Field((), max_length=POOLS, description="automated market makers")
     endowment: EndowmentSettings = EndowmentSettings()
     background_users: BackgroundUserSettings = BackgroundUserSettings()
@@ -121,6 +128,8 @@ class Scenario(Settings):
             smallest = max(smallest, self.gas.liquidate)
         if self.venue.oracle == "on_chain":
             smallest = max(smallest, self.gas.report)
+        if self.options.count:
+            smallest = max(smallest, self.gas.place + LEGS * self.gas.leg)
         if self.chain.gas_limit < smallest:
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
@@ -162,6 +171,7 @@ class Scenario(Settings):
         self._require_pools_fit()
         self._require_margin()
         self._require_leverage()
+        self._require_options_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
@@ -243,6 +253,32 @@ class Scenario(Settings):
                 "integers"
             )
 
+    def _require_options_fit(self) -> None:
+        """Refuse options on nothing, more of them than there is place for, and settlements that look too far back."""
+        options = self.options
+        if not options.count:
+            return
+        names = [instrument.name for instrument in self.instruments]
+        if options.underlying not in names:
+            raise ValueError(
+                f"options.underlying is {options.underlying!r}; it must be the name of an instrument, "
+                f"{' or '.join(names)}"
+            )
+        if options.count + len(names) > INSTRUMENTS:
+            raise ValueError(
+                f"options asks for {options.count} series beside {len(names)} instruments; together there may be "
+                f"at most {INSTRUMENTS}, so take fewer expiries_days or strikes_per_expiry"
+            )
+        back_s = options.settlement_window_s + self.venue.oracle_delay_s + self.look_ahead_s
+        if back_s > LONGEST_LOOK_BACK_S:
+            raise ValueError(
+                f"options.settlement_window_s is {options.settlement_window_s}; with venue.oracle_delay_s and how far "
+                f"agents look ahead it makes {back_s:g}, and may be at most {LONGEST_LOOK_BACK_S}, all in seconds"
+            )
+        if self.price.source != "file":
+            volatility = options.first_volatility(self.price.volatility_per_day)
+            options.require_distinct_strikes(self.price.initial_usd, volatility)
+
     def _require_pools_fit(self) -> None:
         """Refuse pools without names or spot instruments of their own, and agents of pools where there are none."""
         names = [pool.name for pool in self.pools]
@@ -280,6 +316,12 @@ class Scenario(Settings):
                     f"{what} is {price_usd:g} dollars or {ticks:.0f} ticks of {instrument.name}; it must be "
                     f"{FEWEST_TICKS} to {MOST_TICKS} ticks of {instrument.tick_usd:g} dollars"
                 )
+        options = self.options
+        if options.count and price_usd / options.tick_usd > MOST_TICKS:
+            raise ValueError(
+                f"options.tick_usd is {options.tick_usd:g}; it must be at least {price_usd / MOST_TICKS:g}, so that "
+                f"{what}, {price_usd:g} dollars, is at most {MOST_TICKS} ticks"
+            )
 
     @property
     def look_ahead_s(self) -> float:

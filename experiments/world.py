@@ -23,6 +23,7 @@ from blockspace.agents.market_makers import new_market_makers, quote
 from blockspace.agents.oracle_keepers import new_keepers, report_prices
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
 from blockspace.agents.sandwichers import extract, new_sandwichers, sandwich
+from blockspace.agents.sight import Sight
 from blockspace.agents.swappers import new_swappers, swap_on_private_values
 from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
 from blockspace.experiments.recording.records import Records
@@ -30,13 +31,17 @@ from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
 from blockspace.markets.express_lane import new_lane
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
-from blockspace.markets.instruments import list_instrument
+from blockspace.markets.instruments import SCENARIOS, list_instrument
 from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
 from blockspace.markets.margin import MARGIN_MODES, scan_margin
+from blockspace.markets.options.marks import mark_first
+from blockspace.markets.options.series import open_options
+from blockspace.markets.options.settings import OptionSettings
 from blockspace.markets.pending_swaps import list_pending_swaps
 from blockspace.markets.perpetual import revalue
 from blockspace.markets.pools.listing import POOL_KINDS, list_pool, provide_first, range_between
 from blockspace.markets.price_path import PricePath
+from blockspace.markets.settings import InstrumentSettings
 from blockspace.markets.trade_log import TRADE_LOG
 from blockspace.markets.venue import execute, new_venue
 from blockspace.network import mempool
@@ -44,7 +49,18 @@ from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import draw_uniform, stream_key
 from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
-from blockspace.network.transaction import BURN, CANCEL, LIQUIDATE, MINT, PLACE, REPLACE, REPORT, SWAP
+from blockspace.network.transaction import (
+    BURN,
+    CANCEL,
+    COMBINATION,
+    LEGS,
+    LIQUIDATE,
+    MINT,
+    PLACE,
+    REPLACE,
+    REPORT,
+    SWAP,
+)
 
 HANDED_IN = ("route", "placement", "target", "protected")
 """How a transaction is handed in: to whom, next to what, and whether it asks for protection."""
@@ -130,12 +146,13 @@ class World(Stateful):
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
         self._list_instruments()
         self._publish_terms()
-        self.records = Records(scenario, self.chain.pools, self.logs, self.venues, tapes)
+        self.records = Records(scenario, self.venues, self.chain.pools, self.logs, tapes)
         self.records.meters[0]["lowest_base_fee"] = self.chain.lowest_base_fee
         self.records.meters[0]["usual_tip"] = self.wallet_tip_wei
         self._settle_in(seed)
         self._look_ahead_ns = int(scenario.look_ahead_s * NS)
         path.extend(self._look_ahead_ns)
+        self._open_options()
         self._open_pools()
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
         self.feeds[0]["views"][0]["visible"] = 0
@@ -172,6 +189,7 @@ class World(Stateful):
         margin["partial_ppm"] = round(settings.partial_share * 1e6)
         margin["bonus_ppm"] = round(settings.bonus_bps * 100)
         margin["penalty_ppm"] = round(settings.penalty_bps * 100)
+        margin["volatility_moves"] = settings.volatility_shock * np.tile([-1.0, 1.0], SCENARIOS // 2)
         margin["price_moves"] = settings.price_shock * np.repeat(np.arange(-3, 4) / 3.0, 2)
 
     def _publish_terms(self) -> None:
@@ -181,13 +199,16 @@ class World(Stateful):
         feed["between"][:points, :points] = self.chain.between_ns
         for name in feed["gas"].dtype.names:
             feed["gas"][name] = getattr(scenario.gas, name)
-        for number, instrument in enumerate(scenario.instruments):
+        tradable: list[InstrumentSettings | OptionSettings]
+        tradable = [*scenario.instruments, *[scenario.options] * scenario.options.count]
+        for number, instrument in enumerate(tradable):
             terms = feed["terms"][number]
             terms["tick"] = instrument.tick_usd
             terms["lot_size"] = instrument.lot_size
             terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
             terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
-            terms["initial_margin"] = instrument.initial_margin
+        for number, instrument in enumerate(scenario.instruments):
+            feed["terms"][number]["initial_margin"] = instrument.initial_margin
         feed["liquidation_terms"]["bonus"] = scenario.margin.bonus_bps * 1e-4
         feed["liquidation_terms"]["partial"] = scenario.margin.partial_share
         feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
@@ -385,6 +406,15 @@ class World(Stateful):
         pools = [number % len(self.scenario.pools) for number in range(count)]
         return accounts, access, pools, [int(self.feeds[0]["pool_terms"][pool]["instrument"]) for pool in pools]
 
+    def _open_options(self) -> None:
+        """List the first series of every tenor around the external price."""
+        options = self.scenario.options
+        if options.count:
+            price = self.path.price(0.0)
+            volatility = options.first_volatility(self.scenario.price.volatility_per_day)
+            open_options(self.venues, options, price, volatility)
+            mark_first(self.venues, price)
+
     def _open_pools(self) -> None:
         """List the pools at the external price, and let first providers bring the liquidity of each."""
         venue, roles = self.venues[0], self.records.meters[0]["roles"]
@@ -431,11 +461,15 @@ class World(Stateful):
 
     def tick_usd(self, instrument: int) -> float:
         """Tick of an instrument in dollars."""
-        return self.scenario.instruments[instrument].tick_usd
+        return self._terms(instrument).tick_usd
 
     def lot_size(self, instrument: int) -> float:
         """Lot of an instrument in units of the underlying."""
-        return self.scenario.instruments[instrument].lot_size
+        return self._terms(instrument).lot_size
+
+    def _terms(self, instrument: int) -> InstrumentSettings | OptionSettings:
+        listed = self.scenario.instruments
+        return listed[instrument] if instrument < len(listed) else self.scenario.options
 
     def pool_instrument(self, pool: int) -> int:
         """Number of the instrument that a pool trades.
@@ -489,6 +523,26 @@ class World(Stateful):
             int(self.feeds[0]["pool_terms"][pool]["instrument"]),
             pool,
             *(fields.get(name, 0) for name in POOL_FIELDS),
+        )
+        return mempool.OUTCOMES[outcome]
+
+    def send_combination(
+        self, agent: population.Trader, legs: npt.NDArray[np.int64], size: int, bound: int, **fields: int
+    ) -> str:
+        """Hand a combination of an agent written in Python to the mempool."""
+        gas = self.scenario.gas
+        outcome = mempool.submit_combination(
+            self.chain.pools,
+            agent.account,
+            agent.access,
+            COMBINATION,
+            gas.place + len(legs) // 2 * gas.leg,
+            gas.bytes_per_transaction,
+            agent.decision_ns,
+            np.concatenate([legs, np.zeros(2 * LEGS - len(legs), np.int64)]),
+            size,
+            bound,
+            *(fields[name] for name in ("max_fee", "tip", "expires")),
         )
         return mempool.OUTCOMES[outcome]
 
@@ -647,10 +701,10 @@ class World(Stateful):
         if not self.own_agents:
             return
         feed = self.feeds[0]
-        sights: dict[int, population.Sight] = {}
+        sights: dict[int, Sight] = {}
         for agent in self.own_agents:
             if agent.access not in sights:
-                sights[agent.access] = population.Sight(feed, agent.access)
+                sights[agent.access] = Sight(feed, agent.access)
             sight = sights[agent.access]
             if sight.fresh:
                 agent.observe(sight)
@@ -726,6 +780,10 @@ class World(Stateful):
             if instrument["next_funding"] > 0:
                 due = min(due, int(instrument["next_funding"]))
         venue = self.venues[0]
+        options = venue["options"]
+        for tenor in options["tenors"][: int(options["tenor_count"])]:
+            if tenor["open"]:
+                due = min(due, int(tenor["expiry"]))
         if venue["batching"] and venue["batches"]["count"].any():
             due = min(due, int(venue["next_batch"]))
         if chain.skip_empty_blocks(due) > 0:

@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from blockspace.markets.instruments import HANDLES, PERPETUAL
-from blockspace.markets.margin import CROSS, ISOLATED, PORTFOLIO, initial_margin, worst_loss
+from blockspace.markets.instruments import HANDLES, OPTION, PERPETUAL
+from blockspace.markets.margin import (
+    CROSS,
+    ISOLATED,
+    PORTFOLIO,
+    initial_margin,
+    largest_option_margin,
+    option_margin,
+    worst_loss,
+)
 from blockspace.markets.matching import BUY, SELL, cost_to_fill
+from blockspace.markets.options.series import has_touched
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import LADDER
 
@@ -23,6 +32,9 @@ def free_collateral(venue, account):
     free = holder.cash
     for number in range(venue.count):
         instrument = venue.instruments[number]
+        if instrument.kind == OPTION:
+            free += _option_collateral(venue, number, account)
+            continue
         bids, asks = committed_lots(venue, number, account)
         if venue.batching != 0:
             free -= venue.batches[number].loss[account]
@@ -42,6 +54,33 @@ def free_collateral(venue, account):
     if mode == PORTFOLIO:
         free -= worst_loss(venue, account, np.int64(0), np.int64(0))
     return free
+
+
+@kernel
+def _option_collateral(venue, number, account):
+    """What an option adds to an account's free collateral, less what it needs; most accounts have nothing of most."""
+    if not has_touched(venue, account, number):
+        return np.int64(0)
+    instrument = venue.instruments[number]
+    position = venue.ledger.accounts[account].position[number]
+    bids, asks = committed_lots(venue, number, account)
+    free = -largest_option_margin(instrument, position, bids, asks)
+    if venue.batching != 0:
+        free -= venue.batches[number].loss[account]
+    if venue.margin.mode == ISOLATED:
+        free -= venue.margin.set_aside[account, number]
+    else:
+        free += position * instrument.mark
+    if venue.margin.mode != CROSS:
+        free += option_margin(instrument, position)
+    return free
+
+
+@kernel
+def value_at_risk(instrument, bids, asks):
+    """Value on which orders of these lots could weigh: at mark, and at the index where it is an option."""
+    unit = instrument.index if instrument.kind == OPTION else instrument.mark
+    return np.float64(max(bids, asks)) * np.float64(unit)
 
 
 @kernel
@@ -88,15 +127,22 @@ def loss_at_market(venue, number, side, size):
 def within_margin(venue, account, number, bids, asks, loss):
     """Whether an account may add orders of ``bids`` and ``asks`` lots to an instrument, all of them filled or none.
 
-    A perpetual needs its initial margin on the larger of the two positions that could result, a spot purchase
-    needs the cash, a spot sale needs the lots; and ``loss``, the micro-dollars by which the orders' prices are worse
-    than the mark, must be there as well. Orders that make a position smaller always pass.
+    A perpetual or an option needs its initial margin on the larger of the two positions that could result, a spot
+    purchase needs the cash, a spot sale needs the lots; and ``loss``, the micro-dollars by which the orders' prices are
+    worse than the mark, must be there as well. Orders that make a position smaller always pass.
     """
     instrument = venue.instruments[number]
-    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+    if value_at_risk(instrument, bids, asks) > LARGEST_VALUE:
         return False
     position = venue.ledger.accounts[account].position[number]
     resting_bids, resting_asks = committed_lots(venue, number, account)
+    if instrument.kind == OPTION:
+        now = largest_option_margin(instrument, position, resting_bids, resting_asks)
+        then = largest_option_margin(instrument, position, resting_bids + bids, resting_asks + asks)
+        if then <= now:
+            return True
+        needed = _netted(venue, account, number, bids, asks, then - now)
+        return needed + loss <= free_collateral(venue, account)
     if instrument.kind != PERPETUAL:
         if resting_asks + asks > position:
             return False
@@ -106,12 +152,17 @@ def within_margin(venue, account, number, bids, asks, loss):
     more = then - now
     if more <= 0:
         return True
-    needed = initial_margin(instrument, more)
-    if venue.margin.mode == PORTFOLIO:
-        zero = np.int64(0)
-        after = max(worst_loss(venue, account, number, bids), worst_loss(venue, account, number, -asks))
-        needed = min(needed, after - worst_loss(venue, account, number, zero))
+    needed = _netted(venue, account, number, bids, asks, initial_margin(instrument, more))
     return needed + loss <= free_collateral(venue, account)
+
+
+@kernel
+def _netted(venue, account, number, bids, asks, needed):
+    """What orders need: ``needed``, or what they add to the loss of the whole portfolio if that is what counts."""
+    if venue.margin.mode != PORTFOLIO:
+        return needed
+    after = max(worst_loss(venue, account, number, bids), worst_loss(venue, account, number, -asks))
+    return min(needed, after - worst_loss(venue, account, number, np.int64(0)))
 
 
 @kernel
@@ -137,12 +188,17 @@ def ladder_fits(venue, transaction):
     for level in range(LADDER):
         bids += np.int64(transaction.size) * (transaction.ladder[level] > 0)
         asks += np.int64(transaction.size) * (transaction.ladder[LADDER + level] > 0)
-    if np.float64(max(bids, asks)) * np.float64(instrument.mark) > LARGEST_VALUE:
+    if value_at_risk(instrument, bids, asks) > LARGEST_VALUE:
         return False
     position = venue.ledger.accounts[sender].position[number]
     resting_bids, resting_asks = resting_lots(venue.books[number], sender)
     free = free_collateral(venue, sender)
     loss = ladder_loss(venue, transaction)
+    if instrument.kind == OPTION:
+        alone = option_margin(instrument, position)
+        free += largest_option_margin(instrument, position, resting_bids, resting_asks) - alone
+        more = largest_option_margin(instrument, position, bids, asks) - alone
+        return more <= 0 or _netted(venue, sender, number, bids, asks, more) + loss <= free
     if instrument.kind != PERPETUAL:
         free += resting_bids * instrument.mark
         return asks <= position and (bids == 0 or bids * instrument.mark + loss <= free)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.markets.instruments import OPTION
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
 from blockspace.markets.margin import DUE
 from blockspace.markets.matching import next_ask_above, next_bid_below
@@ -40,6 +41,12 @@ QUOTES = np.dtype(
         ("ask_size", "i4", (LEVELS_SEEN,)),
         ("mark", "i8"),  # micro-dollars per lot
         ("index", "i8"),
+        # Options: what is listed in this place.
+        ("series", "i8"),  # running number; the others mean nothing for what is not an option
+        ("strike", "i8"),  # micro-dollars per lot
+        ("expiry", "i8"),  # ns
+        ("right", "i8"),  # +1 call, -1 put; 0 where nothing is listed
+        ("volatility", "f8"),  # of the mark, per square root of a year
     ],
     align=True,
 )
@@ -121,12 +128,13 @@ GAS = np.dtype(
             "burn",
             "liquidate",
             "report",
+            "leg",
         )
     ],
     align=True,
 )
 """Gas that each kind of transaction uses; a quote uses ``quote`` plus ``quote_level`` for each level that it places, a
-swap ``swap`` plus ``swap_tick`` for each tick that it crosses."""
+swap ``swap`` plus ``swap_tick`` for each tick that it crosses, a combination ``place`` plus ``leg`` for each leg."""
 
 TERMS = np.dtype(
     [
@@ -227,6 +235,15 @@ def _publish_quotes(book, quotes):
 
 
 @kernel
+def _publish_series(instrument, quotes):
+    quotes.series = instrument.series
+    quotes.strike = instrument.strike
+    quotes.expiry = instrument.expiry
+    quotes.right = instrument.right if instrument.closed == 0 else np.int64(0)
+    quotes.volatility = instrument.volatility
+
+
+@kernel
 def _forget_oldest(feed):
     """Make sure that nobody needs the oldest view any more, whose place the coming one takes."""
     if feed.count < VIEWS:
@@ -273,6 +290,8 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
         _publish_quotes(venue.books[number], quotes)
         quotes.mark = venue.instruments[number].mark
         quotes.index = venue.instruments[number].index
+        if venue.instruments[number].kind == OPTION:
+            _publish_series(venue.instruments[number], quotes)
     for number in range(venue.pool_count):
         publish_pool(venue, number, feed.pools[(feed.count - 1) & (VIEWS - 1), number])
     publish_races(feed.races[(feed.count - 1) & (VIEWS - 1)], venue.count, venue.pool_count, pools[0], block)

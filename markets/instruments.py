@@ -8,8 +8,8 @@ import numpy.typing as npt
 from blockspace.markets.ledger import INSTRUMENTS
 from blockspace.markets.matching import open_book
 
-SPOT, PERPETUAL = range(2)
-INSTRUMENT_KINDS = ("spot", "perpetual")
+SPOT, PERPETUAL, OPTION = range(3)
+INSTRUMENT_KINDS = ("spot", "perpetual", "option")
 
 SCENARIOS = 14
 """Scenarios of price and volatility in which a portfolio is revalued for its margin."""
@@ -25,7 +25,7 @@ INSTRUMENT = np.dtype(
         ("kind", "u1"),
         ("tick_lot_value", "i8"),  # micro-dollars per tick and lot
         ("lot_size", "f8"),  # units of the underlying per lot
-        ("initial_margin_ppm", "i8"),  # of the position's value at mark
+        ("initial_margin_ppm", "i8"),  # of the position's value at mark; of a short option: of the index
         ("index", "i8"),  # micro-dollars per lot: external price as the venue's oracle reports it
         ("mark", "i8"),  # micro-dollars per lot: what positions are valued at
         ("changes", "i8", (SCENARIOS,)),  # of the value of a lot in each scenario, micro-dollars (portfolio margin)
@@ -37,6 +37,19 @@ INSTRUMENT = np.dtype(
         ("next_funding", "i8"),  # ns
         ("funding_rate", "f8"),  # last rate paid, per funding interval
         ("impact_lots", "i8"),  # lots for which the premium's impact prices are taken
+        # Options: the series that is listed in this place.
+        ("series", "i8"),  # running number
+        ("strike", "i8"),  # micro-dollars per lot
+        ("expiry", "i8"),  # ns
+        ("right", "i8"),  # +1 call, -1 put
+        ("opened", "i8"),  # ns: what was decided earlier was meant for another series
+        ("closed", "u1"),  # 1 once it has expired and none has followed
+        ("volatility", "f8"),  # at which it is marked, per square root of a year
+        # Shares of the index that a short option needs; the initial one at the money is `initial_margin_ppm`.
+        ("initial_minimum_ppm", "i8"),
+        ("maintenance_share_ppm", "i8"),
+        ("maintenance_minimum_ppm", "i8"),
+        ("portfolio_minimum_ppm", "i8"),
     ],
     align=True,
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from blockspace.markets.batch import withdraw
 from blockspace.markets.collateral import within_margin
-from blockspace.markets.instruments import HANDLES, PERPETUAL
+from blockspace.markets.instruments import HANDLES, SPOT
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, transfer_cash, transfer_position
 from blockspace.markets.margin import ISOLATED, equity_behind, maintenance_of, note_trade, share_of
 from blockspace.markets.matching import MILLION, cancel
@@ -134,7 +134,7 @@ def execute_liquidation(venue, log, transaction):
     """
     margin = venue.margin
     number, debtor, liquidator = transaction.instrument, np.int64(transaction.order), np.int64(transaction.sender)
-    if margin.liquidates == 0 or venue.instruments[number].kind != PERPETUAL or transaction.size <= 0:
+    if margin.liquidates == 0 or venue.instruments[number].kind == SPOT or transaction.size <= 0:
         return False
     if not FIRST_FREE_ACCOUNT <= debtor < venue.ledger.count or debtor == liquidator:
         return False

@@ -15,7 +15,7 @@ All amounts are in micro-dollars.
 
 import numpy as np
 
-from blockspace.markets.instruments import PERPETUAL, SCENARIOS, SPOT
+from blockspace.markets.instruments import OPTION, SCENARIOS, SPOT
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.matching import MILLION
 from blockspace.network.compilation import kernel
@@ -48,6 +48,7 @@ MARGIN = np.dtype(
         ("bonus_ppm", "i8"),  # of the value that is taken, to the liquidator
         ("penalty_ppm", "i8"),  # of it, to the insurance fund
         ("price_moves", "f8", (SCENARIOS,)),  # portfolio: relative moves of the price, scenario by scenario
+        ("volatility_moves", "f8", (SCENARIOS,)),  # the same of the volatility
         ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
         ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
         ("below_since", "i8", (ACCOUNTS,)),  # ns since when an account has had too little; 0 if it has enough
@@ -68,16 +69,53 @@ def initial_margin(instrument, lots):
 
 
 @kernel
+def short_margin(instrument, share_ppm, minimum_ppm):
+    """What a lot of a short option needs beyond its mark: a share of the index less what it is out of the money by.
+
+    With the mark, by which it lowers equity, this is the usual rule (Cboe, 2000; Deribit, 2023): mark and the larger of
+    ``share x index - out of the money`` and ``minimum x index``.
+    """
+    away = max(instrument.right * (instrument.strike - instrument.index), np.int64(0))
+    return max(share_of(instrument.index, share_ppm) - away, share_of(instrument.index, minimum_ppm))
+
+
+@kernel
+def option_margin(instrument, lots):
+    """Initial margin of ``lots`` (signed) of an option; a long one needs all of its value: nothing is lent on it."""
+    if lots >= 0:
+        return lots * instrument.mark
+    return -lots * short_margin(instrument, instrument.initial_margin_ppm, instrument.initial_minimum_ppm)
+
+
+@kernel
+def largest_option_margin(instrument, position, bids, asks):
+    """Initial margin of an option's position with resting orders: of the worse of the two that could result."""
+    return max(option_margin(instrument, position + bids), option_margin(instrument, position - asks))
+
+
+@kernel
 def share_of(value, ppm):
     """``ppm`` millionths of ``value`` (0 or more), rounded down, without overflow."""
     return value // MILLION * ppm + value % MILLION * ppm // MILLION
 
 
 @kernel
+def _least_for_shorts(venue, positions, number, more):
+    """What short options need however well they are hedged, against what no scenario shows."""
+    least = np.int64(0)
+    for other in range(venue.options.first, venue.count if venue.options.tenor_count > 0 else 0):
+        lots = positions[other] + (more if other == number else 0)
+        if lots < 0:
+            instrument = venue.instruments[other]
+            least -= lots * share_of(instrument.index, instrument.portfolio_minimum_ppm)
+    return least
+
+
+@kernel
 def worst_loss(venue, account, number, more):
     """What an account's positions would lose in the worst scenario, with ``more`` lots of one instrument added."""
     positions = venue.ledger.accounts[account].position
-    worst = np.int64(0)
+    worst = _least_for_shorts(venue, positions, number, more)
     for scenario in range(SCENARIOS):
         change = more * venue.instruments[number].changes[scenario]
         for other in range(venue.count):
@@ -110,8 +148,12 @@ def equity_behind(venue, account, number):
 @kernel
 def position_maintenance(venue, account, number):
     """Maintenance requirement of one position by itself."""
+    instrument = venue.instruments[number]
+    if instrument.kind == OPTION:
+        shorts = max(-venue.ledger.accounts[account].position[number], np.int64(0))
+        return shorts * short_margin(instrument, instrument.maintenance_share_ppm, instrument.maintenance_minimum_ppm)
     lots = abs(venue.ledger.accounts[account].position[number])
-    return share_of(initial_margin(venue.instruments[number], lots), venue.margin.maintenance_ppm)
+    return share_of(initial_margin(instrument, lots), venue.margin.maintenance_ppm)
 
 
 @kernel
@@ -124,7 +166,7 @@ def maintenance_of(venue, account, number):
         return share_of(worst_loss(venue, account, number, np.int64(0)), margin.maintenance_ppm)
     needed = np.int64(0)
     for other in range(venue.count):
-        if venue.instruments[other].kind == PERPETUAL and venue.ledger.accounts[account].position[other] != 0:
+        if venue.instruments[other].kind != SPOT and venue.ledger.accounts[account].position[other] != 0:
             needed += position_maintenance(venue, account, other)
     return needed
 
@@ -159,7 +201,10 @@ def _set_aside(venue, account, number, before, after, paid):
     margin.set_aside[account, number] -= paid
     if abs(after) > abs(before) or (before > 0) != (after > 0):
         instrument = venue.instruments[number]
-        wanted = initial_margin(instrument, abs(after)) - after * instrument.mark
+        needed = (
+            option_margin(instrument, after) if instrument.kind == OPTION else initial_margin(instrument, abs(after))
+        )
+        wanted = needed - after * instrument.mark
         margin.set_aside[account, number] = max(margin.set_aside[account, number], wanted)
 
 
@@ -214,5 +259,7 @@ def _list_due(venue, account, number, equity, needed):
 
 @kernel
 def _value(venue, account, number):
-    """Value of a position at mark, whatever its side."""
+    """Value of a position at mark, whatever its side; of the underlying for short options, nothing for long ones."""
+    if venue.instruments[number].kind == OPTION:
+        return max(-venue.ledger.accounts[account].position[number], np.int64(0)) * venue.instruments[number].index
     return abs(venue.ledger.accounts[account].position[number]) * abs(venue.instruments[number].mark)

@@ -11,10 +11,11 @@ import math
 
 import numpy as np
 
-from blockspace.markets.instruments import PERPETUAL, SCENARIOS
+from blockspace.markets.instruments import OPTION, PERPETUAL, SCENARIOS
 from blockspace.markets.ledger import ROUNDING, transfer_cash
 from blockspace.markets.margin import ISOLATED, PORTFOLIO
 from blockspace.markets.matching import BUY, SELL, cost_to_fill
+from blockspace.markets.options.marks import revalue_options, value_options
 from blockspace.markets.price_path import price_at
 from blockspace.network.compilation import kernel
 
@@ -90,13 +91,16 @@ def set_mark(venue, instrument, price):
 
 
 @kernel
-def execute_report(venue, transaction):
+def execute_report(venue, transaction, time):
     """Take a price from the venue's keeper, in micro-dollars per unit; index and marks follow at once."""
     if transaction.sender != venue.keeper or not 0 < transaction.amount <= LARGEST_REPORT or venue.on_chain_oracle == 0:
         return False
     venue.reported = transaction.amount
     for number in range(venue.count):
-        set_mark(venue, venue.instruments[number], venue.reported * 1e-6)
+        if venue.instruments[number].kind != OPTION:
+            set_mark(venue, venue.instruments[number], venue.reported * 1e-6)
+    if venue.options.tenor_count > 0:
+        value_options(venue, venue.reported * 1e-6, time)
     return True
 
 
@@ -111,7 +115,7 @@ def _update_basis(book, instrument, time):
 
 @kernel
 def revalue(venues, logs, paths, blocks):
-    """Bring index, mark, premium and funding of every instrument up to the time of the block."""
+    """Bring index, mark, premium and funding of every instrument up to the time of the block, and settle options."""
     venue = venues[0]
     time = blocks[0].time
     logs[0].external_price = price_at(paths[0], time)
@@ -122,11 +126,14 @@ def revalue(venues, logs, paths, blocks):
         index_price = venue.reported * 1e-6
     for number in range(venue.count):
         instrument = venue.instruments[number]
+        if instrument.kind == OPTION:
+            break
         instrument.index = np.int64(round(index_price * instrument.lot_size * 1e6))
         _update_basis(venue.books[number], instrument, time)
         set_mark(venue, instrument, index_price)
         if instrument.kind == PERPETUAL:
             _sample_and_fund(venue, number, time)
+    revalue_options(venue, paths[0], time, index_price)
 
 
 @kernel

@@ -179,6 +179,9 @@ class MarginSettings(Settings):
     price_shock: float = Field(
         0.15, gt=0, lt=1, description="largest relative move of the price that a portfolio must bear (portfolio)"
     )
+    volatility_shock: float = Field(
+        0.25, ge=0, lt=1, description="relative move of the volatility of options that it must bear (portfolio)"
+    )
 
 
 class GasSettings(Settings):
@@ -222,6 +225,9 @@ class GasSettings(Settings):
         ge=21_000,
         le=16_777_216,
         description="gas of a liquidation (Aave v3's gas snapshots, 2023: 384,000 to 393,000)",
+    )
+    leg: int = Field(
+        60_000, ge=0, le=1_000_000, description="gas of each leg of a combination, beyond that of an order"
     )
     report: int = Field(
         110_000, ge=21_000, le=16_777_216, description="gas of an oracle report (about that of a push oracle's update)"

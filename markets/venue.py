@@ -14,11 +14,13 @@ from blockspace.markets import ledger as books_of_account
 from blockspace.markets.batch import BATCH
 from blockspace.markets.batch_execution import clear_batches, wait_for_batch
 from blockspace.markets.collateral import committed_lots, free_collateral
-from blockspace.markets.instruments import HANDLES, INSTRUMENT
+from blockspace.markets.combinations import execute_combination
+from blockspace.markets.instruments import HANDLES, INSTRUMENT, OPTION
 from blockspace.markets.ledger import BACKGROUND, INSTRUMENTS, LEDGER, can_pay_gas, pay_gas
 from blockspace.markets.liquidation import LIQUIDATION_LOG, execute_liquidation
 from blockspace.markets.margin import MARGIN
 from blockspace.markets.matching import BOOK
+from blockspace.markets.options.series import OPTIONS, is_tradable, touch
 from blockspace.markets.order_execution import execute_order, would_leave_a_trace
 from blockspace.markets.perpetual import execute_report
 from blockspace.markets.pools.execution import execute_in_pool
@@ -28,6 +30,7 @@ from blockspace.network.transaction import (
     AFTER_TARGET,
     BEFORE_TARGET,
     BURN,
+    COMBINATION,
     FAILED,
     LEFT_OUT,
     LIQUIDATE,
@@ -60,6 +63,7 @@ VENUE = np.dtype(
         ("swap_gas", "i8"),  # gas of a swap, and of each tick that it crosses
         ("swap_tick_gas", "i8"),
         *POOL_FIELDS,
+        ("options", OPTIONS),
         ("margin", MARGIN),
         ("liquidations", LIQUIDATION_LOG),
     ],
@@ -92,12 +96,18 @@ def _carry_out(venue, log, block, slot, transaction):
         return True
     if transaction.instrument >= venue.count:
         return False
+    if transaction.kind == COMBINATION:
+        return execute_combination(venue, log, transaction)
+    if venue.instruments[transaction.instrument].kind == OPTION:
+        if not is_tradable(venue, transaction.instrument, transaction.decided):
+            return False
+        touch(venue, transaction.sender, transaction.instrument)
     if SWAP <= transaction.kind <= BURN:
         return _trade_with_pool(venue, log, transaction)
     if transaction.kind == LIQUIDATE:
         return execute_liquidation(venue, log, transaction)
     if transaction.kind == REPORT:
-        return execute_report(venue, transaction)
+        return execute_report(venue, transaction, block.time)
     if transaction.kind != QUOTE and transaction.order // HANDLES != transaction.sender:
         return False
     if venue.batching != 0:

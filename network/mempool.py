@@ -307,6 +307,29 @@ def submit_to_pool(
 
 
 @kernel
+def submit_combination(pools, sender, access, kind, gas, size_bytes, decided, legs, size, bound, max_fee, tip, expires):
+    """Draft and submit one combination from Python; ``legs`` are instrument and lots per unit of each leg in turn."""
+    pool = pools[0]
+    slot = draft(pool)
+    transaction = pool.transactions[slot]
+    transaction.sender = sender
+    transaction.access = access
+    transaction.kind = kind
+    transaction.gas = gas
+    transaction.bytes = size_bytes
+    transaction.decided = decided
+    transaction.instrument = legs[0]
+    for number in range(legs.size):
+        transaction.ladder[number] = legs[number]
+    transaction.size = size
+    transaction.bound = bound
+    transaction.max_fee = max_fee
+    transaction.tip = tip
+    transaction.expires = expires
+    return submit(pool, slot)
+
+
+@kernel
 def _identify(pool, transaction):
     transaction.sequence = pool.submitted
     transaction.tie = _draw_tie(pool, transaction, np.int64(0))

@@ -7,6 +7,9 @@ from blockspace.network.compilation import kernel
 LADDER = 8
 """Price levels per side that one quote transaction can hold."""
 
+LEGS = 4
+"""Legs that one combination can have."""
+
 ACCESS_POINTS = 32
 """Access points (places where agents sit) that a topology may have."""
 
@@ -17,8 +20,20 @@ NEVER = np.int64(2**62)
 """A time in nanoseconds that no run reaches."""
 
 # Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space.
-TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT = range(10)
-KINDS = ("transfer", "place", "cancel", "replace", "quote", "swap", "mint", "burn", "liquidate", "report")
+TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT, COMBINATION = range(11)
+KINDS = (
+    "transfer",
+    "place",
+    "cancel",
+    "replace",
+    "quote",
+    "swap",
+    "mint",
+    "burn",
+    "liquidate",
+    "report",
+    "combination",
+)
 
 # Styles of a swap: whether `amount` is what goes in, or what comes out.
 EXACT_IN, EXACT_OUT = range(2)
@@ -53,12 +68,13 @@ TRANSACTION = np.dtype(
         ("bytes", "u4"),
         ("order", "u4"),  # handle of the order that is placed, cancelled or replaced; first handle of a quote; pool
         ("price", "i4"),  # ticks; of a swap: where to stop, 0 for nowhere
-        ("size", "i4"),  # lots; of a quote: lots per level; of a swap: lots that are wanted, 0 if unknown
+        ("size", "i4"),  # lots; of a quote: lots per level; of a swap: lots that are wanted, 0 if unknown;
+        # of a combination: units
         # Quote: LADDER bid prices, then LADDER ask prices, in ticks; 0 for none. Mint and burn: the range, in ticks of
-        # the pool.
+        # the pool. Combination: instrument and signed lots per unit of each leg in turn; 0 lots for none.
         ("ladder", "i4", (2 * LADDER,)),
         ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity
-        ("bound", "i8"),  # swap: least that comes out or most that goes in; mint: most micro-dollars
+        ("bound", "i8"),  # swap: least that comes out or most that goes in; mint, combination: most micro-dollars
         ("target", "i8"),  # sequence of the transaction that this one wants to be next to
         ("access", "u2"),  # access point where the sender sits
         ("kind", "u1"),

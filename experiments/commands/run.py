@@ -208,4 +208,7 @@ def _write(market: "Market", summary: Mapping[str, Any], folder: Path) -> None:
     write_scenario(scenario, folder)
     (folder / "summary.json").write_text(json_text(summary) + "\n", encoding="utf-8")
     market.blocks().to_parquet(folder / "blocks.parquet", index=False)
+    if scenario.options.count:
+        market.series().to_parquet(folder / "series.parquet", index=False)
+        market.options().to_parquet(folder / "options.parquet", index=False)
     write_manifest(folder, list(folder.iterdir()), [market.seed])

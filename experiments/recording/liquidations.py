@@ -8,22 +8,21 @@ basis points of the value that was liquidated.
 """
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from blockspace.markets.settings import InstrumentSettings
-
 if TYPE_CHECKING:
     from blockspace.experiments.world import World
 
 
-def liquidation_columns(rows: npt.NDArray[Any], instruments: Sequence[InstrumentSettings]) -> pd.DataFrame:
-    """Frame of records of type ``LIQUIDATED``, with units in the column names."""
-    lots = np.array([instrument.lot_size for instrument in instruments])[rows["instrument"]]
+def liquidation_columns(rows: npt.NDArray[Any], lots: npt.NDArray[Any], names: npt.NDArray[Any]) -> pd.DataFrame:
+    """Frame of records of type ``LIQUIDATED``, with units in the column names.
+
+    ``lots`` and ``names`` are lot size and name of the instrument of each.
+    """
     return pd.DataFrame(
         {
             "time_s": rows["time"] * 1e-9,
@@ -31,7 +30,7 @@ def liquidation_columns(rows: npt.NDArray[Any], instruments: Sequence[Instrument
             "below_since_s": rows["below_since"] * 1e-9,
             "account": rows["account"],
             "liquidator": rows["liquidator"],
-            "instrument": np.array([instrument.name for instrument in instruments])[rows["instrument"]],
+            "instrument": names,
             "size": rows["lots"] * lots,
             "mark_usd": rows["mark"] * 1e-6 / lots,
             "external_price_usd": rows["external_price"],

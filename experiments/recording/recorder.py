@@ -192,7 +192,7 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     clear_pools(pool_rows[index])
     measure_trades(rows, pool_rows[index], meter, venue, log, path, first_trade)
     meter.trades_seen = log.count
-    for number in range(venue.count):
+    for number in range(rows.size):
         measure_book(rows[number], venue, number)
     for number in range(venue.pool_count):
         measure_pool(pool_rows[index, number], meter.pools[number], venue, number, log.external_price)

@@ -12,12 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from blockspace.experiments.recording.liquidations import liquidation_columns
+from blockspace.experiments.recording.options import OptionRecords
 from blockspace.experiments.recording.pools import POOL_ROW
 from blockspace.experiments.recording.recorder import record
 from blockspace.experiments.recording.rows import BLOCK_ROW, LIQUIDATION_COLUMNS, MARKET_ROW, METER, TAPE, TAPE_ROW
 from blockspace.experiments.recording.tape import Tape
 from blockspace.experiments.scenario import Scenario
 from blockspace.markets.liquidation import LIQUIDATED, LIQUIDATIONS
+from blockspace.markets.options.settings import OptionSettings
+from blockspace.markets.settings import InstrumentSettings
 from blockspace.markets.trade_log import CAUSES, TRADE, TRADES, trades_since
 from blockspace.network.state import Pieces, Stateful
 from blockspace.network.transaction import KINDS, STATUSES
@@ -39,6 +42,10 @@ CUMULATIVE = (
     "venue_fees",
     "loss_to_arbitrage",
     "loss_to_sandwiches",
+    "option_trades",
+    "option_units",
+    "option_premium",
+    "option_fees",
 )
 """Fields of the meter that add up over the run."""
 
@@ -61,8 +68,8 @@ class Records(Stateful):
     ----------
     scenario
         The scenario of the world.
-    pools, logs, venues
-        The world's mempool, trade log and venue.
+    venues, pools, logs
+        The world's venue, mempool and trade log.
     tapes
         ``"memory"``, ``"none"``, or a folder for ``trades.parquet``, ``transactions.parquet`` and, where accounts can
         be liquidated, ``liquidations.parquet``. Liquidations are few, and kept in memory if there is no folder.
@@ -78,9 +85,9 @@ class Records(Stateful):
     def __init__(
         self,
         scenario: Scenario,
+        venues: npt.NDArray[Any],
         pools: npt.NDArray[Any],
         logs: npt.NDArray[Any],
-        venues: npt.NDArray[Any],
         tapes: str | Path,
     ) -> None:
         self.scenario = scenario
@@ -88,6 +95,7 @@ class Records(Stateful):
         self._logs = logs
         self._venues = venues
         self.meters = np.zeros(1, METER)
+        self.options = OptionRecords(scenario, venues)
         self._keep = tapes != "none"
         self.meters[0]["keep_tape"] = self._keep
         folder = None if tapes in ("memory", "none") else Path(tapes)
@@ -132,6 +140,8 @@ class Records(Stateful):
             paths,
             gas_token_price,
         )
+        if self.scenario.options.count:
+            self.options.record(int(blocks["time"][0]))
         self._index += 1
         if self._index == CHUNK:
             self._full_blocks.append(self._block_rows)
@@ -230,14 +240,27 @@ class Records(Stateful):
         return self._liquidations.frame()
 
     def _liquidation_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        return liquidation_columns(rows, self.scenario.instruments)
+        _, lots, names, _ = self._of_instruments(rows["instrument"], rows["time"])
+        return liquidation_columns(rows, lots, names)
+
+    def _of_instruments(
+        self, instruments: npt.NDArray[Any], times: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, npt.NDArray[Any]]]:
+        """Tick, lot and name of what was traded in places at times (ns), and the number of its series."""
+        options = self.scenario.options
+        listed: list[InstrumentSettings | OptionSettings]
+        listed = [*self.scenario.instruments, *[options] * options.count]
+        ticks = np.array([one.tick_usd for one in listed])[instruments]
+        lots = np.array([one.lot_size for one in listed])[instruments]
+        names = np.array([*(one.name for one in self.scenario.instruments), *[""] * options.count])[instruments]
+        if not options.count:
+            return ticks, lots, names, {}
+        of_series, numbers = self.options.listed_at(instruments, times)
+        return ticks, lots, np.where(numbers >= 0, of_series, names), {"series": numbers}
 
     def _trade_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        instruments = self.scenario.instruments
-        ticks = np.array([instrument.tick_usd for instrument in instruments])[rows["instrument"]]
-        lots = np.array([instrument.lot_size for instrument in instruments])[rows["instrument"]]
+        ticks, lots, names, columns = self._of_instruments(rows["instrument"], rows["time"])
         prices = rows["price"] * ticks
-        columns = {}
         if self.scenario.pools:
             # The price of a swap is not a whole number of ticks.
             swaps = rows["pool"] > 0
@@ -252,7 +275,7 @@ class Records(Stateful):
             {
                 "time_s": rows["time"] * 1e-9,
                 "block": rows["block"],
-                "instrument": np.array([instrument.name for instrument in instruments])[rows["instrument"]],
+                "instrument": names,
                 "price_usd": prices,
                 "size": rows["size"] * lots,
                 "side": np.where(rows["side"] > 0, "buy", "sell"),
@@ -266,12 +289,8 @@ class Records(Stateful):
         )
 
     def _transaction_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        instruments = self.scenario.instruments
         of_market = rows["kind"] > 0
-        instrument = np.where(of_market, rows["instrument"], 0)
-        ticks = np.array([instrument.tick_usd for instrument in instruments])[instrument]
-        lots = np.array([instrument.lot_size for instrument in instruments])[instrument]
-        names = np.array([instrument.name for instrument in instruments])[instrument]
+        ticks, lots, names, columns = self._of_instruments(np.where(of_market, rows["instrument"], 0), rows["time"])
         return pd.DataFrame(
             {
                 "time_s": rows["time"] * 1e-9,
@@ -290,5 +309,6 @@ class Records(Stateful):
                 "price_usd": np.where(of_market, rows["price"] * ticks, np.nan),
                 "size": np.where(of_market, rows["size"] * lots, np.nan),
                 "filled": np.where(of_market, np.maximum(rows["filled"], 0) * lots, np.nan),
+                **columns,
             }
         )

@@ -119,6 +119,7 @@ def rent_measures(
     pools: list[npt.NDArray[Any]],
     hours: float,
     burns: bool,
+    option_fees_usd: float = 0.0,
 ) -> dict[str, float]:
     """Rents of a run in dollars: per hour, per volume and as shares of the whole.
 
@@ -131,13 +132,15 @@ def rent_measures(
         How long they last.
     burns
         Whether base fees are destroyed.
+    option_fees_usd
+        Fees of the venue on options, whose books have no rows block by block.
     """
 
     def of_markets(column: str) -> float:
         return float(sum(market[column].sum() for market in markets))
 
     base_fee, tips, auctions = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "auction_usd"))
-    fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd")
+    fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd") + option_fees_usd
     built = rows["builder"] > 0
     margin = float((rows["tips_usd"] - rows["bid_usd"])[built].sum())
     loss, searcher_fees = of_markets("loss_to_arbitrage_usd"), of_markets("searcher_fees_usd")

@@ -185,6 +185,11 @@ METER = np.dtype(
         ("failed_gas_usd", "f8", (len(ROLES),)),
         ("gas_units", "i8", (len(ROLES),)),
         ("kinds", "i8", (len(KINDS),)),
+        # Trades of all options together.
+        ("option_trades", "i8"),
+        ("option_units", "f8"),  # of the underlying
+        ("option_premium", "i8"),  # micro-dollars
+        ("option_fees", "i8"),
         ("trades_seen", "i8"),
         ("liquidations_seen", "i8"),
         ("last_time", "i8"),

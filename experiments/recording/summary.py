@@ -13,6 +13,7 @@ import numpy.typing as npt
 from blockspace.experiments.recording.builder_summary import summarise_builders
 from blockspace.experiments.recording.delays import delay_quantile
 from blockspace.experiments.recording.liquidations import summarise_liquidations
+from blockspace.experiments.recording.option_summary import summarise_options
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
@@ -82,12 +83,14 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _costs(meter)
     summary |= _rents(rows, meter, world, hours, volume)
     pools = [records.pool_rows(number)[kept] for number in range(len(scenario.pools))]
-    summary |= rent_measures(rows, markets, pools, hours, world.chain.fee_rule.burns_base_fee)
+    option_fees = float(meter["option_fees"]) * 1e-6
+    summary |= rent_measures(rows, markets, pools, hours, world.chain.fee_rule.burns_base_fee, option_fees)
     summary |= summarise_builders(rows, scenario.builders.count)
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)
     summary |= _timing_games(world)
+    summary |= summarise_options(world, hours, meter)
     summary |= summarise_pools(world, kept, lasts, meter)
     summary |= summarise_liquidations(world, rows)
     return summary

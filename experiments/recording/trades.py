@@ -62,11 +62,27 @@ def _account_for_trade(row, meter, trade, instrument, of_sandwich):
 
 
 @kernel
+def _measure_option_trade(meter, trade, instrument):
+    """Add the trade of an option to the sums over all of them; the books of options have no rows block by block."""
+    stamp_trade(meter, trade)
+    stamp(meter, instrument.series)
+    meter.venue_fees[meter.roles[trade.maker]] += trade.maker_fee
+    meter.venue_fees[meter.roles[trade.taker]] += trade.taker_fee
+    meter.option_trades += 1
+    meter.option_units += trade.size * instrument.lot_size
+    meter.option_premium += np.int64(trade.price) * np.int64(trade.size) * instrument.tick_lot_value
+    meter.option_fees += trade.maker_fee + trade.taker_fee
+
+
+@kernel
 def measure_trades(rows, pool_rows, meter, venue, log, path, first_trade):
     """Add the trades of a block to the rows of their instruments or pools, and to the accounts of rents."""
     searched = pool_rows.size > 0 and has_sandwicher(meter, log, first_trade)
     for number in range(first_trade, log.count):
         trade = log.trades[number & (TRADES - 1)]
+        if trade.instrument >= rows.size:
+            _measure_option_trade(meter, trade, venue.instruments[trade.instrument])
+            continue
         row = rows[trade.instrument]
         instrument = venue.instruments[trade.instrument]
         of_sandwich = searched and is_of_sandwich(meter, log, number, first_trade)

@@ -37,6 +37,8 @@ TAPES = {
     "trades.parquet": "one row per trade",
     "transactions.parquet": "one row per transaction",
     "liquidations.parquet": "one row per liquidation",
+    "series.parquet": "one row per series of options: its terms and how it was settled",
+    "options.parquet": "the books of options, one row per series every so often",
 }
 
 

@@ -74,6 +74,15 @@ POOL = (
     ("swaps sandwiched", "sandwich_rate", "share"),
     ("lost by their senders", "lost_to_sandwiches_usd_per_h", "$ per h"),
 )
+OPTIONS = (
+    ("quoted spread, median", "option_spread_percent_of_mark", "per cent of the mark"),
+    ("quoted spread, median", "option_spread_volatility_points", "points of volatility"),
+    ("series quoted on both sides", "option_two_sided_share", "share"),
+    ("trades", "option_trades_per_h", "per h"),
+    ("volume", "option_volume_per_h", "units per h"),
+    ("premium", "option_premium_usd_per_h", "$ per h"),
+    ("open interest", "option_open_interest", "units"),
+)
 COSTS = (
     ("total", "cost_bps", "bp of the order"),
     ("half-spread", "cost_half_spread_bps", "bp"),
@@ -100,6 +109,8 @@ def summary_groups(scenario: "Scenario") -> list[tuple[str, list[tuple[str, str,
     groups: list[tuple[str, tuple[tuple[str, str, str], ...], str]] = [("Network", NETWORK, "")]
     for instrument in scenario.instruments:
         groups.append((instrument.name, MARKET, f"{instrument.name}." if several else ""))
+    if scenario.options.count:
+        groups.append(("Options", OPTIONS, ""))
     groups += [(pool.name, POOL, f"{pool.name}.") for pool in scenario.pools]
     groups += [("Cost of an order", COSTS, ""), ("Money", MONEY, "")]
     return [

@@ -106,6 +106,20 @@ def test_hundred_agents_with_searchers(benchmark, builders):
     assert 60 < per_block < 80
 
 
+@pytest.mark.parametrize("mode", ["cross", "portfolio"])
+def test_hundred_agents_beside_options(benchmark, mode):
+    """The same with 24 series of options that are marked in every block, in a portfolio in 14 scenarios as well."""
+    options = {"expiries_days": [1 / 24, 1.0, 7.0, 30.0], "strikes_per_expiry": 3}
+    margin = {"mode": mode, "liquidations": True}
+    market = Market(scenario_from({**HUNDRED_AGENTS, "options": options, "margin": margin}), seed=1)
+    run_compiled(market, 50)
+    benchmark.group = "block: 100 agents, 24 series of options"
+    benchmark.pedantic(run_compiled, (market, 2_000), rounds=REPETITIONS)
+    per_second = 2_000 / median(benchmark.stats.stats.data)
+    benchmark.extra_info["blocks a second"] = round(per_second)
+    assert per_second > 3_000
+
+
 class Chaser:
     """Moves one quote after the external price, and now and then takes what rests."""
 

@@ -1,5 +1,7 @@
 """The compiled market and its plain-Python twin give the same run, to the last unit of every account."""
 
+import random
+
 from blockspace.agents.market_makers import FILLS
 from blockspace.agents.population import Trader
 from blockspace.experiments import Market
@@ -592,3 +594,87 @@ def test_agents_in_python():
     assert (happened == 2).all(), "an order of each kind should succeed and another one fail"
     assert market.world.makers["fill_count"].item() > 0.9 * FILLS
     assert market.ledger().query("role == 'own'")["cash_micro_usd"].nunique() == 6
+
+
+class OptionFidget:
+    """Trades options at random around what it sees: quotes that rest, orders that take, and combinations."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.dice = random.Random(self.account)
+
+    def act(self):
+        dice, listed = self.dice, self.options()
+        option = dice.choice(listed)
+        size, side = dice.randint(1, 30) * 0.1, dice.choice(["buy", "sell"])
+        towards = 1 if side == "buy" else -1
+        match dice.randint(0, 9):
+            case 0 | 1 | 2 | 3 | 4:
+                price = max(option.mark_usd * (1 + towards * dice.uniform(-0.1, 0.05)), 0.1)
+                style = dice.choice(["limit", "post_only"])
+                self.submit(side, price, size, style=style, slot=dice.randint(0, 14), instrument=option.instrument)
+            case 5 | 6:
+                price = max(option.mark_usd * (1 + towards * 0.1), 0.1)
+                self.submit(side, price, size, instrument=option.instrument)
+            case 7:
+                self.cancel(dice.randint(0, 14), option.instrument)
+            case _:
+                legs = self.straddle_on(option, dice.random() < 0.5)
+                value = {one.instrument: one.mark_usd for one in listed} | {0: self.external_price}
+                worth = sum(ratio * value[number] for number, ratio in legs)
+                self.combination(legs, worth + 2.0 * dice.random(), size)
+
+    def straddle_on(self, option, hedged):
+        both = [one for one in self.options() if (one.expiry_s, one.strike_usd) == (option.expiry_s, option.strike_usd)]
+        sign = 1.0 if hedged else -1.0
+        return [(one.instrument, sign) for one in both] + ([(0, 0.5)] if hedged else [])
+
+
+class CompiledOptionFidget(OptionFidget, Trader):
+    pass
+
+
+class PlainOptionFidget(OptionFidget, ReferenceTrader):
+    pass
+
+
+def run_options(seed, **tables):
+    """Options traded by agents in Python through an expiry of an hour."""
+    return run_both(
+        {
+            "chain": {"block_time_s": 5.0, "gas_limit": 30_000_000},
+            "topology": {"validators": 1},
+            "background_users": {"arrivals_per_s": 0.2},
+            "noise_traders": {"count": 5, "orders_per_s": 0.1},
+            "informed_traders": {"count": 0},
+            "options": {"expiries_days": [1 / 24, 0.25], "strikes_per_expiry": 3},
+            **tables,
+        },
+        seconds=4_000,
+        seed=seed,
+        agents=[(CompiledOptionFidget, PlainOptionFidget)] * 5,
+    )
+
+
+def assert_options_traded(market):
+    series, trades = market.series(), market.trades()
+    assert series["settled_s"].notna().sum() == 6
+    assert set(trades["series"]) == set(range(-1, 18)), "every series should trade, before and after the expiry"
+    assert trades.loc[trades["series"] >= 12, "time_s"].min() >= 3_600.0
+    return market.transactions().query("kind == 'combination'")["status"].value_counts()
+
+
+def test_options_through_an_expiry():
+    """Series, marks, settlement, margin and combinations of agents who have plenty, and of agents who have little."""
+    statuses = assert_options_traded(run_options(14))
+    assert statuses[["succeeded", "failed"]].min() > 50
+    near = {"expiries_days": [1 / 24, 0.25], "strikes_per_expiry": 3, "strike_spacing": 0.01}
+    near |= {"strike_spacing_unit": "relative", "maker_fee_bps": -5.0}
+    statuses = assert_options_traded(run_options(15, endowment={"cash_usd": 3_000.0}, options=near))
+    assert statuses[["succeeded", "failed"]].min() > 20
+
+
+def test_options_in_batches():
+    """The same where orders wait for auctions every minute: what waits at an expiry is withdrawn, combinations fail."""
+    statuses = assert_options_traded(run_options(16, venue={"matching": "batch", "batch_interval_s": 37.0}))
+    assert set(statuses.index) == {"failed"}

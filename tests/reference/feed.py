@@ -4,6 +4,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from itertools import islice
 
+from blockspace.agents.sight import VisibleOption
+
 from .constants import (
     BACKGROUND,
     BUY,
@@ -64,6 +66,7 @@ class View:
     visible: list[int]  # ns
     quotes: list[Quotes]
     pools: list[PoolView]
+    options: list[VisibleOption]
     time: int  # ns
     races: dict[
         tuple[str, int, int], list[tuple[int, int, bool]]
@@ -174,6 +177,7 @@ class Feed:
                 visible,
                 quotes,
                 pools,
+                self.options_of(venue),
                 block.time,
                 self.races_in(block),
                 [instrument.mark for instrument in venue.instruments],
@@ -233,6 +237,21 @@ class Feed:
         for account, instrument in changed:
             holder = venue.ledger.accounts[account]
             self.statements[account] = Statement(block.number, holder.cash, holder.positions[instrument])
+
+    @staticmethod
+    def options_of(venue):
+        """Terms and marks of what is listed, in dollars per unit."""
+        seen = []
+        for option in venue.options.all if venue.options else []:
+            per_unit = 1.0 / (option.lot_size * 10**6)
+            if not option.closed:
+                seen.append(
+                    VisibleOption(
+                        option.number, option.series, "call" if option.right > 0 else "put", option.strike * per_unit,
+                        option.expiry * 1e-9, option.mark * per_unit, option.index * per_unit, option.volatility,
+                    )
+                )  # fmt: skip
+        return seen
 
     @staticmethod
     def best_quotes(book):

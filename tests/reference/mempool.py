@@ -29,7 +29,7 @@ class Transaction:
     amount: int = 0
     bound: int = 0
     range: tuple[int, int] = (0, 0)  # ticks of the pool
-    route: int = 0
+    legs: tuple[tuple[int, int], ...] = ()  # instrument and lots per unit of a combination
     independent: bool = False  # nonces do not bind
     route: int = PUBLIC
     placement: int = ANYWHERE

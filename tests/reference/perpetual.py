@@ -17,11 +17,15 @@ def revalue(venue, path, time):
             venue.reported = round(index_price * 1e6)
         index_price = venue.reported * 1e-6
     for instrument in venue.instruments:
+        if instrument.option:
+            continue
         instrument.index = round(index_price * instrument.lot_size * 1e6)
         update_basis(instrument, time)
         set_mark(instrument, index_price)
         if instrument.perpetual:
             sample_and_fund(venue, instrument, time)
+    if venue.options:
+        venue.options.revalue(path, time, index_price)
 
 
 def set_mark(instrument, price):

@@ -4,7 +4,7 @@ import math
 
 import mesa
 
-from .constants import CANCEL, HANDLES, PLACE, PLACEMENTS, REPLACE, SIDES, STYLES, TAKER_HANDLE
+from .constants import CANCEL, COMBINATION, HANDLES, PLACE, PLACEMENTS, REPLACE, SIDES, STYLES, TAKER_HANDLE
 from .mempool import Transaction
 
 
@@ -27,6 +27,9 @@ class Trader(mesa.Agent):
         self.decision_ns = outlook.decision
         self.external_price = outlook.external_price
         self.view = outlook.view
+
+    def options(self):
+        return self.view.options
 
     def best_bid(self, instrument=0):
         return self.best(self.view.quotes[instrument].bids, instrument)
@@ -58,7 +61,32 @@ class Trader(mesa.Agent):
         price, size = round(price_usd / traded.tick), round(size / traded.lot_size)
         self.send(REPLACE, slot, instrument, self.model.gas.replace, price=price, size=size)
 
+    def combination(self, legs, limit_usd, size):
+        """Send several legs at once; a limit in dollars per unit."""
+        venue, gas = self.model.venue, self.model.gas
+        lots = [round(ratio * size / venue.instruments[number].lot_size) for number, ratio in legs]
+        units = math.gcd(*lots)
+        self.send(
+            COMBINATION,
+            0,
+            legs[0][0],
+            gas.place + len(legs) * gas.leg,
+            legs=tuple((number, lot // units) for (number, _), lot in zip(legs, lots, strict=True)),
+            size=units,
+            bound=math.floor(limit_usd * size * 10**6 + 1e-6),
+        )
+
+    def last_moment(self, fields, instrument):
+        """60 seconds from now, and before what it is for expires."""
+        places = [number for number, _ in fields.get("legs", ())] or [instrument]
+        expiries = {option.instrument: round(option.expiry_s * 1e9) for option in self.view.options}
+        moments = [expiries[place] - 1 for place in places if place in expiries]
+        return min([self.decision_ns + 60 * 10**9, *moments])
+
     def send(self, kind, slot, instrument, gas, tip=None, placement="anywhere", **fields):
+        expires = self.last_moment(fields, instrument)
+        if expires < self.decision_ns:
+            return
         tip = self.model.feed.usual_tip if tip is None else tip
         self.model.mempool.submit(
             Transaction(
@@ -70,7 +98,7 @@ class Trader(mesa.Agent):
                 gas=gas,
                 bytes=self.model.gas.bytes_per_transaction,
                 decided=self.decision_ns,
-                expires=self.decision_ns + 60 * 10**9,
+                expires=expires,
                 max_fee=4 * self.view.base_fee + 10 * self.model.feed.usual_tip,
                 tip=tip,
                 placement=PLACEMENTS[placement],

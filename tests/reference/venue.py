@@ -6,6 +6,7 @@ from itertools import count
 from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
 from .batch import Batch, BatchOrder
+from .combinations import execute_combination
 from .constants import (
     AFTER_TARGET,
     BACKGROUND,
@@ -13,6 +14,7 @@ from .constants import (
     BURNED,
     BUY,
     CANCEL,
+    COMBINATION,
     FAILED,
     HANDLES,
     IMMEDIATE_OR_CANCEL,
@@ -42,6 +44,8 @@ from .pools import execute_in_pool
 
 class Instrument:
     """What is traded: terms, book and valuation. Index and mark are in micro-dollars per lot."""
+
+    option = False
 
     def __init__(self, settings, number, tape):
         self.number = number
@@ -89,7 +93,8 @@ class Venue:
         self.instruments = [
             Instrument(settings, number, self.tape) for number, settings in enumerate(scenario.instruments)
         ]
-        self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments))
+        self.options = None
+        self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments) + scenario.options.count)
         self.gas = scenario.gas
         self.pools = []
         self.margin = Margin(scenario.margin)
@@ -168,7 +173,11 @@ class Venue:
             return liquidate(self, transaction)
         if transaction.kind == REPORT:
             return report(self, transaction)
+        if transaction.kind == COMBINATION:
+            return execute_combination(self, transaction)
         instrument = self.instruments[transaction.instrument]
+        if instrument.option and not instrument.is_tradable(transaction.decided):
+            return False
         if transaction.kind == QUOTE:
             return self.quote(transaction, instrument)
         if transaction.handle // HANDLES != transaction.sender:
@@ -296,10 +305,14 @@ class Venue:
 
     def within_margin(self, account, instrument, bids, asks, loss):
         """Whether an account may add orders of these lots, all of them filled or none."""
-        if max(bids, asks) * instrument.mark > LARGEST_VALUE:
+        if max(bids, asks) * (instrument.index if instrument.option else instrument.mark) > LARGEST_VALUE:
             return False
         position = self.ledger.accounts[account].positions[instrument.number]
         resting_bids, resting_asks = instrument.resting_lots(account)
+        if instrument.option:
+            now = instrument.needed_with(position, resting_bids, resting_asks)
+            then = instrument.needed_with(position, resting_bids + bids, resting_asks + asks)
+            return then <= now or then - now + loss <= self.free_collateral(account)
         if not instrument.perpetual:
             if resting_asks + asks > position:
                 return False
@@ -325,6 +338,10 @@ class Venue:
         for instrument in self.instruments:
             bids, asks = instrument.resting_lots(account)
             free -= instrument.batch.reserved.get(account, 0)
+            if instrument.option:
+                position = holder.positions[instrument.number]
+                free += position * instrument.mark - instrument.needed_with(position, bids, asks)
+                continue
             if instrument.perpetual:
                 position = holder.positions[instrument.number]
                 worst = max(abs(position + bids), abs(position - asks))

@@ -26,6 +26,7 @@ from .liquidity_providers import LiquidityProvider
 from .margin import scan
 from .market_makers import MarketMaker
 from .mempool import Mempool
+from .options import Options
 from .oracle_keepers import OracleKeeper
 from .order_book import PRICES
 from .pending_swaps import list_pending_swaps
@@ -60,6 +61,9 @@ class ReferenceMarket(mesa.Model):
         self.settle_in(seed)
         self.look_ahead = int(scenario.look_ahead_s * NS)
         self.path.extend(self.look_ahead)
+        if scenario.options.count:
+            volatility = scenario.options.first_volatility(scenario.price.volatility_per_day)
+            self.venue.options = Options(self.venue, scenario.options, self.path.price_at(0), volatility)
         self.open_pools()
         self.block = Block(0, 0, self.chain.base_fee, self.chain.producers[0], 0, 0)
         self.publish(self.chain.base_fee)
@@ -214,6 +218,7 @@ class ReferenceMarket(mesa.Model):
         lots = [
             0 if instrument.perpetual else round(endowment.spot / instrument.lot_size)
             for instrument in self.venue.instruments
+            if not instrument.option
         ]
         self.venue.ledger.endow(number, endowment.cash_usd, endowment.ether, lots)
         return number
@@ -293,6 +298,8 @@ class ReferenceMarket(mesa.Model):
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
         if self.lane:
             due = min(due, self.lane.due())
+        if self.venue.options:
+            due = min([due, *(tenor.expiry for tenor in self.venue.options.tenors if tenor.open)])
         if any(instrument.batch.waiting for instrument in self.venue.instruments):
             due = min(due, self.venue.next_batch)
         if self.chain.skip_empty_blocks(due):
@@ -305,7 +312,7 @@ class ReferenceMarket(mesa.Model):
         row = [block.time * 1e-9, block.number, block.base_fee * 1e-9, block.marginal_tip * 1e-9, block.gas_used]
         row += [len(pool.pending), pool.submitted, pool.balked, pool.expired, pool.evicted, pool.refused]
         row.append(self.venue.tape.external_price)
-        for traded in self.venue.instruments:
+        for traded in self.venue.instruments[: len(self.settings.instruments)]:
             tick = traded.tick_lot_value * 1e-6 / traded.lot_size
             bid, ask = traded.book.best_bid, traded.book.best_ask
             row += [bid * tick if bid > 0 else math.nan, ask * tick if ask < PRICES else math.nan]
@@ -335,11 +342,11 @@ class ReferenceMarket(mesa.Model):
         """One row per trade, as in :meth:`Market.trades`."""
         rows = []
         for trade in self.venue.tape.trades:
-            instrument = self.settings.instruments[trade.instrument]
+            instrument, name, series = self.terms(trade.instrument, trade.time)
             rows.append({
                 "time_s": trade.time * 1e-9,
                 "block": trade.block,
-                "instrument": instrument.name,
+                "instrument": name,
                 "price_usd": trade.price * instrument.tick_usd,
                 "size": trade.size * instrument.lot_size,
                 "side": "buy" if trade.side > 0 else "sell",
@@ -355,6 +362,8 @@ class ReferenceMarket(mesa.Model):
                 rows[-1]["cause"] = trade.cause
                 if trade.cause != "order":
                     rows[-1]["price_usd"] = trade.notional * 1e-6 / (trade.size * instrument.lot_size)
+            if self.settings.options.count:
+                rows[-1]["series"] = series
             if self.settings.pools:
                 rows[-1]["pool"] = "" if trade.pool is None else self.settings.pools[trade.pool].name
         return pd.DataFrame(rows)
@@ -383,11 +392,19 @@ class ReferenceMarket(mesa.Model):
             })  # fmt: skip
         return pd.DataFrame(rows)
 
+    def terms(self, number, time):
+        """Settings of an instrument, the name of what was listed under its number at a time, and of which series."""
+        if number < len(self.settings.instruments):
+            settings = self.settings.instruments[number]
+            return settings, settings.name, -1
+        history = self.venue.instruments[number].history
+        return self.settings.options, *[entry[1:] for entry in history if entry[0] <= time][-1]
+
     def transactions(self):
         """One row per included transaction, as in :meth:`Market.transactions`."""
         rows = []
         for time, block, base_fee, one in self.transaction_rows:
-            instrument = self.settings.instruments[one.instrument]
+            instrument, name, series = self.terms(one.instrument, time)
             of_market = one.kind != TRANSFER
             lots = instrument.lot_size if of_market else math.nan
             rows.append({
@@ -402,12 +419,14 @@ class ReferenceMarket(mesa.Model):
                 "bytes": one.bytes,
                 "base_fee_wei": base_fee,
                 "tip_wei": one.effective_tip(base_fee),
-                "instrument": instrument.name if of_market else "",
+                "instrument": name if of_market else "",
                 "side": one.side,
                 "price_usd": one.price * instrument.tick_usd if of_market else math.nan,
                 "size": one.size * lots,
                 "filled": max(one.filled, 0) * lots,
             })  # fmt: skip
+            if self.settings.options.count:
+                rows[-1]["series"] = series
         return pd.DataFrame(rows)
 
     def ledger(self):
@@ -415,7 +434,8 @@ class ReferenceMarket(mesa.Model):
         rows = []
         for account in self.venue.ledger.accounts:
             row = {"role": account.role, "cash_micro_usd": account.cash, "ether_wei": account.wei}
-            for instrument, lots in zip(self.settings.instruments, account.positions, strict=True):
-                row[f"{instrument.name}_lots"] = lots
+            for traded, lots in zip(self.venue.instruments, account.positions, strict=True):
+                if not traded.option or not traded.closed:
+                    row[f"{self.terms(traded.number, self.block.time)[1]}_lots"] = lots
             rows.append(row)
         return pd.DataFrame(rows)

@@ -1,0 +1,56 @@
+"""Combinations: all legs at once, or none."""
+
+from .constants import BUY, LARGEST_VALUE, MARKET, SELL
+
+
+def cost_from_others(book, account, side, size):
+    """Lots that an account could get from everybody else, and their price times lots."""
+    found = value = 0
+    for price, _ in book.best_levels(-side):
+        for order in book.levels[-side][price].queue.values():
+            if order.owner != account:
+                lots = min(size - found, order.size)
+                found += lots
+                value += lots * price
+    return found, value
+
+
+def execute_combination(venue, transaction):
+    """Whether all legs traded; the margin of the result counts, where all equity stands behind all positions."""
+    sender, size = transaction.sender, transaction.size
+    legs = [(venue.instruments[number], lots * size) for number, lots in transaction.legs]
+    if venue.batching or size <= 0:
+        return False
+    cost = 0
+    for traded, lots in legs:
+        if traded.option and not traded.is_tradable(transaction.decided):
+            return False
+        unit = traded.index if traded.option else traded.mark
+        if abs(lots) > traded.book.largest_size or abs(lots) * unit > LARGEST_VALUE:
+            return False
+        _, asks = traded.resting_lots(sender)
+        owns_lots = traded.option or traded.perpetual
+        if lots < 0 and not owns_lots and venue.ledger.accounts[sender].positions[traded.number] - asks < -lots:
+            return False
+        side = BUY if lots > 0 else SELL
+        found, value = cost_from_others(traded.book, sender, side, abs(lots))
+        if found < abs(lots):
+            return False
+        cost += side * value * traded.tick_lot_value
+    if cost > transaction.bound:
+        return False
+    before = venue.free_collateral(sender)
+    holder = venue.ledger.accounts[sender]
+    cash, positions = holder.cash, list(holder.positions)
+    holder.cash -= cost
+    for traded, lots in legs:
+        holder.positions[traded.number] += lots
+    after = venue.free_collateral(sender)
+    holder.cash, holder.positions = cash, positions
+    if after < 0 and after < before:
+        return False
+    for traded, lots in legs:
+        first = len(venue.tape.trades)
+        transaction.filled += traded.book.place(0, sender, BUY if lots > 0 else SELL, 0, abs(lots), MARKET)
+        venue.settle(first)
+    return True
