@@ -6,7 +6,6 @@ demand for space surges when the price moves, or does not.
 """
 
 import math
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +35,9 @@ FEE_PERSISTENCE = 0.9
 """Autocorrelation of the log fee from one re-hedge to the next."""
 
 EXERCISE_USD = 5.0
+
+SURGE = 5.0
+"""Extra demand for each standard deviation by which the last minute's move exceeds one."""
 
 
 # Closed forms.
@@ -287,7 +289,6 @@ def _holder_rows(quick: bool) -> list[Row]:
     return rows
 
 
-@cache
 def covariance_on_chain(surge: float, quick: bool) -> Found:
     """Covariance part of a clock's premium along whole runs, with its standard error over options one after another."""
     days = 1.0 if quick else 4.0
@@ -346,10 +347,6 @@ def _chain_rows(quick: bool) -> list[Row]:
             note=f"{together.value:.3g} dollars, standard error {together.error:.2g}",
         ),
     ]  # fmt: skip
-
-
-SURGE = 5.0
-"""Extra demand for each standard deviation by which the last minute's move exceeds one."""
 
 
 @target("V25")
