@@ -20,13 +20,16 @@ from blockspace.experiments.files import whole_file
 from blockspace.network.state import Part, Pieces, StateError
 
 MAGIC = b"blockspace checkpoint "
-LAYOUT = 1
+LAYOUT = 2
 """Version of the layout; it goes up with every change that an older reader would misunderstand."""
 
 PIECE_BYTES = 2**25
 """Pieces are gathered in files of about this size before compression."""
 
-_CODEC = pa.Codec("zstd", compression_level=1)  # 91 megabytes of untouched zeros take it 20 ms and 23 kilobytes
+PAGE_BYTES = 2**16
+"""Of an array, pages that hold nothing but zeros are left out: a venue has room for far more than most runs use."""
+
+_CODEC = pa.Codec("zstd", compression_level=1)
 _HASH_BYTES = 20
 
 
@@ -130,11 +133,14 @@ def _write(file: Path, content: bytes) -> None:
 
 def _pack(header: dict[str, Any], arrays: list[npt.NDArray[Any]]) -> bytes:
     """Content of a file."""
-    blobs = [_CODEC.compress(_bytes_of(array), asbytes=True) if array.nbytes else b"" for array in arrays]
-    described = [
-        [repr(np.lib.format.dtype_to_descr(array.dtype)), array.shape, len(blob)]
-        for array, blob in zip(arrays, blobs, strict=True)
-    ]
+    blobs, described = [], []
+    for array in arrays:
+        kept = _occupied_pages(_bytes_of(array))
+        content = _bytes_of(array)[: len(kept) * PAGE_BYTES].reshape(-1, PAGE_BYTES)[kept]
+        content = np.concatenate([content.reshape(-1), _bytes_of(array)[len(kept) * PAGE_BYTES :]])
+        blobs.append(_CODEC.compress(content, asbytes=True) if content.size else b"")
+        pages = np.flatnonzero(kept).tolist() if not kept.all() else None
+        described.append([repr(np.lib.format.dtype_to_descr(array.dtype)), array.shape, len(blobs[-1]), pages])
     text = json.dumps({**header, "arrays": described}).encode()
     rest = b"".join([b"%d\n" % len(text), text, b"\n", *blobs])
     digest = hashlib.blake2b(rest, digest_size=_HASH_BYTES).hexdigest()
@@ -143,6 +149,13 @@ def _pack(header: dict[str, Any], arrays: list[npt.NDArray[Any]]) -> bytes:
 
 def _bytes_of(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _occupied_pages(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Of each whole page of bytes, whether it holds anything but zeros."""
+    whole = len(content) // PAGE_BYTES
+    words = content[: whole * PAGE_BYTES].view(np.uint64).reshape(whole, PAGE_BYTES // 8)
+    return np.asarray(words.any(axis=1))
 
 
 def _unpack(file: Path) -> tuple[dict[str, Any], memoryview]:
@@ -165,13 +178,22 @@ def _unpack(file: Path) -> tuple[dict[str, Any], memoryview]:
 
 
 def _unfold(header: dict[str, Any], blobs: memoryview) -> list[npt.NDArray[Any]]:
-    """Arrays of a file; they cannot be written to."""
+    """Arrays of a file; they cannot be written to. Pages without content take no memory."""
     arrays = []
-    for described, shape, size in header["arrays"]:
+    for described, shape, size, pages in header["arrays"]:
         dtype = np.lib.format.descr_to_dtype(ast.literal_eval(described))
         length = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-        content = _CODEC.decompress(blobs[:size], length) if length else b""
-        arrays.append(np.frombuffer(content, np.uint8).view(dtype).reshape(shape))
+        whole = length // PAGE_BYTES
+        kept = length if pages is None else len(pages) * PAGE_BYTES + length - whole * PAGE_BYTES
+        content = np.frombuffer(_CODEC.decompress(blobs[:size], kept) if kept else b"", np.uint8)
+        if pages is not None:
+            found, content = content, np.zeros(length, np.uint8)
+            content[: whole * PAGE_BYTES].reshape(whole, PAGE_BYTES)[pages] = found[: len(pages) * PAGE_BYTES].reshape(
+                -1, PAGE_BYTES
+            )
+            content[whole * PAGE_BYTES :] = found[len(pages) * PAGE_BYTES :]
+            content.flags.writeable = False
+        arrays.append(content.view(dtype).reshape(shape))
         blobs = blobs[size:]
     return arrays
 

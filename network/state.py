@@ -28,6 +28,7 @@ _SCALARS = (type(None), bool, int, float, str)
 _NUMPY_SCALARS = (np.bool_, np.integer, np.float32, np.float64)
 _ABSENT = object()
 _PAGE = 4096
+_PAGES_AT_ONCE = 4096
 
 
 class StateError(ValueError):
@@ -224,6 +225,8 @@ def _copy_changed_pages(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> N
     into, out = (array.reshape(-1).view(np.uint8) for array in (target, source))
     whole = len(out) // _PAGE * _PAGE
     pages, news = (bytes_[:whole].view(np.uint64).reshape(-1, _PAGE // 8) for bytes_ in (into, out))
-    changed = np.flatnonzero((pages != news).any(axis=1))
-    pages[changed] = news[changed]
+    for first in range(0, len(pages), _PAGES_AT_ONCE):
+        old, new = (array[first : first + _PAGES_AT_ONCE] for array in (pages, news))
+        changed = np.flatnonzero((old != new).any(axis=1))
+        old[changed] = new[changed]
     into[whole:] = out[whole:]

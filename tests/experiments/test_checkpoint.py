@@ -390,10 +390,10 @@ def test_a_changed_byte_and_a_missing_file_are_refused(tmp_path):
 
 
 def test_another_layout_and_another_simulator_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(state_files, "LAYOUT", 2)
+    monkeypatch.setattr(state_files, "LAYOUT", 3)
     save_checkpoint(market_until(4.0), tmp_path)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="has layout 2 and this version of blockspace reads layout 1") as error:
+    with pytest.raises(CheckpointError, match="has layout 3 and this version of blockspace reads layout 2") as error:
         load_checkpoint(tmp_path)
     one_sentence(error)
     monkeypatch.setattr(checkpoint, "_simulator", lambda: "0123456789abcdef")
