@@ -58,6 +58,7 @@ def test_a_race_is_learned_of_when_its_block_is_visible(settled, pending):
     feeds = new_feed()
     feeds[0]["count"] = 1
     feeds[0]["views"]["settled"][0] = settled
+    feeds[0]["views"]["number"][0] = 5
     feeds[0]["races"]["bidder"][0] = -1
     feeds[0]["races"]["tip"][0] = -1
     feeds[0]["races"]["second"][0] = -1

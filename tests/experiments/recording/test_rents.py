@@ -18,7 +18,7 @@ VARIANTS = {
     "protected": {"chain.revert_protection": True},
     "batch": {"venue.matching": "batch"},
     "express lane": {"express_lane.round_s": 60.0, "chain.ordering": "first_come_first_served"},
-    "builders": {"builders.count": 3, "builders.exclusive_share": 0.5},
+    "builders": {"builders.count": 3, "builders.exclusive_share": 0.5, "express_lane.round_s": 0.0},
     "batch every 3 s": {"venue.matching": "batch", "venue.batch_interval_s": 3.0},
     **{policy: {"chain.ordering": policy} for policy in BUILT_IN},
 }
