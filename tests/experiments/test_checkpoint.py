@@ -141,7 +141,7 @@ def digest(array):
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     kept = state_files._occupied_pages(content)
     whole = len(kept) * state_files.PAGE_BYTES
-    used = content[:whole].reshape(len(kept), -1)[kept]
+    used = content[:whole].reshape(-1, state_files.PAGE_BYTES)[kept]
     return hashlib.blake2b(kept.tobytes() + used.tobytes() + content[whole:].tobytes()).hexdigest()
 
 
