@@ -112,7 +112,7 @@ def calibrate(base: Scenario, gas: pd.DataFrame, seed: int) -> Scenario:
     Gas prices are in proportion to what users are willing to pay, but for the floor of a gwei, so that two pilot runs
     up to the end of the calm are enough.
     """
-    wanted = float(gas.loc[gas["time_s"].between(base.warm_up_s, CALM_S), "gwei"].mean())
+    wanted = float(gas.loc[_within(gas, base.warm_up_s, CALM_S), "gwei"].mean())
     for _ in range(2):
         pilot = Market(base, seed, tapes="none")
         pilot.run_for(CALM_S)
@@ -128,11 +128,11 @@ def measure(market: Market, gas: pd.DataFrame | None = None) -> dict[str, float]
     calm, crash = _mean_gwei(paid, warm_up_s, CALM_S), _mean_gwei(paid, CALM_S, end_s)
     found = {"calm_gwei": calm, "crash_gwei": crash, "gas_ratio": crash / calm}
     if gas is not None:
-        recorded = [gas["gwei"][gas["time_s"].between(*span)].mean() for span in ((warm_up_s, CALM_S), (CALM_S, end_s))]
+        recorded = [gas["gwei"][_within(gas, *span)].mean() for span in ((warm_up_s, CALM_S), (CALM_S, end_s))]
         found |= {"calm_over_recorded": calm / recorded[0], "crash_over_recorded": crash / recorded[1]}
         hours = np.arange(warm_up_s, end_s - HOUR_S / 2.0, HOUR_S)
         here = [_mean_gwei(paid, hour, hour + HOUR_S) for hour in hours]
-        there = [gas["gwei"][(gas["time_s"] >= hour) & (gas["time_s"] < hour + HOUR_S)].mean() for hour in hours]
+        there = [gas["gwei"][_within(gas, hour, hour + HOUR_S)].mean() for hour in hours]
         found["fee_correlation"] = float(np.corrcoef(np.log(here), np.log(there))[0, 1])
     return found | _liquidations(market, paid)
 
@@ -146,9 +146,13 @@ def _paid(market: Market) -> pd.DataFrame:
     return pd.DataFrame({"time_s": blocks["time_s"], "block": blocks["block"], "gas": blocks["gas_used"], "gwei": gwei})
 
 
+def _within(rows: pd.DataFrame, start_s: float, end_s: float) -> "pd.Series[bool]":
+    return rows["time_s"].between(start_s, end_s, inclusive="left")
+
+
 def _mean_gwei(paid: pd.DataFrame, start_s: float, end_s: float) -> float:
     """Mean price of gas in a span of time, by gas."""
-    span = paid[paid["time_s"].between(start_s, end_s)]
+    span = paid[_within(paid, start_s, end_s)]
     return float(np.average(span["gwei"], weights=span["gas"]))
 
 
