@@ -35,7 +35,7 @@ ANCHORS = (
         "gas_ratio",
         4.5,
         7.5,
-        "demand surges with the last minute's move and dies with it; the day's stayed for hours",
+        "more users come here when the price moves, of the same kind; that day's were ready to pay more",
     ),
     Anchor(
         "gas price, rest of the day, gwei",
