@@ -36,7 +36,7 @@ ANCHORS = (
         "minute_share",
         0.22,
         0.42,
-        "all venues there, one here",
+        "all venues there; the fall lasts a minute here because of it",
     ),
     Anchor(
         "longs in what is liquidated, share",
