@@ -26,6 +26,7 @@ from blockspace.network.transaction import TRANSFER
 VALUE_LAWS = ("exponential", "uniform", "pareto", "lognormal")
 EXPONENTIAL, UNIFORM, PARETO, LOGNORMAL = range(4)
 CELL_S = CELL_NS * 1e-9
+DAY_SECONDS = 86_400.0
 SURGE_CELLS = 60
 LARGEST_GAS = 16_777_216
 
@@ -42,6 +43,7 @@ DEMAND = np.dtype(
         ("burst_sd", "f8"),  # of log demand
         ("burst_decay", "f8"),  # per second
         ("surge", "f8"),  # extra demand per unit of excess move
+        ("usual_variance", "f8"),  # of the log price per second, to which users are used; 0: that of the moment
         ("access_points", "i8"),
         ("route_ends", "f8", (BUILDERS,)),  # which users send to one builder alone; all 0 if nobody does
         ("key", "u8"),
@@ -90,6 +92,13 @@ class BackgroundUserSettings(Settings):
         le=100,
         description="extra demand, as a share, for each standard deviation by which the last minute's move exceeds one",
     )
+    usual_volatility_per_day: float = Field(
+        0.0,
+        ge=0,
+        le=5,
+        description="standard deviation of the log price over a day that users are used to, in which a surge counts "
+        "moves; 0 for that of the moment, so that a volatile hour is no surprise",
+    )
 
 
 def new_demand(settings: BackgroundUserSettings, access_points: int, seed: int) -> npt.NDArray[Any]:
@@ -107,6 +116,7 @@ def new_demand(settings: BackgroundUserSettings, access_points: int, seed: int) 
     demand["burst_sd"] = settings.burst_sd
     demand["burst_decay"] = math.log(2.0) / settings.burst_half_life_s
     demand["surge"] = settings.surge
+    demand["usual_variance"] = settings.usual_volatility_per_day**2 / DAY_SECONDS
     demand["access_points"] = access_points
     demand["key"] = stream_key(seed, "background_users")
     demand["log_factor"] = settings.burst_sd * draw_normal(demand["key"], 0, _BURST)
@@ -125,7 +135,8 @@ def _enter_cell(demand, path, cell):
     if demand.surge > 0.0 and cell > SURGE_CELLS:
         now = path.nodes[cell & (NODES - 1)]
         before = path.nodes[(cell - SURGE_CELLS) & (NODES - 1)]
-        usual = math.sqrt(before.variance * SURGE_CELLS * CELL_S)
+        variance = demand.usual_variance if demand.usual_variance > 0.0 else before.variance
+        usual = math.sqrt(variance * SURGE_CELLS * CELL_S)
         if usual > 0.0:
             excess = abs(now.log_price - before.log_price) / usual - 1.0
             demand.factor *= 1.0 + demand.surge * max(excess, 0.0)

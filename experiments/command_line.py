@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from blockspace.experiments.commands.catalogue import presets, settings
 from blockspace.experiments.commands.common import USER_ERROR, complain
 from blockspace.experiments.commands.facts import facts
+from blockspace.experiments.commands.replay import replay
 from blockspace.experiments.commands.run import run
 from blockspace.experiments.commands.show import compare, show
 from blockspace.experiments.commands.study import study
@@ -40,7 +41,7 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for command in (run, study, sweep, sensitivity, show, compare, facts, presets, settings, validate):
+for command in (run, study, sweep, sensitivity, show, compare, facts, replay, presets, settings, validate):
     app.command()(command)
 
 

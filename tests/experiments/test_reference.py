@@ -170,7 +170,12 @@ def test_tiny_mempool():
             "topology": {"validators": 8, "latency_scale": 2.0, "validator_bandwidth_mbps": 0.5},
             "mempool": {"capacity": 40},
             "price": {"source": "script", "script": [[300.0, 1.0], [400.0, 0.7]]},
-            "background_users": {"arrivals_per_s": 20.0, "patience_s": 0.0, "surge": 0.01},
+            "background_users": {
+                "arrivals_per_s": 20.0,
+                "patience_s": 0.0,
+                "surge": 0.01,
+                "usual_volatility_per_day": 0.02,
+            },
             "noise_traders": {"count": 40, "orders_per_s": 2.0},
         },
         seconds=1_000,

@@ -71,7 +71,8 @@ class BackgroundUsers(mesa.Agent):
         if settings.surge > 0.0 and cell > SURGE_CELLS:
             nodes = self.model.path.nodes
             now, before = nodes[cell], nodes[cell - SURGE_CELLS]
-            usual = math.sqrt(before.variance * SURGE_CELLS * CELL_S)
+            variance = settings.usual_volatility_per_day**2 / 86_400.0 or before.variance
+            usual = math.sqrt(variance * SURGE_CELLS * CELL_S)
             if usual > 0.0:
                 excess = abs(now.start - before.start) / usual - 1.0
                 self.factor *= 1.0 + settings.surge * max(excess, 0.0)
