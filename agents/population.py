@@ -160,6 +160,18 @@ class Liquidator(Member):
     kind = "liquidator"
 
 
+class OptionMaker(Member):
+    """A maker of options; see :mod:`blockspace.agents.option_makers`."""
+
+    kind = "option_maker"
+
+
+class OptionTrader(Member):
+    """A trader of options with private values; see :mod:`blockspace.agents.option_traders`."""
+
+    kind = "option_trader"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 
