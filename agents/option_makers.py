@@ -6,7 +6,8 @@ hedging cost. It is told none of them but where to start; see :mod:`blockspace.a
 
 A series has one ladder, replaced by one transaction, which is sent when it is worth its gas: when the loss to be feared
 until the next chance because the price has moved, or the revenue forgone for want of size or at the wrong distance,
-exceeds it. How much of the losses that it feared has really come, the maker learns as well. Series whose trades do not
+exceeds it. How much of the losses that it feared at each look has really come, the maker learns as well; it counts them
+for as long as quotes usually last. Series whose trades do not
 pay for the gas of keeping them quoted are dropped, and tried again after a while.
 
 The delta of everything together is hedged in the underlying with taking orders, whenever it leaves the band of
@@ -48,6 +49,9 @@ from blockspace.network.transaction import LADDER, QUOTE
 
 LOOKS_TO_KNOW = 30
 """Looks at the price after which a maker trusts its own estimate of volatility enough to quote."""
+
+STILL = 1e-6
+"""Moves of a value below this many ticks are none: near expiry, deltas far from the money vanish altogether."""
 
 
 class OptionMakerSettings(Settings):
@@ -143,6 +147,8 @@ def _wanted_distance(row, series, side):
 def _avoidable_loss(row, series, terms, price):
     """Dollars that what rests is expected to lose until the next chance, beyond what fresh quotes would lose."""
     deviation = abs(series.delta) * price * math.sqrt(row.variance * row.step)
+    if deviation < STILL * terms.tick:
+        deviation = 0.0
     loss = 0.0
     for place in range(PLACES):
         if series.remaining[place] > 0:
@@ -258,7 +264,8 @@ def _decide(row, series, feed, pool, block, outlook, view, number):
         _send_quote(row, series, feed, pool, block, outlook, view, number, levels, 10.0 * cost)
         return
     loss = _avoidable_loss(row, series, terms, price)
-    worth = feared_share(row, cost) * loss + _forgone(row, series)
+    lasts = max(series.life, (now - series.quoted_at) * 1e-9, row.step)  # for which fresh quotes would do
+    worth = feared_share(row, cost) * loss * lasts / row.step + _forgone(row, series)
     if worth >= cost:
         _send_quote(row, series, feed, pool, block, outlook, view, number, levels, worth)
     else:

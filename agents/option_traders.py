@@ -56,7 +56,7 @@ OPTION_TRADER = np.dtype(
 )
 
 # Draws of a trader at one wake-up, by index, beyond those of other traders.
-_DRAW_PLACE, _DRAW_COMBINED, _DRAW_KIND = np.arange(5, 8)
+_DRAW_PLACE, _DRAW_COMBINED, _DRAW_KIND, _DRAW_RIGHT = np.arange(5, 9)
 
 
 class OptionTraderSettings(Settings):
@@ -121,7 +121,7 @@ def _want_combination(row, view):
     """Legs of a vertical, a straddle or a calendar, as far as the listed strikes and tenors allow."""
     draw = draw_uniform(row.key, row.wakes, _DRAW_PLACE)
     kind = _pick(draw_uniform(row.key, row.wakes, _DRAW_KIND), np.int64(3))
-    right = _pick(draw * 64.0 % 1.0, np.int64(2))
+    right = _pick(draw_uniform(row.key, row.wakes, _DRAW_RIGHT), np.int64(2))
     legs = row.legs
     if kind == 0 and row.strikes > 1:  # neighbouring strikes: the one nearer to the money is bought
         place = _pick(draw, row.tenors * (row.strikes - 1))
