@@ -7,8 +7,8 @@ hedging cost. It is told none of them but where to start; see :mod:`blockspace.a
 A series has one ladder, replaced by one transaction, which is sent when it is worth its gas: when the loss to be feared
 until the next chance because the price has moved, or the revenue forgone for want of size or at the wrong distance,
 exceeds it. How much of the losses that it feared at each look has really come, the maker learns as well; it counts them
-for as long as quotes usually last. Series whose trades do not
-pay for the gas of keeping them quoted are dropped, and tried again after a while.
+for as long as quotes usually last. Series whose trades do not pay for the gas of keeping them quoted are dropped, and
+tried again after a while.
 
 The delta of everything together is hedged in the underlying with taking orders, whenever it leaves the band of
 :func:`~blockspace.agents.hedging.no_trade_band`: the gas of an order, the fee and the visible spread, the gamma held and

@@ -714,3 +714,28 @@ def test_option_makers_and_traders():
     assert trades.loc[trades["series"] >= 12, "time_s"].min() >= 3_600.0, "nothing traded after the roll"
     statuses = market.transactions().query("kind == 'combination'")["status"].value_counts()
     assert statuses["succeeded"] > 10
+
+
+def test_option_agents_in_batches_with_little_ether():
+    """Makers who cannot pay for gas any more stop for good; in batches traders take single series."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 5.0, "gas_limit": 30_000_000},
+            "fee_market": {"initial_base_fee_wei": 10**8},
+            "topology": {"validators": 1},
+            "venue": {"matching": "batch", "batch_interval_s": 20.0},
+            "endowment": {"ether": 0.02},
+            "background_users": {"arrivals_per_s": 0.2},
+            "noise_traders": {"count": 5, "orders_per_s": 0.1},
+            "informed_traders": {"count": 0},
+            "options": {"expiries_days": [0.25], "strikes_per_expiry": 3, "maker_fee_bps": -5.0},
+            "option_makers": {"count": 2, "risk_aversion": 1e-2, "look_interval_s": 7.0},
+            "option_traders": {"count": 5, "orders_per_s": 0.5, "value_unit": "percent", "value_mean": 40.0},
+        },
+        seconds=2_500,
+        seed=18,
+    )
+    assert market.world.option_makers["broke"].any(), "nobody ran out of ether"
+    trades = market.trades().query("series >= 0")
+    assert len(trades) > 30
+    assert not (market.transactions()["kind"] == "combination").any()
