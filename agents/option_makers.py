@@ -72,7 +72,7 @@ class OptionMakerSettings(Settings):
         1.0, ge=0, le=10, description="shift of the quotes at the position limit, in half-spreads"
     )
     risk_aversion: float = Field(
-        1e-4, gt=0, le=1e3, description="aversion to the variance of unhedged profits, per dollar"
+        1e-3, gt=0, le=1e3, description="aversion to the variance of unhedged profits, per dollar"
     )
     initial_half_spread_points: float = Field(
         4.0, gt=0, le=500, description="half-spread with which a maker starts, points of volatility (percent per year)"

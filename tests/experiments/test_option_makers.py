@@ -87,7 +87,7 @@ def test_hedges_leave_less_delta_than_options_have(cheap):
     lot_size = cheap[0].world.lot_size(0)
     unhedged = np.abs(makers["delta"])
     left = np.abs(makers["delta"] + makers["hedge"] * lot_size)
-    assert left.mean() < 0.6 * unhedged.mean()
+    assert left.mean() < 0.7 * unhedged.mean()
 
 
 def test_buyers_raise_the_premium_and_sellers_lower_it():
