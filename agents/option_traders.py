@@ -197,9 +197,7 @@ def _trade_series(row, feed, pool, view, time, price, side, size, fair, private,
     paid = average * terms.tick
     surplus = (side * (fair - paid) + private - terms.taker_fee * paid) * filled * terms.lot_size
     max_fee = max(fee_worth(feed, feed.gas.place, surplus, price), view.base_fee + tip)
-    send_taking_order(
-        pool, feed, row.account, row.access, number, side, size, limit_ticks, time, expires, max_fee, tip
-    )
+    send_taking_order(pool, feed, row.account, row.access, number, side, size, limit_ticks, time, expires, max_fee, tip)
     return True
 
 

@@ -269,7 +269,9 @@ class Scenario(Settings):
             for population in OPTION_POPULATIONS:
                 count = getattr(self, population).count
                 if count:
-                    raise ValueError(f"{population}.count is {count}; it must be 0 where options.expiries_days is empty")
+                    raise ValueError(
+                        f"{population}.count is {count}; it must be 0 where options.expiries_days is empty"
+                    )
             return
         names = [instrument.name for instrument in self.instruments]
         if options.underlying not in names:

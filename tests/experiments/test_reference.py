@@ -721,10 +721,10 @@ def test_option_agents_in_batches_with_little_ether():
     market = run_both(
         {
             "chain": {"block_time_s": 5.0, "gas_limit": 30_000_000},
-            "fee_market": {"initial_base_fee_wei": 10**8},
+            "fee_market": {"rule": "fixed", "base_fee_wei": 10**8},
             "topology": {"validators": 1},
             "venue": {"matching": "batch", "batch_interval_s": 20.0},
-            "endowment": {"ether": 0.02},
+            "endowment": {"ether": 0.002},
             "background_users": {"arrivals_per_s": 0.2},
             "noise_traders": {"count": 5, "orders_per_s": 0.1},
             "informed_traders": {"count": 0},
