@@ -11,8 +11,8 @@ for as long as quotes usually last. Series whose trades do not pay for the gas o
 tried again after a while.
 
 The delta of everything together is hedged in the underlying with taking orders, whenever it leaves the band of
-:func:`~blockspace.agents.hedging.no_trade_band`: the gas of an order, the fee and visible spread, the gamma held and the
-maker's own risk aversion decide how wide that is.
+:func:`~blockspace.agents.hedging.no_trade_band`: the gas of an order, the fee and the visible spread, the gamma held and
+the maker's own risk aversion decide how wide that is.
 """
 
 import math
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.hedging import hedge_trade, no_trade_band
+from blockspace.agents.hedging_orders import beyond_band, send_hedge
 from blockspace.agents.market_makers import expected_excess
 from blockspace.agents.option_lessons import (
     BOUGHT,
@@ -38,9 +38,9 @@ from blockspace.agents.option_lessons import (
     review,
     value_series,
 )
-from blockspace.agents.taker import fee_worth, gas_cost_usd, send_taking_order
+from blockspace.agents.taker import fee_worth, gas_cost_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
-from blockspace.markets.matching import BUY, POST_ONLY, SELL
+from blockspace.markets.matching import POST_ONLY
 from blockspace.markets.options.settings import OptionSettings
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
@@ -275,31 +275,12 @@ def _decide(row, series, feed, pool, block, outlook, view, number):
 @kernel
 def _hedge(row, feed, pool, block, outlook, view):
     """Send an order in the underlying if the delta has left the band."""
-    price = outlook.external_price
-    terms = feed.terms[row.underlying]
-    quotes = view.quotes[row.underlying]
-    if quotes.bid_size[0] == 0 or quotes.ask_size[0] == 0:
-        return
-    tip = wallet_tip(feed, view)
-    fixed = gas_cost_usd(feed, feed.gas.place, view.base_fee + tip, price)
-    half_spread = max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick, 0.0)
-    edge, back_to = no_trade_band(fixed, terms.taker_fee * price + half_spread, row.gamma, row.risk_aversion)
-    units = hedge_trade(-row.delta - row.hedge * terms.lot_size, edge, back_to)
-    lots = np.int64(min(abs(units) / terms.lot_size + 0.5, 1e9))
-    if lots < 1:
-        return
-    side = np.int64(BUY if units > 0.0 else SELL)
-    limit = price * (1.0 + side * row.tolerance) / terms.tick
-    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
-    spend = row.tolerance * lots * terms.lot_size * price
-    max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
-    now = outlook.decision
-    send_taking_order(
-        pool, feed, row.account, row.access, row.underlying, side, lots, limit_ticks, now, block.time, max_fee, tip
-    )
-    row.hedge_gas = feed.gas.place
-    row.sent_gas += feed.gas.place
-    row.hedges_sent += 1
+    gap = -row.delta - row.hedge * feed.terms[row.underlying].lot_size
+    units = beyond_band(row, feed, view, outlook.external_price, gap, row.gamma)
+    if send_hedge(row, feed, pool, block, outlook, view, units):
+        row.hedge_gas = feed.gas.place
+        row.sent_gas += feed.gas.place
+        row.hedges_sent += 1
 
 
 @kernel

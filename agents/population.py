@@ -172,6 +172,12 @@ class OptionTrader(Member):
     kind = "option_trader"
 
 
+class OptionVault(Member):
+    """A vault that sells calls; see :mod:`blockspace.agents.option_vaults`."""
+
+    kind = "option_vault"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 

@@ -24,6 +24,7 @@ from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
 from blockspace.agents.option_makers import OptionMakerSettings
 from blockspace.agents.option_traders import OptionTraderSettings
+from blockspace.agents.option_vaults import OptionVaultSettings
 from blockspace.agents.oracle_keepers import OracleKeeperSettings
 from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
 from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
@@ -71,7 +72,7 @@ POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers", "san
 """Settings of agents who deal with pools."""
 
 
-OPTION_POPULATIONS = ("option_makers", "option_traders")
+OPTION_POPULATIONS = ("option_makers", "option_traders", "option_vaults")
 """Settings of agents who deal with options."""
 
 
@@ -126,6 +127,7 @@ class Scenario(Settings):
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
+    option_vaults: OptionVaultSettings = OptionVaultSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":

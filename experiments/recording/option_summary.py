@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.experiments.recording.rows import OPTION_MAKER, OPTION_TRADER
+from blockspace.agents.option_vaults import equity_of
+from blockspace.experiments.recording.rows import OPTION_MAKER, OPTION_TRADER, OPTION_VAULT
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.options.black_scholes import YEAR_NS, greeks
 
@@ -49,8 +50,8 @@ def summarise_options(world: "World", hours: float, meter: dict[str, npt.NDArray
 def summarise_option_makers(world: "World", hours: float, meter: dict[str, npt.NDArray[Any]]) -> dict[str, float]:
     """Measures of what makers ask for options, and what quoting them costs; nothing where there are no option makers.
 
-    The premium is that of the mid over the value by Black and Scholes at the volatility of the price process, in points
-    of volatility (the median over all looks at series quoted on both sides) and as a share of the values' sum; it is NaN
+    The premium is that of the mid over the value by Black and Scholes at the volatility of the price process, in
+    points of volatility (the median over all looks at series quoted on both sides) and as a share of the values' sum; it is NaN
     where prices come from elsewhere. Parameters are those of :func:`summarise_options`.
     """
     makers = world.option_makers
@@ -78,6 +79,30 @@ def summarise_option_makers(world: "World", hours: float, meter: dict[str, npt.N
         "option_maker_hedging_usd": float(makers["total_hedging"].sum()),
         "gas_option_maker_usd_per_h": float(meter["gas_usd"][OPTION_MAKER]) / hours,
         "gas_option_trader_usd_per_h": float(meter["gas_usd"][OPTION_TRADER]) / hours,
+    }
+
+
+def summarise_vaults(world: "World", hours: float, meter: dict[str, npt.NDArray[Any]]) -> dict[str, float]:
+    """What depositors of option vaults have earned since the start of the run; nothing where there are none.
+
+    The return counts cash and positions at their marks, less the gas paid, as a share of the deposits. Parameters are
+    those of :func:`summarise_options`.
+    """
+    vaults = world.option_vaults
+    if not len(vaults):
+        return {}
+    venue = world.venues[0]
+    marks = venue["instruments"]["mark"][: int(venue["count"])]
+    spot = [number for number, one in enumerate(world.scenario.instruments) if one.kind == "spot"]
+    held = venue["ledger"]["accounts"][vaults["account"]].copy()
+    held["position"][:, spot] = 0  # beside the deposit
+    deposits = float(vaults["deposit"].sum())
+    gas = float(vaults["total_gas"].sum())
+    return {
+        "vault_return_percent": 100.0 * (float(equity_of(held, marks).sum()) - gas - deposits) / deposits,
+        "vault_premium_percent": 100.0 * float(vaults["premium"].sum()) / deposits,
+        "vault_gas_percent": 100.0 * gas / deposits,
+        "gas_option_vault_usd_per_h": float(meter["gas_usd"][OPTION_VAULT]) / hours,
     }
 
 

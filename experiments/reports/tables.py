@@ -91,6 +91,11 @@ OPTION_MAKERS = (
     ("makers' gas", "gas_option_maker_usd_per_h", "$ per h"),
     ("traders' gas", "gas_option_trader_usd_per_h", "$ per h"),
 )
+VAULTS = (
+    ("return of depositors, after gas", "vault_return_percent", "per cent"),
+    ("premium taken in", "vault_premium_percent", "per cent"),
+    ("gas paid", "vault_gas_percent", "per cent"),
+)
 COSTS = (
     ("total", "cost_bps", "bp of the order"),
     ("half-spread", "cost_half_spread_bps", "bp"),
@@ -121,6 +126,8 @@ def summary_groups(scenario: "Scenario") -> list[tuple[str, list[tuple[str, str,
         groups.append(("Options", OPTIONS, ""))
     if scenario.option_makers.count:
         groups.append(("Makers of options", OPTION_MAKERS, ""))
+    if scenario.option_vaults.count:
+        groups.append(("Option vaults", VAULTS, ""))
     groups += [(pool.name, POOL, f"{pool.name}.") for pool in scenario.pools]
     groups += [("Cost of an order", COSTS, ""), ("Money", MONEY, "")]
     return [

@@ -117,6 +117,7 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
                 options={"expiries_days": [1 / 24, 1.0], "strikes_per_expiry": 3},
                 option_makers={"count": 2},
                 option_traders={"count": 5, "orders_per_s": 0.3},
+                option_vaults={"count": 1},
             )
         ],
         3_500.0,

@@ -703,6 +703,7 @@ def test_option_makers_and_traders():
                 "exploration_per_hour": 2.0,
             },
             "option_traders": {"count": 10, "orders_per_s": 0.5, "value_mean": 20.0, "combination_share": 0.4},
+            "option_vaults": {"count": 2},
         },
         seconds=4_200,
         seed=17,
@@ -710,6 +711,9 @@ def test_option_makers_and_traders():
     makers, trades = market.world.option_makers, market.trades()
     assert makers["trades"].min() > 50
     assert makers["hedges_sent"].sum() > 10
+    vaults = market.world.option_vaults
+    assert (vaults["sales"] >= 2).all(), "no vault rolled"
+    assert vaults["hedges_sent"].sum() > 2
     assert (makers["series"]["return_at"] > 0).any(), "no series was dropped"
     assert trades.loc[trades["series"] >= 12, "time_s"].min() >= 3_600.0, "nothing traded after the roll"
     statuses = market.transactions().query("kind == 'combination'")["status"].value_counts()
@@ -731,6 +735,7 @@ def test_option_agents_in_batches_with_little_ether():
             "options": {"expiries_days": [0.25], "strikes_per_expiry": 3, "maker_fee_bps": -5.0},
             "option_makers": {"count": 2, "risk_aversion": 1e-2, "look_interval_s": 7.0},
             "option_traders": {"count": 5, "orders_per_s": 0.5, "value_unit": "percent", "value_mean": 40.0},
+            "option_vaults": {"count": 1, "hedge": "clock", "hedge_interval_s": 100.0},
         },
         seconds=2_500,
         seed=18,

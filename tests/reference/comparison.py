@@ -31,6 +31,7 @@ LEARNED = {
         "listed_looks",
         "quoted_looks",
     ),
+    "option_vaults": ("series", "position", "hedge", "sales", "hedges_sent", "premium", "total_gas"),
     "option_traders": ("wakes", "sent", "combinations_sent", "balked"),
     "keepers": ("urgency", "sent", "included", "reported_at"),
 }

@@ -28,6 +28,7 @@ from .market_makers import MarketMaker
 from .mempool import Mempool
 from .option_makers import OptionMaker
 from .option_traders import OptionTrader
+from .option_vaults import OptionVault
 from .options import Options
 from .oracle_keepers import OracleKeeper
 from .order_book import PRICES
@@ -109,7 +110,7 @@ class ReferenceMarket(mesa.Model):
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
-        kinds += (OptionTrader, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
+        kinds += (OptionTrader, OptionVault, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
@@ -126,6 +127,7 @@ class ReferenceMarket(mesa.Model):
         self.keepers = self.agents_by_type.get(OracleKeeper, [])
         self.option_makers = self.agents_by_type.get(OptionMaker, [])
         self.option_traders = self.agents_by_type.get(OptionTrader, [])
+        self.option_vaults = self.agents_by_type.get(OptionVault, [])
         self.set_up_wallets(seed)
         self.builders = [Builder(self, scenario.builders, number, seed) for number in range(scenario.builders.count)]
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
@@ -172,6 +174,16 @@ class ReferenceMarket(mesa.Model):
             OptionMaker(self, makers, place, belief)
         for number, place in enumerate(self.places("option_trader", traders, seed)):
             OptionTrader(self, traders, number, place, seed)
+        vaults, ledger = self.settings.option_vaults, self.venue.ledger
+        accounts = [ledger.open_account("option_vault") for _ in range(vaults.count)]
+        spot = [0 if one.perpetual else round(self.settings.endowment.spot / one.lot_size) for one in self.listed()]
+        for number, account in enumerate(accounts):
+            ledger.endow(account, vaults.deposit_usd, vaults.ether, spot)
+            OptionVault(self, vaults, account, number % (len(self.chain.access_points) - 1))
+
+    def listed(self):
+        """Instruments that are not options."""
+        return [one for one in self.venue.instruments if not one.option]
 
     def perpetual_places(self, kind, accounts, colocated, seed):
         public = len(self.chain.access_points) - 1
