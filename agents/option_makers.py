@@ -11,7 +11,7 @@ for as long as quotes usually last. Series whose trades do not pay for the gas o
 tried again after a while.
 
 The delta of everything together is hedged in the underlying with taking orders, whenever it leaves the band of
-:func:`~blockspace.agents.hedging.no_trade_band`: the gas of an order, the fee and the visible spread, the gamma held and
+:func:`~blockspace.agents.hedging.no_trade_band`: the gas of an order, the fee, the visible spread, the gamma held and
 the maker's own risk aversion decide how wide that is.
 """
 

@@ -1,9 +1,9 @@
 """Option vaults: they sell calls out of the money with other people's money, roll after roll.
 
 Once the calls of the nearest expiry have expired, a vault sells those of the next one, at the lowest strike that is far
-enough above the price, at the best bid that it sees, if that pays for the gas; it asks for no more than that. Until they
-expire it leaves them alone, or hedges their delta at the marks' volatility in the underlying: by the clock, or within a
-band. What its depositors have earned, gas paid, is a measure of the run.
+enough above the price, at the best bid that it sees, if that pays for the gas: it asks for no more. Until they expire
+it leaves them alone, or hedges their delta at the marks' volatility in the underlying: by the clock, or within a band.
+What its depositors have earned, gas paid, is a measure of the run.
 """
 
 from typing import Any, Literal

@@ -50,9 +50,9 @@ def summarise_options(world: "World", hours: float, meter: dict[str, npt.NDArray
 def summarise_option_makers(world: "World", hours: float, meter: dict[str, npt.NDArray[Any]]) -> dict[str, float]:
     """Measures of what makers ask for options, and what quoting them costs; nothing where there are no option makers.
 
-    The premium is that of the mid over the value by Black and Scholes at the volatility of the price process, in
-    points of volatility (the median over all looks at series quoted on both sides) and as a share of the values' sum; it is NaN
-    where prices come from elsewhere. Parameters are those of :func:`summarise_options`.
+    The premium is that of the mid over the value at the volatility of the price process: in points of volatility (the
+    median over all looks at series quoted on both sides), and as a share of the values' sum. It is NaN where prices
+    come from elsewhere. Parameters are those of :func:`summarise_options`.
     """
     makers = world.option_makers
     if not len(makers):
@@ -93,9 +93,10 @@ def summarise_vaults(world: "World", hours: float, meter: dict[str, npt.NDArray[
         return {}
     venue = world.venues[0]
     marks = venue["instruments"]["mark"][: int(venue["count"])]
-    spot = [number for number, one in enumerate(world.scenario.instruments) if one.kind == "spot"]
     held = venue["ledger"]["accounts"][vaults["account"]].copy()
-    held["position"][:, spot] = 0  # beside the deposit
+    for number, instrument in enumerate(world.scenario.instruments):
+        if instrument.kind == "spot":  # endowed beside the deposit
+            held["position"][:, number] -= round(world.scenario.endowment.spot / instrument.lot_size)
     deposits = float(vaults["deposit"].sum())
     gas = float(vaults["total_gas"].sum())
     return {

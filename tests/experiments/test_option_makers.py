@@ -11,7 +11,7 @@ SEEDS = range(3)
 GWEI = 10**9
 
 
-def market_at(fee_wei, seed, seconds=6_000, **traders):
+def market_at(fee_wei, seed, seconds=6_000, vaults=None, **traders):
     market = Market(
         scenario_from(
             {
@@ -27,6 +27,7 @@ def market_at(fee_wei, seed, seconds=6_000, **traders):
                 "options": {"expiries_days": [1 / 24, 1.0], "strikes_per_expiry": 5},
                 "option_makers": {"count": 3},
                 "option_traders": {"count": 20, "orders_per_s": 0.1, **traders},
+                "option_vaults": vaults or {},
             }
         ),
         seed=seed,
@@ -117,7 +118,50 @@ def test_measures_are_in_the_report(cheap):
     assert makers["total_gas"].sum() == pytest.approx(paid * price.mean(), rel=2 * price.std() / price.mean() + 0.01)
 
 
-@pytest.mark.parametrize("population", ["option_makers", "option_traders"])
+@pytest.fixture(scope="module")
+def vaults():
+    """Vaults by how they hedge, and such that pay dearly for gas."""
+    by_hedge = {
+        hedge: market_at(GWEI // 10, 4, 8_000, {"count": 2, "hedge": hedge}) for hedge in ("none", "clock", "band")
+    }
+    return by_hedge | {"dear": market_at(5 * GWEI, 4, 8_000, {"count": 2})}
+
+
+@pytest.mark.parametrize("hedge", ["none", "clock", "band", "dear"])
+def test_vaults_sell_calls_roll_and_hedge(vaults, hedge):
+    market = vaults[hedge]
+    rows, trades, series = market.world.option_vaults, market.trades(), market.series().set_index("number")
+    for vault in rows:
+        sold = trades[(trades["taker"] == vault["account"]) & (trades["series"] >= 0)]
+        assert (sold["side"] == "sell").all()
+        listed = series.loc[sold["series"]]
+        assert (listed["strike_usd"].to_numpy() > 0.999 * sold["external_price_usd"].to_numpy()).all()
+        assert sold["series"].nunique() == 3, "one series an hour"
+        assert vault["premium"] == pytest.approx((sold["price_usd"] * sold["size"]).sum())
+    assert (rows["hedges_sent"] > 0).all() == (hedge != "none")
+    assert market.ledger().loc[rows["account"], "ETH-PERP_lots"].ne(0).any() == (hedge != "none")
+
+
+def test_what_depositors_earn(vaults):
+    """The return is what the ledger holds at the marks, less gas; it closes over premium, payoffs, hedges and fees."""
+    for market in vaults.values():
+        summary, ledger = market.summary(), market.ledger()
+        deposit = market.world.option_vaults["deposit"].sum()
+        mine = ledger.loc[market.world.option_vaults["account"]]
+        series = market.series().set_index("name")
+        worth = mine["cash_micro_usd"].sum() * 1e-6
+        worth += mine["ETH-PERP_lots"].sum() * market.world.lot_size(0) * market.blocks()["mark_usd"].iloc[-1]
+        marks = market.options().drop_duplicates("series", keep="last").set_index("series")["mark_usd"]
+        for name, row in series[series["settled_s"].isna()].iterrows():
+            worth += mine[f"{name}_lots"].sum() * 0.01 * marks[row["number"]]
+        gas = market.world.option_vaults["total_gas"].sum()
+        assert summary["vault_return_percent"] == pytest.approx(100.0 * (worth - gas - deposit) / deposit, abs=0.01)
+        assert summary["vault_premium_percent"] > 0.0
+    gas = {hedge: market.summary()["vault_gas_percent"] for hedge, market in vaults.items()}
+    assert gas["none"] < gas["band"] < gas["dear"]
+
+
+@pytest.mark.parametrize("population", ["option_makers", "option_traders", "option_vaults"])
 def test_refused_where_there_are_no_options(population):
     with pytest.raises(ScenarioError) as refusal:
         scenario_from({population: {"count": 3}})
