@@ -160,6 +160,24 @@ class Liquidator(Member):
     kind = "liquidator"
 
 
+class OptionMaker(Member):
+    """A maker of options; see :mod:`blockspace.agents.option_makers`."""
+
+    kind = "option_maker"
+
+
+class OptionTrader(Member):
+    """A trader of options with private values; see :mod:`blockspace.agents.option_traders`."""
+
+    kind = "option_trader"
+
+
+class OptionVault(Member):
+    """A vault that sells calls; see :mod:`blockspace.agents.option_vaults`."""
+
+    kind = "option_vault"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 

@@ -22,6 +22,9 @@ from blockspace.agents.leveraged_traders import LeveragedTraderSettings
 from blockspace.agents.liquidators import LiquidatorSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
 from blockspace.agents.market_makers import MarketMakerSettings
+from blockspace.agents.option_makers import OptionMakerSettings
+from blockspace.agents.option_traders import OptionTraderSettings
+from blockspace.agents.option_vaults import OptionVaultSettings
 from blockspace.agents.oracle_keepers import OracleKeeperSettings
 from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
 from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
@@ -67,6 +70,10 @@ LONGEST_LOOK_BACK_S = 3_700
 
 POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers", "sandwichers")
 """Settings of agents who deal with pools."""
+
+
+OPTION_POPULATIONS = ("option_makers", "option_traders", "option_vaults")
+"""Settings of agents who deal with options."""
 
 
 class ScenarioError(UserError):
@@ -118,6 +125,9 @@ class Scenario(Settings):
     leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
     liquidators: LiquidatorSettings = LiquidatorSettings()
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
+    option_makers: OptionMakerSettings = OptionMakerSettings()
+    option_traders: OptionTraderSettings = OptionTraderSettings()
+    option_vaults: OptionVaultSettings = OptionVaultSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":
@@ -130,6 +140,7 @@ class Scenario(Settings):
             smallest = max(smallest, self.gas.report)
         if self.options.count:
             smallest = max(smallest, self.gas.place + LEGS * self.gas.leg)
+            smallest = max(smallest, self.gas.quote + 2 * self.option_makers.levels * self.gas.quote_level)
         if self.chain.gas_limit < smallest:
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
@@ -145,7 +156,7 @@ class Scenario(Settings):
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
         counts = [population.count for population in populations]
-        counts += [getattr(self, name).count for name in POOL_POPULATIONS]
+        counts += [getattr(self, name).count for name in (*POOL_POPULATIONS, *OPTION_POPULATIONS)]
         if self.producers.extracting_share:
             counts.append(self.topology.validators)  # at the most
         accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
@@ -257,6 +268,12 @@ class Scenario(Settings):
         """Refuse options on nothing, more of them than there is place for, and settlements that look too far back."""
         options = self.options
         if not options.count:
+            for population in OPTION_POPULATIONS:
+                count = getattr(self, population).count
+                if count:
+                    raise ValueError(
+                        f"{population}.count is {count}; it must be 0 where options.expiries_days is empty"
+                    )
             return
         names = [instrument.name for instrument in self.instruments]
         if options.underlying not in names:

@@ -20,6 +20,9 @@ from blockspace.agents.leveraged_traders import equities, new_leveraged_traders,
 from blockspace.agents.liquidators import liquidate, new_liquidators
 from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
 from blockspace.agents.market_makers import new_market_makers, quote
+from blockspace.agents.option_makers import new_option_makers, quote_options
+from blockspace.agents.option_traders import new_option_traders, trade_options
+from blockspace.agents.option_vaults import new_option_vaults, run_vaults
 from blockspace.agents.oracle_keepers import new_keepers, report_prices
 from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
 from blockspace.agents.sandwichers import extract, new_sandwichers, sandwich
@@ -86,6 +89,9 @@ PHASES = (
     ("swappers decide", "_swap"),
     ("liquidity providers decide", "_provide"),
     ("market makers decide", "_quote"),
+    ("option traders decide", "_trade_options"),
+    ("option vaults decide", "_run_vaults"),
+    ("option makers decide", "_quote_options"),
     ("leveraged traders decide", "_trade_with_leverage"),
     ("liquidators decide", "_liquidate"),
     ("the oracle's keeper decides", "_report"),
@@ -296,6 +302,7 @@ class World(Stateful):
             extracting,
         )
         self._settle_leveraged(seed)
+        self._settle_option_agents(seed)
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         self.builders = self._new_builders(seed)
         background = np.zeros(1, [("account", "u4")])
@@ -316,6 +323,9 @@ class World(Stateful):
             (population.LeveragedTrader, self.leveraged),
             (population.Liquidator, self.liquidators),
             (population.OracleKeeper, self.keepers),
+            (population.OptionMaker, self.option_makers),
+            (population.OptionTrader, self.option_traders),
+            (population.OptionVault, self.option_vaults),
         ):
             for number in range(len(rows)):
                 kind(self.model, rows, number)
@@ -358,6 +368,23 @@ class World(Stateful):
         self.keepers = new_keepers(keeper, accounts, access)
         if count:
             self.venues[0]["keeper"] = accounts[0]
+
+    def _settle_option_agents(self, seed: int) -> None:
+        """Create those who make and trade options, vaults with what their depositors have put in."""
+        scenario, first = self.scenario, len(self.scenario.instruments)
+        makers, traders = scenario.option_makers, scenario.option_traders
+        names = [instrument.name for instrument in scenario.instruments]
+        underlying = names.index(scenario.options.underlying) if scenario.options.count else 0
+        places = self._places("option_maker", makers.count, makers.colocated, seed)
+        self.option_makers = new_option_makers(makers, *places[:2], scenario.options, first, underlying)
+        places = self._places("option_trader", traders.count, False, seed)
+        self.option_traders = new_option_traders(traders, *places[:2], scenario.options, first, seed)
+        vaults = scenario.option_vaults
+        accounts = [
+            self.open_agent_account("option_vault", vaults.deposit_usd, vaults.ether) for _ in range(vaults.count)
+        ]
+        access = [number % self._public_access_points() for number in range(vaults.count)]
+        self.option_vaults = new_option_vaults(vaults, accounts, access, scenario.options, first, underlying)
 
     def _perpetual_places(
         self, kind: str, cash_usd: list[float], ether: float, colocated: bool, seed: int
@@ -684,6 +711,18 @@ class World(Stateful):
 
     def _quote(self) -> None:
         quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _trade_options(self) -> None:
+        if len(self.option_traders):
+            trade_options(self.option_traders, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+
+    def _run_vaults(self) -> None:
+        if len(self.option_vaults):
+            run_vaults(self.option_vaults, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _quote_options(self) -> None:
+        if len(self.option_makers):
+            quote_options(self.option_makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _trade_with_leverage(self) -> None:
         if len(self.leveraged):

@@ -83,6 +83,19 @@ OPTIONS = (
     ("premium", "option_premium_usd_per_h", "$ per h"),
     ("open interest", "option_open_interest", "units"),
 )
+OPTION_MAKERS = (
+    ("premium of the mid over the true volatility", "option_maker_premium_points", "points of volatility"),
+    ("half-spread", "option_maker_half_spread_points", "points of volatility"),
+    ("half-spread", "option_maker_half_spread_percent", "per cent of the value"),
+    ("series that a maker keeps quoted", "option_maker_quoted_share", "share"),
+    ("makers' gas", "gas_option_maker_usd_per_h", "$ per h"),
+    ("traders' gas", "gas_option_trader_usd_per_h", "$ per h"),
+)
+VAULTS = (
+    ("return of depositors, after gas", "vault_return_percent", "per cent"),
+    ("premium taken in", "vault_premium_percent", "per cent"),
+    ("gas paid", "vault_gas_percent", "per cent"),
+)
 COSTS = (
     ("total", "cost_bps", "bp of the order"),
     ("half-spread", "cost_half_spread_bps", "bp"),
@@ -111,6 +124,10 @@ def summary_groups(scenario: "Scenario") -> list[tuple[str, list[tuple[str, str,
         groups.append((instrument.name, MARKET, f"{instrument.name}." if several else ""))
     if scenario.options.count:
         groups.append(("Options", OPTIONS, ""))
+    if scenario.option_makers.count:
+        groups.append(("Makers of options", OPTION_MAKERS, ""))
+    if scenario.option_vaults.count:
+        groups.append(("Option vaults", VAULTS, ""))
     groups += [(pool.name, POOL, f"{pool.name}.") for pool in scenario.pools]
     groups += [("Cost of an order", COSTS, ""), ("Money", MONEY, "")]
     return [

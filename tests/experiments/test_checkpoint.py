@@ -111,6 +111,19 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
         300.0,
     ),
     "pools of both kinds, with all who deal with them": (pools, 101.0, 200.0),
+    "makers and traders of options across an expiry": (
+        lambda: [
+            scenario(
+                chain={"block_time_s": 6.0},
+                options={"expiries_days": [1 / 24, 1.0], "strikes_per_expiry": 3},
+                option_makers={"count": 2},
+                option_traders={"count": 5, "orders_per_s": 0.3},
+                option_vaults={"count": 1},
+            )
+        ],
+        3_500.0,
+        3_900.0,
+    ),
     "two chains that make blocks at the same moment": (
         lambda: [scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})],
         4.5,

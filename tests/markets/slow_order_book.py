@@ -115,7 +115,9 @@ class SlowOrderBook:
         context = (time, block, external_price)
         fees = (maker_fee, taker_fee)
         parties = (resting.owner, taker, resting.handle)
-        self.trades.append((*context, *fees, resting.price, lots, *parties, instrument, side, 0, 0))  # with no pool
+        self.trades.append(
+            (*context, *fees, resting.price, lots, *parties, instrument, side, 0, 0, 0)
+        )  # no pool, no debtor
 
     def remove(self, order):
         del self.orders[order.handle]

@@ -364,7 +364,7 @@ def test_a_trade_says_everything():
     book.limit("buy", 11, 4, owner=5)
     book.market("sell", 3, owner=6)
     # The notional value is 11 * 3 * 1,500 = 49,500 micro-dollars.
-    assert book.trades().tolist() == [(7, 8, 9.5, -4, 10, 11, 3, 5, 6, 0, 3, SELL, 0, 0)]
+    assert book.trades().tolist() == [(7, 8, 9.5, -4, 10, 11, 3, 5, 6, 0, 3, SELL, 0, 0, 0)]
 
 
 def test_the_largest_size_never_overflows():

@@ -14,6 +14,25 @@ LEARNED = {
     "providers": ("status", "width", "liquidity", "worth", "gain", "gas", "total_gain", "total_gas", "reviews"),
     "leveraged": ("status", "cash", "lots", "rounds", "opened", "stopped", "balked", "next_wake"),
     "liquidators": ("bid_share", "success", "cash", "lots", "tries", "wins"),
+    "option_makers": (
+        "variance",
+        "delta",
+        "gamma",
+        "load",
+        "hedge",
+        "feared",
+        "suffered",
+        "total_revenue",
+        "total_gas",
+        "total_hedging",
+        "quotes_sent",
+        "hedges_sent",
+        "trades",
+        "listed_looks",
+        "quoted_looks",
+    ),
+    "option_vaults": ("series", "position", "hedge", "sales", "hedges_sent", "premium", "total_gas"),
+    "option_traders": ("wakes", "sent", "combinations_sent", "balked"),
     "keepers": ("urgency", "sent", "included", "reported_at"),
 }
 
@@ -33,6 +52,9 @@ def assert_same_run(market, reference):
         learned = pd.DataFrame({field: rows[field].tolist() for field in fields})
         twins = [{field: getattr(agent, field) for field in fields} for agent in getattr(reference, population)]
         assert_same(population, learned, pd.DataFrame(twins, columns=list(fields)))
+    for maker, twin in zip(market.world.option_makers, reference.option_makers, strict=True):
+        assert maker["edge"].tolist() == twin.edge
+        assert maker["unit_cost"].tolist() == twin.unit_cost
     if reference.chain.timing:
         for field in ("usual_delay_ns", "usual_revenue_gwei"):
             assert getattr(market.world.chain.timing, field) == getattr(reference.chain.timing, field), field

@@ -26,6 +26,9 @@ from .liquidity_providers import LiquidityProvider
 from .margin import scan
 from .market_makers import MarketMaker
 from .mempool import Mempool
+from .option_makers import OptionMaker
+from .option_traders import OptionTrader
+from .option_vaults import OptionVault
 from .options import Options
 from .oracle_keepers import OracleKeeper
 from .order_book import PRICES
@@ -103,10 +106,11 @@ class ReferenceMarket(mesa.Model):
             if draw_uniform(key, number, 0) < share:
                 Extractor(self, scenario.sandwichers, self.open_account("extractor"), producer)
         self.settle_leveraged(seed)
+        self.settle_option_agents(seed)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
-        kinds += (LeveragedTrader, Liquidator, OracleKeeper)
+        kinds += (OptionTrader, OptionVault, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
@@ -121,6 +125,9 @@ class ReferenceMarket(mesa.Model):
         self.leveraged = self.agents_by_type.get(LeveragedTrader, [])
         self.liquidators = self.agents_by_type.get(Liquidator, [])
         self.keepers = self.agents_by_type.get(OracleKeeper, [])
+        self.option_makers = self.agents_by_type.get(OptionMaker, [])
+        self.option_traders = self.agents_by_type.get(OptionTrader, [])
+        self.option_vaults = self.agents_by_type.get(OptionVault, [])
         self.set_up_wallets(seed)
         self.builders = [Builder(self, scenario.builders, number, seed) for number in range(scenario.builders.count)]
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
@@ -158,6 +165,25 @@ class ReferenceMarket(mesa.Model):
             alone = keeper.colocated and len(self.chain.producers) == 1
             self.venue.keeper = self.open_account("keeper")
             OracleKeeper(self, keeper, self.venue.keeper, public if alone else int(generator.integers(public)))
+
+    def settle_option_agents(self, seed):
+        """Create those who make and trade options."""
+        makers, traders = self.settings.option_makers, self.settings.option_traders
+        beliefs = np.linspace(0.75, 1.25, makers.count).tolist() if makers.count > 1 else [1.0]
+        for place, belief in zip(self.places("option_maker", makers, seed), beliefs, strict=False):
+            OptionMaker(self, makers, place, belief)
+        for number, place in enumerate(self.places("option_trader", traders, seed)):
+            OptionTrader(self, traders, number, place, seed)
+        vaults, ledger = self.settings.option_vaults, self.venue.ledger
+        accounts = [ledger.open_account("option_vault") for _ in range(vaults.count)]
+        spot = [0 if one.perpetual else round(self.settings.endowment.spot / one.lot_size) for one in self.listed()]
+        for number, account in enumerate(accounts):
+            ledger.endow(account, vaults.deposit_usd, vaults.ether, spot)
+            OptionVault(self, vaults, account, number % (len(self.chain.access_points) - 1))
+
+    def listed(self):
+        """Instruments that are not options."""
+        return [one for one in self.venue.instruments if not one.option]
 
     def perpetual_places(self, kind, accounts, colocated, seed):
         public = len(self.chain.access_points) - 1

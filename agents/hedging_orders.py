@@ -1,0 +1,60 @@
+"""Orders with which holders of options hedge their delta in the underlying."""
+
+import math
+
+import numpy as np
+
+from blockspace.agents.hedging import hedge_trade, no_trade_band
+from blockspace.agents.taker import fee_worth, gas_cost_usd, send_taking_order
+from blockspace.markets.feed import wallet_tip
+from blockspace.markets.matching import BUY, SELL
+from blockspace.network.compilation import kernel
+
+
+@kernel
+def beyond_band(row, feed, view, price, gap, gamma):
+    """Units of the underlying to buy (sell, if negative) at today's gas, fee and visible spread; 0 within the band.
+
+    Parameters
+    ----------
+    row
+        Record of the hedger, with ``underlying`` and ``risk_aversion``.
+    feed, view, price
+        The feed, what is visible of the chain, and the external price in dollars.
+    gap
+        Units by which the target exceeds what is held.
+    gamma
+        Of all options held, units per dollar.
+    """
+    terms = feed.terms[row.underlying]
+    quotes = view.quotes[row.underlying]
+    fixed = gas_cost_usd(feed, feed.gas.place, view.base_fee + wallet_tip(feed, view), price)
+    half_spread = max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick, 0.0)
+    edge, back_to = no_trade_band(fixed, terms.taker_fee * price + half_spread, gamma, row.risk_aversion)
+    return hedge_trade(gap, edge, back_to)
+
+
+@kernel
+def send_hedge(row, feed, pool, block, outlook, view, units):
+    """Send a taking order for so many units of the underlying, if its book has both sides; returns whether it was sent.
+
+    The row has ``account``, ``access``, ``underlying`` and ``tolerance``: by how much the price may be worse than the
+    external one, and how much gas may cost, as a fraction of the order's value.
+    """
+    price = outlook.external_price
+    terms = feed.terms[row.underlying]
+    quotes = view.quotes[row.underlying]
+    lots = np.int64(min(abs(units) / terms.lot_size + 0.5, 1e9))
+    if lots < 1 or quotes.bid_size[0] == 0 or quotes.ask_size[0] == 0:
+        return False
+    tip = wallet_tip(feed, view)
+    side = np.int64(BUY if units > 0.0 else SELL)
+    limit = price * (1.0 + side * row.tolerance) / terms.tick
+    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+    spend = row.tolerance * lots * terms.lot_size * price
+    max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
+    now = outlook.decision
+    send_taking_order(
+        pool, feed, row.account, row.access, row.underlying, side, lots, limit_ticks, now, block.time, max_fee, tip
+    )
+    return True
