@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from blockspace.agents.beliefs import BELIEF, choose_bid, learn_race, start_beliefs
-from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
+from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd, lots_within, send_taking_order, tip_worth
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.matching import BUY, SELL
 from blockspace.markets.races import NOBODY, race_of_book
@@ -157,7 +157,7 @@ def _learn_copies(row, feed, log, view, receipt):
     """Move the share that is spent on copies towards what earned more than usual, after gas."""
     returned = 0.0
     if receipt.decided == row.sent_at:
-        paid = gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
+        paid = gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
         returned = min(max((dollars_earned(row, feed, log, view, row.price) - paid) / row.stake, -1.0), 1.0)
     tilt = min(max(math.log(row.copies / row.usual_copies) / DISTURBANCE, -2.0), 2.0)
     row.copies_share *= math.exp(row.learning_rate * tilt * (returned - row.usual_return))
@@ -170,7 +170,7 @@ def _share_of(row, feed, tip):
     """What a tip (wei per gas) is worth as a share of what there was to bid in the last race."""
     if tip == NOBODY:
         return -1.0
-    return gas_cost_usd(feed, row.gas, max(tip - row.usual_tip, 0), row.price) / row.room
+    return gas_paid_usd(feed, row.gas, max(tip - row.usual_tip, 0), row.price) / row.room
 
 
 @kernel
@@ -259,7 +259,7 @@ def _bid_in_race(row, feed, profit, cost, price, gas, usual_tip):
     share = choose_bid(belief, row.learning_rate, prize, cost, row.room, losers_pay, choice, place)
     if share < 0.0:
         return np.int64(-1)
-    return usual_tip + fee_worth(feed, gas, share * row.room, price)
+    return usual_tip + tip_worth(feed, gas, share * row.room, price)
 
 
 @kernel

@@ -21,7 +21,7 @@ from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_bits, draw_exponential, draw_normal, draw_uniform, stream_key
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import TRANSFER
+from blockspace.network.transaction import TRANSFER, data_fee_wei
 
 VALUE_LAWS = ("exponential", "uniform", "pareto", "lognormal")
 EXPONENTIAL, UNIFORM, PARETO, LOGNORMAL = range(4)
@@ -162,17 +162,19 @@ def _arrive(demand, feed, pool, block, arrival):
     demand.arrived += 1
     access = np.int64(draw_bits(demand.key, user, _ACCESS) % np.uint64(demand.access_points))
     view = feed.views[view_at(feed, access, arrival) & (VIEWS - 1)]
-    value = np.int64(min(_value(demand, user), 1e15))
-    tip = min(wallet_tip(feed, view), max(value - view.base_fee, 0))
-    if view.base_fee + feed.wallet_tip > value:
-        demand.balked += 1
-        pool.balked += 1
-        return
     gas = demand.gas_mean
     if demand.gas_sigma > 0.0:
         gas *= math.exp(
             demand.gas_sigma * draw_normal(demand.key, user, _GAS) - 0.5 * demand.gas_sigma * demand.gas_sigma
         )
+    gas_limit = np.int64(min(max(gas, 21_000.0), LARGEST_GAS))
+    value = np.int64(min(_value(demand, user), 1e15))
+    value -= -(-data_fee_wei(demand.bytes, feed.data_price) // gas_limit)  # what data cost is no longer there for gas
+    tip = min(wallet_tip(feed, view), max(value - view.base_fee, 0))
+    if view.base_fee + feed.wallet_tip > value:
+        demand.balked += 1
+        pool.balked += 1
+        return
     slot = mempool.draft(pool)
     transaction = pool.transactions[slot]
     transaction.kind = TRANSFER
@@ -184,7 +186,7 @@ def _arrive(demand, feed, pool, block, arrival):
     transaction.access = access
     transaction.max_fee = value
     transaction.tip = tip
-    transaction.gas = np.uint32(min(max(gas, 21_000.0), LARGEST_GAS))
+    transaction.gas = np.uint32(gas_limit)
     transaction.bytes = np.uint32(demand.bytes)
     if demand.patience > 0.0:
         transaction.expires = arrival + np.int64(

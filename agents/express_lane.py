@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.agents.arbitrageurs import dollars_earned
-from blockspace.agents.taker import gas_cost_usd
+from blockspace.agents.taker import gas_paid_usd
 from blockspace.markets.express_lane import VACANT, sell_round
 from blockspace.markets.feed import VIEWS, gas_price_usd
 from blockspace.markets.price_path import price_at
@@ -77,7 +77,7 @@ def _look_back(bidder, row, feed, log):
     bidder.missed += max(row.stake - max(earned, 0.0), 0.0)
     receipt = feed.receipts[row.account]
     if receipt.decided == row.sent_at:
-        bidder.profit -= gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
+        bidder.profit -= gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, row.price)
 
 
 @kernel

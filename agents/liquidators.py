@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order
+from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order, tip_worth
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.matching import BUY, SELL
 from blockspace.network import mempool
@@ -165,7 +165,7 @@ def _bid(row, feed, view, earned, price):
     tip = usual_tip
     if rules.tips_buy_nothing == 0:
         space = gas_cost_usd(feed, gas, view.base_fee, price)
-        tip = max(fee_worth(feed, gas, min(row.bid_share * (profit - space), hoped - space), price), usual_tip)
+        tip = max(tip_worth(feed, gas, min(row.bid_share * (profit - space), hoped - space), price), usual_tip)
     return fee_worth(feed, gas, profit, price), tip
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from blockspace.agents.pool_orders import send_liquidity
-from blockspace.agents.taker import gas_cost_usd
+from blockspace.agents.taker import gas_paid_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.pools.listing import CONSTANT_PRODUCT
 from blockspace.markets.pools.swaps import LARGEST_AMOUNT
@@ -216,7 +216,7 @@ def _learn_fate(row, feed, view, seen, kind, lot_price, price):
         return
     succeeded = known and receipt.status == SUCCEEDED
     if known:
-        paid = gas_cost_usd(feed, receipt.gas_used, receipt.gas_price, price)
+        paid = gas_paid_usd(feed, receipt.gas_used, receipt.gas_price, price)
         row.gas += paid
         row.total_gas += paid
     if row.status == MINTING:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.taker import fee_worth, gas_cost_usd
+from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.instruments import HANDLES
 from blockspace.markets.trade_log import TRADES
@@ -343,7 +343,7 @@ def _learn(row, feed, log, outlook, view):
         row.pending = 0
         receipt = feed.receipts[row.account]
         if receipt.decided == row.quoted_at:
-            paid = gas_cost_usd(feed, receipt.gas_used, receipt.gas_price, price)
+            paid = gas_paid_usd(feed, receipt.gas_used, receipt.gas_price, price)
             row.gas_paid += paid
             row.period_gas += paid
             row.total_gas += paid

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from blockspace.agents.market_makers import FILLS_TO_KNOW
-from blockspace.agents.taker import gas_cost_usd
+from blockspace.agents.taker import gas_paid_usd
 from blockspace.markets.instruments import HANDLES
 from blockspace.markets.ledger import INSTRUMENTS, MICRO_DOLLARS
 from blockspace.markets.options.black_scholes import YEAR_NS, greeks
@@ -295,7 +295,7 @@ def learn_fate(row, feed, view, price):
     row.pending = 0
     receipt = feed.receipts[row.account]
     known = receipt.decided == row.sent_at
-    paid = gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, price) if known else 0.0
+    paid = gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, price) if known else 0.0
     per_gas = paid / row.sent_gas
     row.total_gas += paid
     row.lessons[_gamma_side(row)].costs += per_gas * row.hedge_gas

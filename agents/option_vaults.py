@@ -14,7 +14,7 @@ from pydantic import Field
 
 from blockspace.agents.hedging import clock_due
 from blockspace.agents.hedging_orders import beyond_band, send_hedge
-from blockspace.agents.taker import fee_worth, gas_cost_usd, send_taking_order
+from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.matching import SELL
@@ -131,7 +131,7 @@ def _learn(row, feed, log, view, price):
         row.pending = 0
         receipt = feed.receipts[row.account]
         if receipt.decided == row.sent_at:
-            row.total_gas += gas_cost_usd(feed, receipt.landed_gas, receipt.gas_price, price)
+            row.total_gas += gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, price)
     if row.series >= 0:
         quotes = view.quotes[row.number]
         if quotes.series != row.series or quotes.right == 0 or (row.pending == 0 and row.position == 0):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.taker import fee_worth, gas_cost_usd
+from blockspace.agents.taker import fee_worth, gas_cost_usd, tip_worth
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.perpetual import LARGEST_REPORT
 from blockspace.network import mempool
@@ -111,7 +111,7 @@ def _report(row, feed, pool, view, price, decided):
     transaction.decided = decided
     transaction.expires = decided + row.patience
     transaction.max_fee = max_fee
-    transaction.tip = min(max(fee_worth(feed, gas, bid, price), wallet_tip(feed, view)), max_fee)
+    transaction.tip = min(max(tip_worth(feed, gas, bid, price), wallet_tip(feed, view)), max_fee)
     transaction.amount = np.int64(min(max(np.round(price * 1e6), 1.0), np.float64(LARGEST_REPORT)))
     mempool.submit(pool, slot)
     row.pending = 1

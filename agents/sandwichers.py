@@ -25,7 +25,7 @@ from pydantic import Field
 from blockspace.agents.arbitrageurs import HOPE_RETURNS
 from blockspace.agents.pool_orders import send_swap, swap_gas
 from blockspace.agents.sandwiching import plan_back_run, plan_sandwich
-from blockspace.agents.taker import fee_worth, gas_cost_usd
+from blockspace.agents.taker import data_cost_usd, fee_worth, gas_cost_usd, tip_worth
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.pending_swaps import has_arrived, has_travelled
 from blockspace.markets.price_path import price_at
@@ -173,12 +173,19 @@ def _tip_of(feed, view, swap):
 
 
 @kernel
+def _pair_cost_usd(feed, gas, fee, price):
+    """Dollars that both transactions around a swap cost, or the one behind it if there is none ahead."""
+    cost = gas_cost_usd(feed, gas[0] + gas[1], fee, price)
+    return cost + data_cost_usd(feed, price) if gas[0] > 0 else cost
+
+
+@kernel
 def _cost_usd(row, feed, block, view, tip, gas, price):
     """Dollars that gas costs; an operator gets the tips of its own searcher back, and the base fee where it is its."""
     fee = view.base_fee + tip
     if row.producer >= 0:
         fee = np.int64(0) if block.producer_takes_base_fee != 0 else view.base_fee
-    return gas_cost_usd(feed, gas, fee, price)
+    return _pair_cost_usd(feed, gas, fee, price)
 
 
 @kernel
@@ -265,19 +272,19 @@ def _try(row, feed, pool, block, newest, decision, price, swap, kind):
     ahead, behind = tip, tip
     if feed.rules.bundles != 0:
         usual = wallet_tip(feed, view)
-        bid = row.bid_share * (row.hope[kind] * row.stake - gas_cost_usd(feed, gas[0] + gas[1], view.base_fee, price))
+        bid = row.bid_share * (row.hope[kind] * row.stake - _pair_cost_usd(feed, gas, view.base_fee, price))
         ahead = behind = usual
         if kind == SANDWICH:
-            ahead += fee_worth(feed, gas[0], bid, price)
+            ahead += tip_worth(feed, gas[0], bid, price)
         else:
-            behind += fee_worth(feed, gas[1], bid, price)
+            behind += tip_worth(feed, gas[1], bid, price)
     elif feed.rules.tips_buy_nothing == 0:
         hoped = row.hope[kind] * row.stake
-        bid = row.bid_share * (hoped - _cost_usd(row, feed, block, view, tip, gas[0] + gas[1], price))
+        bid = row.bid_share * (hoped - _cost_usd(row, feed, block, view, tip, gas, price))
         if row.producer >= 0:
             bid = row.stake
         if kind == SANDWICH:
-            ahead = tip + 1 + fee_worth(feed, gas[0], bid, price)
+            ahead = tip + 1 + tip_worth(feed, gas[0], bid, price)
         behind = max(tip - 1, np.int64(0))
     # What all of it is worth is worth paying for each part, as the base fee may have risen unseen.
     worth = fee_worth(feed, gas[0] + gas[1], row.stake, price)
@@ -312,7 +319,7 @@ def _search(row, feed, log, pool, block, newest, decision, price):
                 continue
             gas = _gas_of(feed, plan, kind)
             gain = plan.gain * 1e-6
-            cost = _cost_usd(row, feed, block, view, tip, gas[0] + gas[1], price)
+            cost = _cost_usd(row, feed, block, view, tip, gas, price)
             promise = row.hope[kind] * gain - cost
             if promise > most:
                 most, chosen, chosen_kind = promise, number, kind

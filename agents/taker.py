@@ -7,7 +7,7 @@ from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import PLACE
+from blockspace.network.transaction import PLACE, data_fee_wei
 
 WEI = 1e18
 
@@ -49,15 +49,34 @@ def average_price(quotes, side, size):
 
 
 @kernel
+def gas_paid_usd(feed, gas, price, external_price):
+    """Dollars that ``gas`` units cost at ``price`` wei each, as a receipt states it."""
+    return np.float64(gas) * np.float64(price) / WEI * gas_price_usd(feed, external_price)
+
+
+@kernel
+def data_cost_usd(feed, external_price):
+    """Dollars that the data of a transaction of the usual size cost; 0 on a chain that keeps none elsewhere."""
+    fee = data_fee_wei(feed.bytes_per_transaction, feed.data_price)
+    return np.float64(fee) / WEI * gas_price_usd(feed, external_price)
+
+
+@kernel
 def gas_cost_usd(feed, gas, fee, external_price):
-    """Dollars that ``gas`` units cost at ``fee`` wei each."""
-    return np.float64(gas) * np.float64(fee) / WEI * gas_price_usd(feed, external_price)
+    """Dollars that a transaction costs which uses ``gas`` units at ``fee`` wei each, its data included."""
+    return gas_paid_usd(feed, gas, fee, external_price) + data_cost_usd(feed, external_price)
+
+
+@kernel
+def tip_worth(feed, gas, dollars, external_price):
+    """Tip in wei per gas that comes to ``dollars`` for ``gas`` units, at most 10^15."""
+    return np.int64(min(max(dollars / (gas * gas_price_usd(feed, external_price)) * WEI, 0.0), 1e15))
 
 
 @kernel
 def fee_worth(feed, gas, dollars, external_price):
-    """Fee in wei per gas at which ``gas`` units cost ``dollars``, at most 10^15."""
-    return np.int64(min(max(dollars / (gas * gas_price_usd(feed, external_price)) * WEI, 0.0), 1e15))
+    """Fee in wei per gas at which a transaction of ``gas`` units costs ``dollars`` with its data, at most 10^15."""
+    return tip_worth(feed, gas, dollars - data_cost_usd(feed, external_price), external_price)
 
 
 @kernel

@@ -232,6 +232,7 @@ class World(Stateful):
             terms["tick_spacing"] = pool.spacing
         self.venues[0]["swap_gas"] = scenario.gas.swap
         self.venues[0]["swap_tick_gas"] = scenario.gas.swap_tick
+        feed["data_price"] = self.chain.blocks[0]["data_price"]
         feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
         feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
         if scenario.venue.gas_token == "fixed":

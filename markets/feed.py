@@ -25,7 +25,7 @@ from blockspace.markets.price_path import price_at
 from blockspace.markets.races import RACE, RACES, publish_races
 from blockspace.markets.trade_log import BY_ORDER, TRADES
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, effective_tip
+from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, data_fee_wei, effective_tip
 
 VIEWS = 4096
 LEVELS_SEEN = 8
@@ -84,7 +84,7 @@ RECEIPT = np.dtype(
         ("block", "i8"),
         ("status", "i8"),
         ("gas_used", "i8"),
-        ("gas_price", "i8"),  # wei per gas that was paid, base fee and tip
+        ("gas_price", "i8"),  # wei per gas that was paid: base fee, tip, and what data cost
         ("filled", "i8"),  # lots
         # Of all that the account sent with that decision into that block, copies included.
         ("landed", "i8"),  # transactions that paid
@@ -171,6 +171,7 @@ FEED = np.dtype(
         ("gas_token_price", "f8"),  # dollars per ether; 0 if ether is the underlying itself
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
         ("bytes_per_transaction", "i8"),
+        ("data_price", "i8"),  # thousandths of a wei per byte, for data; known to all long before it is charged
         ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
         ("pool_terms", POOL_TERMS, (POOLS,)),
         ("between", "i8", (ACCESS_POINTS, ACCESS_POINTS)),  # ns, one way from one access point to another
@@ -358,6 +359,9 @@ def _publish_receipts(feed, venue, pool, block):
             receipt.status = transaction.status
             receipt.gas_used = transaction.gas_used
             receipt.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)
+            if block.data_price > 0:
+                data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+                receipt.gas_price += -(-data_fee // np.int64(transaction.gas))
             receipt.filled = transaction.filled
             if transaction.instrument < venue.count:
                 _state(feed, venue, transaction.sender, transaction.instrument, block.number)

@@ -77,9 +77,9 @@ def pay_gas(ledger, debited, credited, gas, price):
 
 
 @kernel
-def can_pay_gas(ledger, account, gas, price):
-    """Whether an account holds ``gas`` times ``price`` wei."""
-    wei = gas * (price % WEI_PER_GWEI)
+def can_pay_gas(ledger, account, gas, price, data_fee=0):
+    """Whether an account holds ``gas`` times ``price`` wei and ``data_fee`` wei beside."""
+    wei = gas * (price % WEI_PER_GWEI) + data_fee
     gwei = gas * (price // WEI_PER_GWEI) + wei // WEI_PER_GWEI
     holder = ledger.accounts[account]
     return holder.gwei > gwei or (holder.gwei == gwei and holder.wei >= wei % WEI_PER_GWEI)

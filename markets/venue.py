@@ -16,7 +16,7 @@ from blockspace.markets.batch_execution import clear_batches, wait_for_batch
 from blockspace.markets.collateral import committed_lots, free_collateral
 from blockspace.markets.combinations import execute_combination
 from blockspace.markets.instruments import HANDLES, INSTRUMENT, OPTION
-from blockspace.markets.ledger import BACKGROUND, INSTRUMENTS, LEDGER, can_pay_gas, pay_gas
+from blockspace.markets.ledger import BACKGROUND, INSTRUMENTS, LEDGER, can_pay_gas, pay_gas, transfer_ether
 from blockspace.markets.liquidation import LIQUIDATION_LOG, execute_liquidation
 from blockspace.markets.margin import MARGIN
 from blockspace.markets.matching import BOOK
@@ -40,6 +40,7 @@ from blockspace.network.transaction import (
     SWAP,
     TRANSFER,
     UNFUNDED,
+    data_fee_wei,
     effective_tip,
 )
 
@@ -156,12 +157,11 @@ def execute(venues, logs, pools, blocks):
         transaction = pool.transactions[block.order[position]]
         tip = effective_tip(transaction, block.base_fee)
         sender = transaction.sender
-        if sender != BACKGROUND and not can_pay_gas(
-            venue.ledger, sender, np.int64(transaction.gas), block.base_fee + tip
-        ):
+        gas = np.int64(transaction.gas)
+        data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+        if sender != BACKGROUND and not can_pay_gas(venue.ledger, sender, gas, block.base_fee + tip, data_fee):
             transaction.status = UNFUNDED
             continue
-        gas = np.int64(transaction.gas)
         protected = block.revert_protection != 0
         if block.protection_on_demand != 0 and transaction.protected != 0:
             protected = True
@@ -179,5 +179,7 @@ def execute(venues, logs, pools, blocks):
         block.gas_used += gas
         pay_gas(venue.ledger, sender, block.base_fee_account, gas, block.base_fee)
         pay_gas(venue.ledger, sender, block.producer_account, gas, tip)
+        if data_fee > 0:
+            transfer_ether(venue.ledger, sender, block.data_account, np.int64(0), data_fee)
     if venue.batching != 0:
         clear_batches(venue, log, pool, block)

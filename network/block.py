@@ -29,6 +29,8 @@ BLOCK = np.dtype(
         ("producer_account", "u4"),  # account that receives the tips: the producer's, or that of the block's builder
         ("base_fee_account", "u4"),  # account that receives the base fee (that of burned value, on Ethereum)
         ("producer_takes_base_fee", "u1"),
+        ("data_price", "i8"),  # thousandths of a wei per byte, for keeping data on another chain; 0 where none is kept
+        ("data_account", "u4"),  # account that receives what is paid for data
         # Paths from the access points to the producer, by way of the relay if there is one, and from it to them.
         ("latency", "i8", (ACCESS_POINTS,)),  # ns
         ("latency_out", "i8", (ACCESS_POINTS,)),  # ns

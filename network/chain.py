@@ -34,7 +34,7 @@ from blockspace.network.topology import (
     stake_reach_ns,
     stake_shares,
 )
-from blockspace.network.transaction import ACCESS_POINTS, TO_PRODUCER
+from blockspace.network.transaction import ACCESS_POINTS, MILLIWEI, TO_PRODUCER
 
 NS = 1_000_000_000
 
@@ -65,6 +65,7 @@ def _open_block(blocks, time, number, cumulative_stake, key, producers):
     producer = producers[block.producer]
     block.producer_account = producer.account
     block.proposer_account = producer.account
+    block.data_account = producer.account
     block.route = TO_PRODUCER
     if block.producer_takes_base_fee != 0:
         block.base_fee_account = producer.account
@@ -162,6 +163,7 @@ class Chain(Stateful):
         block["verification_ns_per_gas"] = chain.verification_ns_per_gas
         block["tips_buy_nothing"] = not self.policy.tips_count
         block["revert_protection"] = chain.revert_protection
+        block["data_price"] = round(fee_market.data_fee_wei_per_byte * MILLIWEI)
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
         self.time_ns = 0

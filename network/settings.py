@@ -73,6 +73,13 @@ class FeeMarketSettings(Settings):
     base_fee_recipient: Literal["rule", "burned", "producer"] = Field(
         "rule", description="who gets the base fee: nobody (burned), the block's producer, or as is usual for the rule"
     )
+    data_fee_wei_per_byte: float = Field(
+        0.0,
+        ge=0,
+        le=1e12,
+        description="wei that a byte of a transaction pays beside gas to be kept on another chain; where that chain is "
+        "part of the market, its fees say it",
+    )
     base_fee_wei: int = Field(10**6, ge=0, le=10**15, description="wei per gas (fixed)")
     wallet_tip_wei: int = Field(10**7, ge=0, le=10**15, description="wei per gas that wallets tip without congestion")
 

@@ -16,6 +16,9 @@ ACCESS_POINTS = 32
 AUTOMATIC_NONCE = np.uint32(0xFFFFFFFF)
 """Ask the mempool for the sender's next nonce; any other value replaces the pending transaction of that nonce."""
 
+MILLIWEI = np.int64(1_000)
+"""Thousandths of a wei in a wei: the unit of prices of data, of which a byte can cost less than a wei."""
+
 NEVER = np.int64(2**62)
 """A time in nanoseconds that no run reaches."""
 
@@ -97,6 +100,12 @@ TRANSACTION = np.dtype(
     align=True,
 )
 """One pending or executed transaction. Times are nanoseconds from the start of the run."""
+
+
+@kernel
+def data_fee_wei(size_bytes, price):
+    """Wei for the data of a transaction of this many bytes, at ``price`` thousandths of a wei per byte."""
+    return size_bytes * (price // MILLIWEI) + size_bytes * (price % MILLIWEI) // MILLIWEI
 
 
 @kernel

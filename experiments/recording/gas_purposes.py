@@ -5,7 +5,7 @@ import numpy as np
 from blockspace.experiments.recording.rows import CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, ROLES, is_searcher, races
 from blockspace.markets.ledger import WEI_PER_GWEI
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED
+from blockspace.network.transaction import FAILED, data_fee_wei
 
 
 @kernel
@@ -48,6 +48,18 @@ def divide_gas(row, meter, block, transaction, role, tip, ether_usd):
     if short > 0:
         row.congestion_usd += short * np.float64(gas) * 1e-18 * ether_usd
         _add(meter.gas_by_purpose[CONGESTION], gas, short)
+
+
+@kernel
+def measure_data(row, meter, block, transaction, role, ether_usd):
+    """Add what a transaction paid for its data beside gas; returns it in dollars."""
+    fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+    _add(meter.data_fees[role], np.int64(1), fee)
+    fee_usd = np.float64(fee) * 1e-18 * ether_usd
+    row.data_usd += fee_usd
+    if is_searcher(role):
+        row.searcher_gas_usd += fee_usd
+    return fee_usd
 
 
 @kernel

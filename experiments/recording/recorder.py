@@ -7,7 +7,7 @@ import numpy as np
 from blockspace.experiments.recording.books import measure_book
 from blockspace.experiments.recording.delays import delay_class
 from blockspace.experiments.recording.fingerprint import stamp
-from blockspace.experiments.recording.gas_purposes import divide_base_fees, divide_gas, measure_bid
+from blockspace.experiments.recording.gas_purposes import divide_base_fees, divide_gas, measure_bid, measure_data
 from blockspace.experiments.recording.order_costs import measure_batches, measure_order, measure_unfilled
 from blockspace.experiments.recording.pools import clear_pools, measure_pool
 from blockspace.experiments.recording.rows import NOISE, TAPE
@@ -43,7 +43,10 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         row.base_fee_usd += base_usd
         row.tips_usd += tip_usd
         row.transactions += 1
-        meter.gas_usd[role] += base_usd + tip_usd
+        fees_usd = base_usd + tip_usd
+        if block.data_price > 0:
+            fees_usd += measure_data(row, meter, block, transaction, role, ether_usd)
+        meter.gas_usd[role] += fees_usd
         meter.gas_units[role] += transaction.gas_used
         meter.kinds[transaction.kind] += 1
         if transaction.status == FAILED:
@@ -74,7 +77,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
                     log,
                     transaction,
                     next_trade,
-                    base_usd + tip_usd,
+                    fees_usd,
                     path,
                     instrument.tick_lot_value * 1e-6,
                     instrument.lot_size,
@@ -177,6 +180,7 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     row.left_out_transactions = 0
     row.base_fee_usd = 0.0
     row.tips_usd = 0.0
+    row.data_usd = 0.0
     row.failed_gas_usd = 0.0
     row.congestion_usd = 0.0
     row.auction_usd = block.lane_gwei * 1e-9 * ether_usd

@@ -36,6 +36,7 @@ CUMULATIVE = (
     "kinds",
     "base_fees",
     "tips",
+    "data_fees",
     "failed_gas",
     "gas_by_purpose",
     "bids",

@@ -67,6 +67,7 @@ BLOCK_ROW = np.dtype(
         ("left_out_transactions", "i8"),  # by revert protection
         ("base_fee_usd", "f8"),  # paid as base fee
         ("tips_usd", "f8"),
+        ("data_usd", "f8"),  # paid beside gas for keeping data on another chain
         ("builder", "i8"),  # number of the builder who made the block, from 1; 0 if its producer did
         ("bid_usd", "f8"),  # what the builder paid to the producer
         ("failed_gas_usd", "f8"),  # of which for transactions that failed
@@ -171,7 +172,8 @@ METER = np.dtype(
         # The accounts of rents, in integers, by who paid; what there is of gas in wei, the rest in micro-dollars.
         ("base_fees", WEI, (len(ROLES),)),
         ("tips", WEI, (len(ROLES),)),
-        ("failed_gas", WEI, (len(ROLES),)),  # part of the two above
+        ("data_fees", WEI, (len(ROLES),)),  # paid beside gas for keeping data on another chain
+        ("failed_gas", WEI, (len(ROLES),)),  # part of base fees and tips
         ("gas_by_purpose", WEI, (3,)),  # base fees and tips, otherwise divided
         ("auctions", WEI),  # what was paid for the express lane
         ("bids", WEI, (1,)),  # of builders, paid to producers out of the tips

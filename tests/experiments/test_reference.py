@@ -5,6 +5,7 @@ import random
 from blockspace.agents.market_makers import FILLS
 from blockspace.agents.population import Trader
 from blockspace.experiments import Market
+from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import scenario_from
 from blockspace.network.transaction import ANYWHERE, PLACE
 from tests.reference.comparison import assert_same_run
@@ -81,6 +82,31 @@ def test_single_sequencer():
     assert market.blocks()["base_fee_gwei"].nunique() > 50
     assert len(market.trades()) > 500
     assert (abs(market.world.makers["position"]) >= market.world.makers["position_limit"]).any()
+
+
+def test_data_of_transactions_cost():
+    """A rollup whose users pay for the data of their transactions, most of what trading costs there."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 2.0, "gas_limit": 20_000_000},
+            "fee_market": {
+                "elasticity": 6,
+                "denominator": 50,
+                "minimum_base_fee_wei": 5_000_000,
+                "initial_base_fee_wei": 5_000_000,
+                "data_fee_wei_per_byte": 8_321_987_654.3,
+                "base_fee_recipient": "producer",
+            },
+            "topology": {"validators": 1},
+            "background_users": {"arrivals_per_s": 10.0, "value_law": "exponential", "value_gwei": 0.1},
+            "noise_traders": {"orders_per_s": 0.5, "size_mean": 0.1},
+        },
+        seconds=600,
+        seed=4,
+    )
+    found = rents(market)
+    assert found["data_wei"] > found["tips_wei"]
+    assert market.summary()["balked_share"] > 0.05
 
 
 def test_fast_chain_with_idle_blocks():

@@ -103,13 +103,13 @@ class Arbitrageur(mesa.Agent):
     def share_of(self, tip):
         """What a tip is worth as a share of what there was to bid in the last race."""
         beyond = max(tip - self.usual_tip, 0)
-        return self.model.feed.gas_cost_usd(self.gas, beyond, self.price) / self.room
+        return self.model.feed.gas_paid_usd(self.gas, beyond, self.price) / self.room
 
     def learn_copies(self, receipt, view):
         """Spend more on copies if more of them went with a return above the usual one, or fewer with one below."""
         returned = 0.0
         if receipt:
-            paid = self.model.feed.gas_cost_usd(receipt.landed_gas, receipt.gas_price, self.price)
+            paid = self.model.feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, self.price)
             returned = min(max((self.earned(view, self.price) - paid) / self.stake, -1.0), 1.0)
         tilt = min(max(math.log(self.copies / self.usual_copies) / 0.25, -2.0), 2.0)
         self.copies_share *= math.exp(self.learning_rate * tilt * (returned - self.usual_return))
@@ -203,7 +203,7 @@ class Arbitrageur(mesa.Agent):
         )
         if share is None:
             return None
-        return self.usual_tip + self.model.feed.fee_worth(self.gas, share * self.room, self.price)
+        return self.usual_tip + self.model.feed.tip_worth(self.gas, share * self.room, self.price)
 
     def remember(self, outlook):
         self.tries += 1

@@ -81,7 +81,9 @@ class BackgroundUsers(mesa.Agent):
         feed, mempool = self.model.feed, self.model.mempool
         access = draw_bits(self.key, self.user, ACCESS) % self.access_points
         view = feed.view_at(access, now)
+        gas = self.gas()
         value = int(min(self.value(), 1e15))
+        value -= -(-feed.data_fee(self.settings.bytes) // gas)
         if view.base_fee + feed.usual_tip > value:
             mempool.balked += 1
             return
@@ -94,7 +96,7 @@ class BackgroundUsers(mesa.Agent):
                 expires=self.expiry(now),
                 max_fee=value,
                 tip=min(feed.wallet_tip(view), max(value - view.base_fee, 0)),
-                gas=self.gas(),
+                gas=gas,
                 bytes=self.settings.bytes,
                 independent=True,
                 route=route_of(self.model.route_ends, self.key, self.user, ROUTE),

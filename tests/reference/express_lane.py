@@ -41,7 +41,7 @@ class Bidder:
         self.missed += max(agent.stake - max(earned, 0.0), 0.0)
         receipt = feed.receipts.get(agent.account)
         if receipt is not None and receipt.decided == agent.sent_at:
-            self.profit -= feed.gas_cost_usd(receipt.landed_gas, receipt.gas_price, agent.price)
+            self.profit -= feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, agent.price)
 
     def expected_with_lane(self):
         return self.with_lane if self.rounds_with else self.without_lane + self.usually_missed

@@ -116,6 +116,8 @@ class Feed:
     def __init__(self, scenario, access_points, path):
         self.path = path
         self.usual_tip = scenario.fee_market.wallet_tip_wei
+        self.bytes_per_transaction = scenario.gas.bytes_per_transaction
+        self.data_price = round(1_000 * scenario.fee_market.data_fee_wei_per_byte)  # thousandths of a wei
         self.gas_token_usd = scenario.venue.gas_token_usd if scenario.venue.gas_token == "fixed" else None
         self.access_points = range(access_points)
         self.outlooks = [Outlook(access) for access in self.access_points]
@@ -190,6 +192,7 @@ class Feed:
         for transaction in block.transactions:
             if transaction.sender != BACKGROUND:
                 gas_price = block.base_fee + transaction.effective_tip(block.base_fee)
+                gas_price += -(-self.data_fee(transaction.bytes) // transaction.gas)
                 gas_used, successes = transaction.gas_used, int(transaction.status == SUCCEEDED)
                 last = self.receipts.get(transaction.sender)
                 if last and (last.decided, last.block) == (transaction.decided, block.number):
@@ -264,10 +267,24 @@ class Feed:
     def ether_usd(self, external_price):
         return external_price if self.gas_token_usd is None else self.gas_token_usd
 
-    def gas_cost_usd(self, gas, fee, external_price):
+    def data_fee(self, size):
+        """Wei that the data of a transaction of ``size`` bytes cost."""
+        return size * self.data_price // 1_000
+
+    def gas_paid_usd(self, gas, fee, external_price):
         return gas * fee / WEI * self.ether_usd(external_price)
 
+    def data_cost_usd(self, external_price):
+        return self.data_fee(self.bytes_per_transaction) / WEI * self.ether_usd(external_price)
+
+    def gas_cost_usd(self, gas, fee, external_price):
+        return self.gas_paid_usd(gas, fee, external_price) + self.data_cost_usd(external_price)
+
     def fee_worth(self, gas, dollars, external_price):
+        """Fee in wei per gas at which a transaction of ``gas`` units costs ``dollars`` with its data."""
+        return self.tip_worth(gas, dollars - self.data_cost_usd(external_price), external_price)
+
+    def tip_worth(self, gas, dollars, external_price):
         """Fee in wei per gas at which ``gas`` units cost ``dollars``."""
         fee = dollars / (gas * self.ether_usd(external_price)) * WEI
         return int(min(max(fee, 0.0), 1e15))

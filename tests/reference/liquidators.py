@@ -146,7 +146,7 @@ class Liquidator(mesa.Agent):
         if self.tips_count:
             space = feed.gas_cost_usd(gas.liquidate, view.base_fee, price)
             dollars = min(self.bid_share * (profit - space), hoped - space)
-            tip = max(feed.fee_worth(gas.liquidate, dollars, price), tip)
+            tip = max(feed.tip_worth(gas.liquidate, dollars, price), tip)
         return feed.fee_worth(gas.liquidate, profit, price), tip
 
     def send(self, due, lots, max_fee, tip):

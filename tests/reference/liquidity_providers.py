@@ -97,7 +97,7 @@ class LiquidityProvider(mesa.Agent):
             return
         succeeded = known and receipt.status == SUCCEEDED
         if known:
-            paid = feed.gas_cost_usd(receipt.gas_used, receipt.gas_price, outlook.external_price)
+            paid = feed.gas_paid_usd(receipt.gas_used, receipt.gas_price, outlook.external_price)
             self.gas += paid
             self.total_gas += paid
         if self.status == MINTING:

@@ -189,7 +189,7 @@ class MarketMaker(mesa.Agent):
         if receipt is None or receipt.decided != self.quoted_at:
             self.quoting = False
             return
-        paid = self.model.feed.gas_cost_usd(receipt.gas_used, receipt.gas_price, price)
+        paid = self.model.feed.gas_paid_usd(receipt.gas_used, receipt.gas_price, price)
         self.gas_paid += paid
         self.period.gas += paid
         if self.quoting:

@@ -220,7 +220,7 @@ class OptionMaker(mesa.Agent):
         self.pending = False
         receipt = self.model.feed.receipts.get(self.account)
         known = receipt is not None and receipt.decided == self.sent_at
-        paid = self.model.feed.gas_cost_usd(receipt.landed_gas, receipt.gas_price, price) if known else 0.0
+        paid = self.model.feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, price) if known else 0.0
         per_gas = paid / self.sent_gas
         self.total_gas += paid
         self.add_hedging_cost(per_gas * self.hedge_gas)

@@ -60,7 +60,7 @@ class OptionVault(mesa.Agent):
             self.pending = False
             receipt = feed.receipts.get(self.account)
             if receipt and receipt.decided == self.sent_at:
-                self.total_gas += feed.gas_cost_usd(receipt.landed_gas, receipt.gas_price, outlook.external_price)
+                self.total_gas += feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, outlook.external_price)
         if self.series >= 0:
             there = self.number in listed and listed[self.number].series == self.series
             if not there or (not self.pending and self.position == 0):

@@ -62,7 +62,7 @@ class OracleKeeper(mesa.Agent):
                 decided=now,
                 expires=self.expires,
                 max_fee=max_fee,
-                tip=min(max(feed.fee_worth(gas, bid, price), feed.wallet_tip(view)), max_fee),
+                tip=min(max(feed.tip_worth(gas, bid, price), feed.wallet_tip(view)), max_fee),
                 amount=int(min(max(round(price * 1e6), 1), 10**13)),
             )
         )

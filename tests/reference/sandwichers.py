@@ -201,7 +201,10 @@ class Sandwicher(mesa.Agent):
                     continue
                 tip = self.tip_of(view, swap)
                 gain = plan.gain * 1e-6
-                cost = self.cost_usd(view, tip, sum(self.gas_of(plan, kind)), price)
+                front_gas, gas = self.gas_of(plan, kind)
+                cost = self.cost_usd(view, tip, front_gas + gas, price)
+                if front_gas:
+                    cost += self.model.feed.data_cost_usd(price)
                 promise = self.hope[kind] * gain - cost
                 if promise > most:
                     most, chosen = promise, (swap, kind, plan, tip, cost)
@@ -241,15 +244,16 @@ class Sandwicher(mesa.Agent):
         if self.model.block.bundles_offered:
             before, after = BEFORE_TARGET, AFTER_TARGET
             space = feed.gas_cost_usd(front_gas + gas, view.base_fee, price)
+            space += feed.data_cost_usd(price) if front_gas else 0.0
             bid = self.bid_share * (self.hope[kind] * self.stake - space)
             ahead = behind = feed.wallet_tip(view)
             if kind == SANDWICH:
-                ahead += feed.fee_worth(front_gas, bid, price)
+                ahead += feed.tip_worth(front_gas, bid, price)
             else:
-                behind += feed.fee_worth(gas, bid, price)
+                behind += feed.tip_worth(gas, bid, price)
         elif self.tips_count:
             if kind == SANDWICH:
-                ahead = tip + 1 + feed.fee_worth(front_gas, self.bid(plan, self.hope[kind], cost), price)
+                ahead = tip + 1 + feed.tip_worth(front_gas, self.bid(plan, self.hope[kind], cost), price)
             behind = max(tip - 1, 0)
         worth = feed.fee_worth(front_gas + gas, self.stake, price)
         times = decision, self.model.block.time

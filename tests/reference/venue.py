@@ -96,6 +96,7 @@ class Venue:
         self.options = None
         self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments) + scenario.options.count)
         self.gas = scenario.gas
+        self.data_price = round(1_000 * scenario.fee_market.data_fee_wei_per_byte)
         self.pools = []
         self.margin = Margin(scenario.margin)
         self.on_chain_oracle = scenario.venue.oracle == "on_chain"
@@ -119,9 +120,10 @@ class Venue:
         self.tape.block = block.number
         for place, transaction in enumerate(block.transactions):
             sender = transaction.sender
+            data_fee = transaction.bytes * self.data_price // 1_000
             tip = transaction.effective_tip(block.base_fee)
             price = block.base_fee + tip
-            if sender != BACKGROUND and self.ledger.accounts[sender].wei < transaction.gas * price:
+            if sender != BACKGROUND and self.ledger.accounts[sender].wei < transaction.gas * price + data_fee:
                 transaction.status = UNFUNDED
                 continue
             protected = self.revert_protection or (block.protects_on_demand and transaction.protected)
@@ -133,6 +135,7 @@ class Venue:
             block.gas_used += transaction.gas
             self.ledger.transfer_wei(sender, base_fee_account, transaction.gas * block.base_fee)
             self.ledger.transfer_wei(sender, block.maker.account, transaction.gas * tip)
+            self.ledger.transfer_wei(sender, block.producer.account, data_fee)
         if self.batching and block.time >= self.next_batch:
             self.clear_batches(block)
 

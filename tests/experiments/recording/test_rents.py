@@ -32,9 +32,14 @@ def assert_closed(market, ledger_before):
     found, after = rents(market), market.ledger()
     paid = found["paid_by_others_wei"] + found["paid_by_searchers_wei"]
     assert (
-        paid == found["burned_wei"] + found["sequencer_base_fee_wei"] + found["tips_wei"] + found["auction_revenue_wei"]
+        paid
+        == found["burned_wei"]
+        + found["sequencer_base_fee_wei"]
+        + found["tips_wei"]
+        + found["data_wei"]
+        + found["auction_revenue_wei"]
     )
-    assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"]
+    assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"] + found["data_wei"]
     assert found["failed_gas_of_searchers_wei"] <= min(found["failed_gas_wei"], found["place_wei"])
     assert found["venue_fees_micro_usd"] == found["fees_of_others_micro_usd"] + found["searcher_fees_micro_usd"]
     lost = found["loss_to_arbitrage_micro_usd"] + found["loss_to_sandwiches_micro_usd"]
