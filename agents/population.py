@@ -214,16 +214,29 @@ class Trader(mesa.Agent, Stateful):
         Name of the access point where the agent sits; by default the one next to the first validator.
     cash_usd, ether
         Endowment; by default the scenario's.
+    world
+        The chain where the agent acts; by default the first.
     """
 
     kind: ClassVar[str] = "own"
-    CONSTANTS: ClassVar = ("model", "unique_id", "world", "_sight")  # what is in sight is seen anew before each act
+    CONSTANTS: ClassVar[tuple[str, ...]] = (
+        "model",
+        "unique_id",
+        "world",
+        "_sight",
+    )  # what is in sight is seen anew before each act
 
     def __init__(
-        self, model: Any, access: str | None = None, cash_usd: float | None = None, ether: float | None = None
+        self,
+        model: Any,
+        access: str | None = None,
+        cash_usd: float | None = None,
+        ether: float | None = None,
+        *,
+        world: Any = None,
     ) -> None:
         super().__init__(model)
-        self.world = model.worlds[0]
+        self.world = model.worlds[0] if world is None else world
         self.access = self.world.access_number(access)
         self.account = self.world.open_agent_account(self.kind, cash_usd, ether)
         self.decision_ns = 0
@@ -249,6 +262,16 @@ class Trader(mesa.Agent, Stateful):
     def base_fee(self) -> int:
         """Base fee of the next block as far as is known, in wei per gas."""
         return self._sight.base_fee if self._sight is not None else 0
+
+    def seen(self, name: str) -> int:
+        """A whole number of the newest view that is visible, such as ``"marginal_tip"``."""
+        return self._sight.number(name) if self._sight is not None else 0
+
+    @property
+    def ether_usd(self) -> float:
+        """Dollars per ether at the moment of decision."""
+        fixed = float(self.world.feeds[0]["gas_token_price"])
+        return fixed if fixed > 0.0 else self.external_price
 
     def options(self) -> list[VisibleOption]:
         """Every series of options that is listed as far as is visible, by instrument."""

@@ -48,6 +48,10 @@ class Sight:
         self._prices: dict[tuple[int, str], list[int]] = {}
         self._options: list[VisibleOption] | None = None
 
+    def number(self, name: str) -> int:
+        """A whole number of the view, such as ``"marginal_tip"``."""
+        return int(self._view[name])
+
     def prices(self, instrument: int, side: str) -> list[int]:
         """Visible prices of ``"bid_price"`` or ``"ask_price"`` in ticks, best first, 0 where there is no level."""
         if (instrument, side) not in self._prices:

@@ -14,6 +14,7 @@ from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.recording.summary import summarise
 from blockspace.experiments.scenario import Scenario
+from blockspace.experiments.settlement import Settlement
 from blockspace.experiments.world import World
 from blockspace.markets.express_lane import recent_rounds
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
@@ -51,8 +52,8 @@ class Market(mesa.Model, Stateful):
     Parameters
     ----------
     scenario
-        What it is made of. Several scenarios make several chains on one clock, which share the external price of the
-        first.
+        What it is made of, with all its chains. Several scenarios make several chains on one clock as well, which share
+        the external price of the first.
     seed
         Seed of every random stream. Two markets with one seed see the same prices, users and arrivals, whatever else
         differs between their scenarios.
@@ -75,7 +76,7 @@ class Market(mesa.Model, Stateful):
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it may be 0 to 2^63 - 1")
         super().__init__(rng=int(seed))
-        scenarios = [scenario] if isinstance(scenario, Scenario) else list(scenario)
+        scenarios = [scenario, *scenario.chains] if isinstance(scenario, Scenario) else list(scenario)
         self.seed = int(seed)
         self.tapes = tapes
         self.path, self.notes = price_path(scenarios, seed)
@@ -85,9 +86,12 @@ class Market(mesa.Model, Stateful):
                 self.path,
                 seed,
                 self,
-                Path(tapes) / one.name if len(scenarios) > 1 and tapes not in ("memory", "none") else tapes,
+                Path(tapes) / "chains" / one.name if number and tapes not in ("memory", "none") else tapes,
             )
-            for one in scenarios
+            for number, one in enumerate(scenarios)
+        ]
+        self.settlements = [
+            Settlement(self, world, seed) for world in self.worlds if world.scenario.rollup.kind != "none"
         ]
         # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
         # chain says so: the clocks put it on Mesa's event list, and Mesa's own beat is silenced.

@@ -42,7 +42,9 @@ from blockspace.markets.settings import (
     PriceSettings,
     VenueSettings,
 )
+from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB, blob_limit
 from blockspace.network.presets import preset_names
+from blockspace.network.rollups.settings import RollupSettings
 from blockspace.network.settings import (
     ChainSettings,
     ExpressLaneSettings,
@@ -68,12 +70,29 @@ LONGEST_LOOK_BACK_S = 3_700
 """Seconds between the latest price that is known and the earliest that a settlement can still ask for."""
 
 
+MOST_CHAINS = 8
+"""Chains that a scenario may have beside the first."""
+
+
 POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers", "sandwichers")
 """Settings of agents who deal with pools."""
 
 
 OPTION_POPULATIONS = ("option_makers", "option_traders", "option_vaults")
 """Settings of agents who deal with options."""
+
+
+POPULATIONS = (
+    "market_makers",
+    "noise_traders",
+    "informed_traders",
+    "arbitrageurs",
+    "leveraged_traders",
+    "liquidators",
+    *POOL_POPULATIONS,
+    *OPTION_POPULATIONS,
+)
+"""Settings of all who trade."""
 
 
 class ScenarioError(UserError):
@@ -95,6 +114,13 @@ class Scenario(Settings):
     description: str = Field("", description="what it stands for")
     duration_s: float = Field(3_600.0, gt=0, le=1e9, description="seconds to simulate")
     warm_up_s: float = Field(600.0, ge=0, le=1e9, description="seconds at the start that summaries leave out")
+    chains: tuple["Scenario", ...] = Field(
+        (),
+        max_length=MOST_CHAINS,
+        description="further chains of the same market, such as the parent of a rollup; their duration, warm-up and "
+        "price are those of the first",
+    )
+    rollup: RollupSettings = RollupSettings()
     chain: ChainSettings = ChainSettings()
     fee_market: FeeMarketSettings = FeeMarketSettings()
     express_lane: ExpressLaneSettings = ExpressLaneSettings()
@@ -128,6 +154,15 @@ class Scenario(Settings):
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
     option_vaults: OptionVaultSettings = OptionVaultSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_with_chains(cls, data: Any) -> Any:
+        """Give the other chains what all of them share."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("chains"), list | tuple):
+            return data
+        shared = {name: data[name] for name in ("duration_s", "warm_up_s", "price") if name in data}
+        return {**data, "chains": [{**one, **shared} if isinstance(one, Mapping) else one for one in data["chains"]]}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Scenario":
@@ -183,9 +218,48 @@ class Scenario(Settings):
         self._require_margin()
         self._require_leverage()
         self._require_options_fit()
+        self._require_chains_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
+
+    def _require_chains_fit(self) -> None:
+        """Refuse chains that cannot be told apart, and rollups without a chain to settle on."""
+        chains = {one.name: one for one in (self, *self.chains)}
+        if len(chains) <= len(self.chains):
+            names = ", ".join(one.name for one in (self, *self.chains))
+            raise ValueError(f"the chains are called {names}; each must have a name of its own")
+        for one in self.chains:
+            if one.chains:
+                raise ValueError(f"the chain {one.name} has chains of its own; only the first chain of a market may")
+        for one in chains.values() if self.chains else ():
+            if one.rollup.kind != "none":
+                self._require_chains_below(one, [other for name, other in chains.items() if name != one.name])
+
+    def _require_chains_below(self, rollup: "Scenario", others: "list[Scenario]") -> None:
+        """Refuse a rollup whose parent is not there, or whose postings do not fit onto the chain with its data."""
+        settings, names = rollup.rollup, {one.name: one for one in others}
+        for setting in ("parent", "data_chain"):
+            if getattr(settings, setting) not in ("", *names):
+                raise ValueError(
+                    f"rollup.{setting} of {rollup.name} is {getattr(settings, setting)!r}; it must be the name of "
+                    f"another chain, {' or '.join(names)}"
+                )
+        data = names[settings.data_chain or settings.parent or self.chains[0].name]
+        posting = settings.posting
+        most_blobs = blob_limit(data.chain.blobs)
+        if settings.data == "blobs" and posting.batch_bytes > most_blobs * USABLE_BYTES_PER_BLOB:
+            raise ValueError(
+                f"rollup.posting.batch_bytes of {rollup.name} is {posting.batch_bytes}; the {most_blobs} blobs of a "
+                f"block of {data.name} (chain.blobs is {data.chain.blobs!r}) hold "
+                f"{most_blobs * USABLE_BYTES_PER_BLOB}"
+            )
+        gas = posting.fixed_gas + (posting.batch_bytes * posting.gas_per_byte if settings.data == "calldata" else 0)
+        if gas > data.chain.gas_limit:
+            raise ValueError(
+                f"rollup.posting.batch_bytes of {rollup.name} is {posting.batch_bytes}; with that much a posting takes "
+                f"{gas:.0f} gas, and a block of {data.name} has {data.chain.gas_limit}"
+            )
 
     def _require_builders_fit(self) -> None:
         """Refuse what cannot be where others than the producers make the blocks."""
@@ -404,9 +478,14 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
         If a setting is unknown or has a value that it may not have.
     """
     try:
-        return Scenario.model_validate(data)
+        scenario = Scenario.model_validate(data)
     except ValidationError as error:
         raise ScenarioError(_sentence(error)) from None
+    if scenario.rollup.kind != "none" and not scenario.chains:
+        raise ScenarioError(
+            f"rollup.kind is {scenario.rollup.kind!r}; it must be 'none' where there are no chains to settle on"
+        )
+    return scenario
 
 
 def change_settings(scenario: Scenario, overrides: Mapping[str, Any]) -> Scenario:
@@ -475,12 +554,26 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _extend(data: dict[str, Any], origin: str) -> dict[str, Any]:
     """Lay settings over those of the preset that they extend, if they extend one."""
+    if isinstance(data.get("chains"), list):
+        data["chains"] = [_extend_chain(one, origin) if isinstance(one, dict) else one for one in data["chains"]]
     base = data.pop("extends", None)
     if base is None:
         return data
     if not isinstance(base, str):
         raise ScenarioError(f"extends is {base!r} in {origin}; it must be the name of a preset")
     return _merge(_read_preset(base), data)
+
+
+def _extend_chain(data: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Complete a further chain; unless it says ``market = true``, nobody trades there but those whom it names."""
+    has_market = data.pop("market", False)
+    named = {name for name in POPULATIONS if isinstance(data.get(name), dict) and "count" in data[name]}
+    data = _extend(data, origin)
+    if has_market is not True:
+        for name in POPULATIONS:
+            if name not in named:
+                data[name] = {**data.get(name, {}), "count": 0}
+    return data
 
 
 def _locate_price_file(data: Mapping[str, Any], folder: Path) -> None:
@@ -507,6 +600,8 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
         raise ScenarioError(f"the setting {path!r} is not a dotted path such as chain.gas_limit")
     if names[0] == "instruments" and "instruments" not in data and len(names) > 1:
         data["instruments"] = [{}]
+    if names[0] == "chains" and isinstance(data.get("chains"), tuple):
+        data["chains"] = list(data["chains"])
     if names[0] == "pools" and len(names) > 1:
         pools = data.setdefault("pools", [])
         if isinstance(pools, tuple):
@@ -599,7 +694,7 @@ def describe_settings() -> Iterator[tuple[str, Any, str]]:
 def _describe(table: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any, str]]:
     for name, field in table.model_fields.items():
         inner = _table_in(field.annotation)
-        if inner is None:
+        if inner is None or inner is Scenario:
             yield f"{prefix}{name}", field.default, field.description or ""
         else:
             item = "" if isinstance(field.annotation, type) else "0."

@@ -6,7 +6,7 @@ A :class:`World` owns the packed records and knows in which order the kernels ac
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,7 @@ from blockspace.markets.venue import execute, new_venue
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import draw_uniform, stream_key
+from blockspace.network.rollups.progress import INBOX, collect_messages
 from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
 from blockspace.network.transaction import (
@@ -64,6 +65,9 @@ from blockspace.network.transaction import (
     REPORT,
     SWAP,
 )
+
+if TYPE_CHECKING:
+    from blockspace.experiments.settlement import Settlement
 
 HANDED_IN = ("route", "placement", "target", "protected")
 """How a transaction is handed in: to whom, next to what, and whether it asks for protection."""
@@ -129,7 +133,7 @@ class World(Stateful):
         Where trades and transactions go: ``"memory"``, ``"none"``, or a folder for Parquet files.
     """
 
-    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "_steps")
+    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "_steps")
 
     def __init__(self, scenario: Scenario, path: PricePath, seed: int, model: Any, tapes: str | Path) -> None:
         self.scenario = scenario
@@ -147,6 +151,9 @@ class World(Stateful):
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[population.Trader] = []
+        self.settlement: Settlement | None = None  # of this chain on another one, if it is a rollup
+        self.above: list[Settlement] = []  # of rollups on this chain
+        self.inboxes = np.zeros(1, INBOX)
         self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
@@ -661,6 +668,8 @@ class World(Stateful):
 
     def _open(self) -> None:
         self.chain.open()
+        if self.settlement is not None:
+            self.settlement.open_block(self.chain.time_ns)
         self.feeds[0]["next_due"] = 2**62
         if self.chain.timing is not None:
             self._wealth_before = self._wealth_of_producer()
@@ -780,6 +789,8 @@ class World(Stateful):
         if self.chain.missed:
             return
         execute(self.venues, self.logs, self.chain.pools, self.chain.blocks)
+        if self.above:
+            collect_messages(self.inboxes, self.chain.pools, self.chain.blocks)
 
     def _settle_auction(self) -> None:
         if len(self.builders) and not self.chain.missed:
@@ -794,12 +805,16 @@ class World(Stateful):
         if self.chain.missed:
             return
         self.records.record(self.chain.blocks, self.path.record, self._gas_token_price)
+        if self.settlement is not None:
+            self.settlement.note_block(self.records.latest_value_micro_usd())
 
     def _publish(self) -> None:
         if self.chain.missed:
             return
-        base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))
+        base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))  # and that of blobs
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
+        for settlement in self.above:
+            settlement.take_in(self)
 
     def _close(self) -> None:
         if self.chain.timing is None:

@@ -56,6 +56,7 @@ VIEW = np.dtype(
         ("time", "i8"),  # ns, of the block
         ("number", "i8"),
         ("base_fee", "i8"),  # wei per gas, of the next block
+        ("blob_base_fee", "i8"),  # wei per unit of blob gas, of the next block
         ("marginal_tip", "i8"),  # wei per gas, lowest tip in the block if it was full, else 0
         ("gas_used", "i8"),
         ("trades", "i8"),  # number of trades up to and including the block
@@ -275,6 +276,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     view.time = block.time
     view.number = block.number
     view.base_fee = next_base_fee
+    view.blob_base_fee = block.blob_base_fee
     view.marginal_tip = block.marginal_tip
     view.gas_used = block.gas_used
     view.trades = logs[0].count

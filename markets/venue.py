@@ -16,7 +16,7 @@ from blockspace.markets.batch_execution import clear_batches, wait_for_batch
 from blockspace.markets.collateral import committed_lots, free_collateral
 from blockspace.markets.combinations import execute_combination
 from blockspace.markets.instruments import HANDLES, INSTRUMENT, OPTION
-from blockspace.markets.ledger import BACKGROUND, INSTRUMENTS, LEDGER, can_pay_gas, pay_gas, transfer_ether
+from blockspace.markets.ledger import BACKGROUND, BURNED, INSTRUMENTS, LEDGER, can_pay_gas, pay_gas, transfer_ether
 from blockspace.markets.liquidation import LIQUIDATION_LOG, execute_liquidation
 from blockspace.markets.margin import MARGIN
 from blockspace.markets.matching import BOOK
@@ -32,16 +32,17 @@ from blockspace.network.transaction import (
     BURN,
     COMBINATION,
     FAILED,
+    GAS_PER_BLOB,
     LEFT_OUT,
     LIQUIDATE,
     QUOTE,
     REPORT,
     SUCCEEDED,
     SWAP,
-    TRANSFER,
     UNFUNDED,
     data_fee_wei,
     effective_tip,
+    is_of_market,
 )
 
 VENUE = np.dtype(
@@ -93,7 +94,7 @@ def _trade_with_pool(venue, log, transaction):
 @kernel
 def _carry_out(venue, log, block, slot, transaction):
     """Carry out a transaction; returns whether it succeeded. Only its sender's orders are within its reach."""
-    if transaction.kind == TRANSFER:
+    if not is_of_market(transaction.kind):
         return True
     if transaction.instrument >= venue.count:
         return False
@@ -159,7 +160,9 @@ def execute(venues, logs, pools, blocks):
         sender = transaction.sender
         gas = np.int64(transaction.gas)
         data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
-        if sender != BACKGROUND and not can_pay_gas(venue.ledger, sender, gas, block.base_fee + tip, data_fee):
+        blob_fee = np.int64(transaction.blobs) * GAS_PER_BLOB * block.blob_base_fee
+        beside = data_fee + blob_fee
+        if sender != BACKGROUND and not can_pay_gas(venue.ledger, sender, gas, block.base_fee + tip, beside):
             transaction.status = UNFUNDED
             continue
         protected = block.revert_protection != 0
@@ -181,5 +184,7 @@ def execute(venues, logs, pools, blocks):
         pay_gas(venue.ledger, sender, block.producer_account, gas, tip)
         if data_fee > 0:
             transfer_ether(venue.ledger, sender, block.data_account, np.int64(0), data_fee)
+        if blob_fee > 0:
+            transfer_ether(venue.ledger, sender, np.int64(BURNED), np.int64(0), blob_fee)
     if venue.batching != 0:
         clear_batches(venue, log, pool, block)

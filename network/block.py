@@ -24,6 +24,8 @@ BLOCK = np.dtype(
         ("base_fee", "i8"),  # wei per gas
         ("gas_limit", "i8"),
         ("byte_limit", "i8"),
+        ("blob_limit", "i8"),
+        ("blob_base_fee", "i8"),  # wei per unit of blob gas
         ("producer", "i8"),  # validator or sequencer, as the topology numbers them
         ("proposer_account", "u4"),  # account of the producer
         ("producer_account", "u4"),  # account that receives the tips: the producer's, or that of the block's builder
@@ -54,6 +56,7 @@ BLOCK = np.dtype(
         ("gas_reserved", "i8"),  # sum of the gas limits of what was picked
         ("gas_used", "i8"),  # as the state machine reports it
         ("bytes", "i8"),
+        ("blobs", "i8"),
         ("full", "i8"),  # 1 if something that could pay was left out for want of gas or bytes
         ("marginal_tip", "i8"),  # wei per gas: lowest tip in a full block; 0 if it was not full, or tips buy nothing
         ("lane_gwei", "i8"),  # paid in this block for the express lane
@@ -121,6 +124,8 @@ def _append_if_ready(block, pool, slot):
     arrival = transaction.decided + block.latency[transaction.access]
     if arrival > block.time or transaction.max_fee < block.base_fee:
         return False
+    if transaction.blobs > 0 and transaction.blob_fee < block.blob_base_fee:
+        return False
     entry = block.heap[block.heap_count]
     entry.score = transaction.score
     entry.arrival = arrival
@@ -149,6 +154,7 @@ def _put(block, slot, transaction):
     """Put a transaction at the end of the block."""
     block.gas_reserved += transaction.gas
     block.bytes += transaction.bytes
+    block.blobs += transaction.blobs
     block.order[block.count] = slot
     block.count += 1
 
@@ -188,6 +194,7 @@ def plan_block(pools, blocks):
     block.count = 0
     block.gas_reserved = 0
     block.bytes = 0
+    block.blobs = 0
     block.full = 0
     block.marginal_tip = 0
     block.heap_count = 0
@@ -213,10 +220,12 @@ def plan_block(pools, blocks):
         fits = (
             block.gas_reserved + transaction.gas <= block.gas_limit
             and block.bytes + transaction.bytes <= block.byte_limit
+            and block.blobs + transaction.blobs <= block.blob_limit
         )
         if not fits:
-            # What is too large for any block is no sign that this one is full.
-            if transaction.gas <= block.gas_limit and transaction.bytes <= block.byte_limit:
+            # What is too large for any block is no sign that this one is full, nor is a lack of blobs one of gas.
+            fits_without_blobs = block.blobs + transaction.blobs <= block.blob_limit
+            if transaction.gas <= block.gas_limit and transaction.bytes <= block.byte_limit and fits_without_blobs:
                 block.full = 1
             continue
         tip = effective_tip(transaction, block.base_fee)

@@ -12,6 +12,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.network.blob_market import FORKS, blob_base_fee, excess_for, next_excess
 from blockspace.network.block import BLOCK, earliest_arrival, expire_pending, fill_block, release_block
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
@@ -34,7 +35,7 @@ from blockspace.network.topology import (
     stake_reach_ns,
     stake_shares,
 )
-from blockspace.network.transaction import ACCESS_POINTS, MILLIWEI, TO_PRODUCER
+from blockspace.network.transaction import ACCESS_POINTS, GAS_PER_BLOB, MILLIWEI, TO_PRODUCER
 
 NS = 1_000_000_000
 
@@ -119,7 +120,7 @@ class Chain(Stateful):
         Whether the block under construction comes too late to count.
     """
 
-    CONSTANTS: ClassVar = ("settings", "policy", "graph")
+    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork")
 
     def __init__(
         self,
@@ -165,6 +166,12 @@ class Chain(Stateful):
         block["revert_protection"] = chain.revert_protection
         block["data_price"] = round(fee_market.data_fee_wei_per_byte * MILLIWEI)
         self.base_fee = self.fee_rule.initial_base_fee
+        self.blob_fork = FORKS.get(chain.blobs)
+        self.excess_blob_gas = 0
+        if self.blob_fork is not None:
+            self.excess_blob_gas = excess_for(chain.initial_blob_base_fee_wei, self.blob_fork)
+            block["blob_limit"] = self.blob_fork.maximum
+            block["blob_base_fee"] = blob_base_fee(self.excess_blob_gas, self.blob_fork)
         self.number = 0
         self.time_ns = 0
         self._latency_scale = scale
@@ -250,9 +257,10 @@ class Chain(Stateful):
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
 
         No slot passes from the moment at which a pending transaction may have arrived. Only for fixed slots: where
-        blocks come at random times or somebody may wait, each is made.
+        blocks come at random times, somebody may wait or blobs have a price of their own, each is made.
         """
-        if self.settings.block_arrivals != "slots" or self.timing is not None or until_ns <= self.next_time_ns:
+        one_by_one = self.settings.block_arrivals != "slots" or self.timing is not None or self.blob_fork is not None
+        if one_by_one or until_ns <= self.next_time_ns:
             return 0
         arrival = int(earliest_arrival(self.pools, self._shortest_latency, self.next_time_ns))
         count = (min(until_ns, arrival) - self.next_time_ns) // self._interval_ns
@@ -290,7 +298,11 @@ class Chain(Stateful):
         fill_block(self.pools, self.blocks)
 
     def price_next(self, gas_used: int) -> int:
-        """Base fee of the next block, in wei per gas, after one that used ``gas_used``."""
+        """Base fee of the next block, in wei per gas, after one that used ``gas_used``; sets that of blobs as well."""
+        if self.blob_fork is not None:
+            used = int(self.blocks[0]["blobs"]) * GAS_PER_BLOB
+            self.excess_blob_gas = next_excess(self.excess_blob_gas, used, self.base_fee, self.blob_fork)
+            self.blocks[0]["blob_base_fee"] = blob_base_fee(self.excess_blob_gas, self.blob_fork)
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
         return self.base_fee
 

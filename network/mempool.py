@@ -112,6 +112,7 @@ def draft(pool):
     transaction.route = 0
     transaction.placement = 0
     transaction.protected = 0
+    transaction.blobs = 0
     transaction.status = 0
     transaction.gas_used = 0
     transaction.filled = 0
@@ -303,6 +304,29 @@ def submit_to_pool(
     transaction.placement = placement
     transaction.target = target
     transaction.protected = protected
+    return submit(pool, slot)
+
+
+@kernel
+def submit_message(
+    pools, sender, access, kind, gas, size_bytes, blobs, decided, number, max_fee, tip, blob_fee, expires
+):
+    """Draft and submit one transaction about another chain from Python; ``number`` says what it is about."""
+    pool = pools[0]
+    slot = draft(pool)
+    transaction = pool.transactions[slot]
+    transaction.sender = sender
+    transaction.access = access
+    transaction.kind = kind
+    transaction.gas = gas
+    transaction.bytes = size_bytes
+    transaction.blobs = blobs
+    transaction.decided = decided
+    transaction.amount = number
+    transaction.max_fee = max_fee
+    transaction.tip = tip
+    transaction.blob_fee = blob_fee
+    transaction.expires = expires
     return submit(pool, slot)
 
 

@@ -36,6 +36,12 @@ class ChainSettings(Settings):
     )
     gas_limit: int = Field(30_000_000, ge=21_000, le=10**12, description="gas that a block can hold")
     byte_limit: int = Field(8 * 2**20, ge=1_000, le=10**10, description="bytes that a block can hold")
+    blobs: Literal["none", "cancun", "prague", "osaka", "bpo1", "bpo2"] = Field(
+        "none", description="fork of Ethereum whose market for blobs the chain has, or none"
+    )
+    initial_blob_base_fee_wei: int = Field(
+        1, ge=1, le=10**15, description="wei per unit of blob gas of the first block"
+    )
     verification_ns_per_gas: float = Field(
         5.0,
         ge=0,

@@ -13,6 +13,9 @@ LEGS = 4
 ACCESS_POINTS = 32
 """Access points (places where agents sit) that a topology may have."""
 
+GAS_PER_BLOB = 131_072
+"""Blob gas of a blob, which is also the number of its bytes (EIP-4844)."""
+
 AUTOMATIC_NONCE = np.uint32(0xFFFFFFFF)
 """Ask the mempool for the sender's next nonce; any other value replaces the pending transaction of that nonce."""
 
@@ -22,8 +25,11 @@ MILLIWEI = np.int64(1_000)
 NEVER = np.int64(2**62)
 """A time in nanoseconds that no run reaches."""
 
-# Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space.
+# Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space. So do those from POST
+# on, which are about another chain: its data, a claim about its state (with a proof or without one), and a challenge to
+# such a claim. What they mean is for those to say who look for them in the blocks.
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT, COMBINATION = range(11)
+POST, CLAIM, CHALLENGE = range(11, 14)
 KINDS = (
     "transfer",
     "place",
@@ -36,6 +42,9 @@ KINDS = (
     "liquidate",
     "report",
     "combination",
+    "post",
+    "claim",
+    "challenge",
 )
 
 # Styles of a swap: whether `amount` is what goes in, or what comes out.
@@ -78,6 +87,7 @@ TRANSACTION = np.dtype(
         ("ladder", "i4", (2 * LADDER,)),
         ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity
         ("bound", "i8"),  # swap: least that comes out or most that goes in; mint, combination: most micro-dollars
+        ("blob_fee", "i8"),  # wei per unit of blob gas that it pays at the most
         ("target", "i8"),  # sequence of the transaction that this one wants to be next to
         ("access", "u2"),  # access point where the sender sits
         ("kind", "u1"),
@@ -87,6 +97,7 @@ TRANSACTION = np.dtype(
         ("independent", "u1"),  # 1: it comes from a wallet with no other transaction pending: nonces do not bind
         ("route", "u1"),  # public, to the producer alone, or to the builder of this number
         ("placement", "u1"),  # anywhere, before or after its target
+        ("blobs", "u1"),
         ("protected", "u1"),  # 1: if it would fail it is to be left out, where whoever makes the block offers that
         # Receipt, written by the state machine.
         ("status", "u1"),
@@ -106,6 +117,12 @@ TRANSACTION = np.dtype(
 def data_fee_wei(size_bytes, price):
     """Wei for the data of a transaction of this many bytes, at ``price`` thousandths of a wei per byte."""
     return size_bytes * (price // MILLIWEI) + size_bytes * (price % MILLIWEI) // MILLIWEI
+
+
+@kernel
+def is_of_market(kind):
+    """Whether transactions of a kind are about the market on this chain."""
+    return TRANSFER < kind < POST
 
 
 @kernel

@@ -5,7 +5,7 @@ import numpy as np
 from blockspace.experiments.recording.rows import CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, ROLES, is_searcher, races
 from blockspace.markets.ledger import WEI_PER_GWEI
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, data_fee_wei
+from blockspace.network.transaction import FAILED, GAS_PER_BLOB, data_fee_wei
 
 
 @kernel
@@ -52,14 +52,17 @@ def divide_gas(row, meter, block, transaction, role, tip, ether_usd):
 
 @kernel
 def measure_data(row, meter, block, transaction, role, ether_usd):
-    """Add what a transaction paid for its data beside gas; returns it in dollars."""
-    fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
-    _add(meter.data_fees[role], np.int64(1), fee)
-    fee_usd = np.float64(fee) * 1e-18 * ether_usd
-    row.data_usd += fee_usd
+    """Add what a transaction paid beside gas, for its data and for its blobs; returns it in dollars."""
+    data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+    blob_fee = np.int64(transaction.blobs) * GAS_PER_BLOB * block.blob_base_fee
+    _add(meter.data_fees[role], np.int64(1), data_fee)
+    _add(meter.blob_fees[role], np.int64(1), blob_fee)
+    data_usd, blob_usd = np.float64(data_fee) * 1e-18 * ether_usd, np.float64(blob_fee) * 1e-18 * ether_usd
+    row.data_usd += data_usd
+    row.blob_fees_usd += blob_usd
     if is_searcher(role):
-        row.searcher_gas_usd += fee_usd
-    return fee_usd
+        row.searcher_gas_usd += data_usd
+    return data_usd + blob_usd
 
 
 @kernel

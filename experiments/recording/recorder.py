@@ -15,7 +15,7 @@ from blockspace.experiments.recording.trades import clear_trades, measure_trades
 from blockspace.markets.liquidation import LIQUIDATIONS
 from blockspace.markets.trade_log import DELEVERAGING, TRADES
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED, effective_tip
+from blockspace.network.transaction import FAILED, LEFT_OUT, PLACE, TRANSFER, UNFUNDED, effective_tip, is_of_market
 
 
 @kernel
@@ -44,7 +44,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         row.tips_usd += tip_usd
         row.transactions += 1
         fees_usd = base_usd + tip_usd
-        if block.data_price > 0:
+        if block.data_price > 0 or transaction.blobs > 0:
             fees_usd += measure_data(row, meter, block, transaction, role, ether_usd)
         meter.gas_usd[role] += fees_usd
         meter.gas_units[role] += transaction.gas_used
@@ -58,7 +58,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
         if transaction.kind == TRANSFER:
             row.background_transactions += 1
             meter.background_delays[delay_class(delay)] += 1
-        else:
+        elif is_of_market(transaction.kind):
             meter.market_delays[delay_class(delay)] += 1
             stamp(meter, transaction.decided)
         stamp(meter, tip)
@@ -69,7 +69,7 @@ def _measure_transactions(row, meter, venue, log, pool, block, path, ether_usd, 
             continue
         while next_trade < log.count and log.trades[next_trade & (TRADES - 1)].cause == DELEVERAGING:
             next_trade += 1  # no order's fill
-        if transaction.kind != TRANSFER and transaction.filled > 0:
+        if is_of_market(transaction.kind) and transaction.filled > 0:
             if transaction.kind == PLACE and role == NOISE:
                 instrument = venue.instruments[transaction.instrument]
                 measure_order(
@@ -180,6 +180,9 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     row.left_out_transactions = 0
     row.base_fee_usd = 0.0
     row.tips_usd = 0.0
+    row.blobs = block.blobs
+    row.blob_base_fee_gwei = block.blob_base_fee * 1e-9
+    row.blob_fees_usd = 0.0
     row.data_usd = 0.0
     row.failed_gas_usd = 0.0
     row.congestion_usd = 0.0
@@ -202,6 +205,9 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
         measure_pool(pool_rows[index, number], meter.pools[number], venue, number, log.external_price)
     stamp(meter, block.base_fee)
     stamp(meter, block.gas_used)
+    if block.blob_limit > 0:
+        stamp(meter, block.blob_base_fee)
+        stamp(meter, block.blobs)
     if block.lane_gwei > 0:
         meter.auctions.gwei += block.lane_gwei
         stamp(meter, block.lane_gwei)

@@ -15,7 +15,15 @@ from blockspace.experiments.recording.liquidations import liquidation_columns
 from blockspace.experiments.recording.options import OptionRecords
 from blockspace.experiments.recording.pools import POOL_ROW
 from blockspace.experiments.recording.recorder import record
-from blockspace.experiments.recording.rows import BLOCK_ROW, LIQUIDATION_COLUMNS, MARKET_ROW, METER, TAPE, TAPE_ROW
+from blockspace.experiments.recording.rows import (
+    BLOB_COLUMNS,
+    BLOCK_ROW,
+    LIQUIDATION_COLUMNS,
+    MARKET_ROW,
+    METER,
+    TAPE,
+    TAPE_ROW,
+)
 from blockspace.experiments.recording.tape import Tape
 from blockspace.experiments.scenario import Scenario
 from blockspace.markets.liquidation import LIQUIDATED, LIQUIDATIONS
@@ -23,7 +31,7 @@ from blockspace.markets.options.settings import OptionSettings
 from blockspace.markets.settings import InstrumentSettings
 from blockspace.markets.trade_log import CAUSES, TRADE, TRADES, trades_since
 from blockspace.network.state import Pieces, Stateful
-from blockspace.network.transaction import KINDS, STATUSES
+from blockspace.network.transaction import KINDS, POST, STATUSES, TRANSFER
 
 CHUNK = 4096
 CUMULATIVE = (
@@ -36,6 +44,7 @@ CUMULATIVE = (
     "kinds",
     "base_fees",
     "tips",
+    "blob_fees",
     "data_fees",
     "failed_gas",
     "gas_by_purpose",
@@ -159,6 +168,14 @@ class Records(Stateful):
         if self.meters["liquidations_seen"][0] - self._liquidations_kept >= LIQUIDATIONS // 2:
             self._drain_liquidations()
 
+    def latest_value_micro_usd(self) -> int:
+        """What changed hands in trades of the block recorded last, in micro-dollars."""
+        if self._index:
+            volume = self._market_rows[self._index - 1]["volume_usd"].sum()
+        else:
+            volume = self._full_markets.arrays[-1][-1]["volume_usd"].sum()
+        return round(1e6 * float(volume))
+
     def _drain_liquidations(self) -> None:
         log = self._venues[0]["liquidations"]
         count = int(log["count"])
@@ -217,6 +234,8 @@ class Records(Stateful):
         frames = [pd.DataFrame(self.block_rows())]
         if not self.scenario.margin.liquidations:
             frames[0] = frames[0].drop(columns=list(LIQUIDATION_COLUMNS))
+        if self.scenario.chain.blobs == "none":
+            frames[0] = frames[0].drop(columns=list(BLOB_COLUMNS))
         several = len(self.scenario.instruments) > 1
         for number, instrument in enumerate(self.scenario.instruments):
             frame = pd.DataFrame(self.market_rows(number)).drop(columns="instrument")
@@ -290,7 +309,7 @@ class Records(Stateful):
         )
 
     def _transaction_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        of_market = rows["kind"] > 0
+        of_market = (rows["kind"] > TRANSFER) & (rows["kind"] < POST)
         ticks, lots, names, columns = self._of_instruments(np.where(of_market, rows["instrument"], 0), rows["time"])
         return pd.DataFrame(
             {

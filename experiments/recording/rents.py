@@ -4,6 +4,7 @@ Whoever is no searcher pays gas, venue fees, what arbitrageurs take from quotes,
 All of that ends up somewhere:
 
 - *burned*, or with the *sequencer* as base fee, and as *tips* with whoever proposes the block;
+- burned as well, as the fees of *blobs*;
 - with the *sequencer* as well, as what is paid for *data* on a chain that keeps them on another one;
 - with whoever proposes the block as well, as what an *auction* of the express lane brought;
 - with the *builder*, where builders make the blocks: tips less its bid, which is the income of who proposes the block;
@@ -66,11 +67,11 @@ def rents(market: "Market", world: int = 0) -> Accounts:
     -------
     dict
         Amounts in wei and in micro-dollars, the unit in each name. ``paid_by_others`` and ``paid_by_searchers`` add up
-        to ``burned``, ``sequencer_base_fee``, ``tips``, ``data`` and ``auction_revenue``, and so do ``plain_space``,
-        ``congestion``, ``place`` and ``data``. ``tips`` is ``tips_of_proposers`` and ``builders_margin``, which is 0
-        where producers make their own blocks. ``loss_to_arbitrage`` and ``loss_to_sandwiches`` are ``searcher_fees``
-        and ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and ``fees_of_others``. The searchers' profit is
-        their cash less what they paid.
+        to ``burned``, ``sequencer_base_fee``, ``tips``, ``blobs``, ``data`` and ``auction_revenue``, and so do
+        ``plain_space``, ``congestion``, ``place``, ``blobs`` and ``data``. ``tips`` is ``tips_of_proposers`` and
+        ``builders_margin``, which is 0 where producers make their own blocks. ``loss_to_arbitrage`` and
+        ``loss_to_sandwiches`` are ``searcher_fees`` and ``searcher_cash``; ``venue_fees`` is ``searcher_fees`` and
+        ``fees_of_others``. The searchers' profit is their cash less what they paid.
     """
     chosen = market.worlds[world]
     burns, built = chosen.chain.fee_rule.burns_base_fee, chosen.scenario.builders.count > 0
@@ -84,7 +85,8 @@ def close_accounts(meter: Any, burns: bool, built: bool = False) -> Accounts:
     """
     searchers = list(SEARCHERS)
     others = np.setdiff1d(np.arange(len(meter["venue_fees"])), searchers)
-    base_fees, tips, data, fees = meter["base_fees"], meter["tips"], meter["data_fees"], meter["venue_fees"]
+    base_fees, tips, data, blobs = (meter[name] for name in ("base_fees", "tips", "data_fees", "blob_fees"))
+    fees = meter["venue_fees"]
     base_fee = _wei(base_fees)
     loss, to_sandwiches = int(meter["loss_to_arbitrage"]), int(meter["loss_to_sandwiches"])
     searcher_fees = int(fees[searchers].sum())
@@ -95,12 +97,13 @@ def close_accounts(meter: Any, burns: bool, built: bool = False) -> Accounts:
         "burned_wei": base_fee if burns else 0,
         "sequencer_base_fee_wei": 0 if burns else base_fee,
         "tips_wei": _wei(tips),
+        "blobs_wei": _wei(blobs),
         "data_wei": _wei(data),
         "auction_revenue_wei": auctions,
         "tips_of_proposers_wei": to_proposers,
         "builders_margin_wei": _wei(tips) - to_proposers,
-        "paid_by_others_wei": _wei(base_fees[others]) + _wei(tips[others]) + _wei(data[others]),
-        "paid_by_searchers_wei": sum(_wei(paid[searchers]) for paid in (base_fees, tips, data)) + auctions,
+        "paid_by_others_wei": sum(_wei(paid[others]) for paid in (base_fees, tips, data, blobs)),
+        "paid_by_searchers_wei": sum(_wei(paid[searchers]) for paid in (base_fees, tips, data, blobs)) + auctions,
         "failed_gas_wei": _wei(meter["failed_gas"]),
         "failed_gas_of_searchers_wei": _wei(meter["failed_gas"][searchers]),
         "plain_space_wei": _wei(purposes[[PLAIN_SPACE]]),
@@ -141,9 +144,8 @@ def rent_measures(
     def of_markets(column: str) -> float:
         return float(sum(market[column].sum() for market in markets))
 
-    base_fee, tips, data, auctions = (
-        float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "data_usd", "auction_usd")
-    )
+    base_fee, tips, auctions = (float(rows[name].sum()) for name in ("base_fee_usd", "tips_usd", "auction_usd"))
+    data, blobs = float(rows["data_usd"].sum()), float(rows["blob_fees_usd"].sum())
     fees = of_markets("maker_fees_usd") + of_markets("taker_fees_usd") + option_fees_usd
     built = rows["builder"] > 0
     margin = float((rows["tips_usd"] - rows["bid_usd"])[built].sum())
@@ -154,6 +156,7 @@ def rent_measures(
         "burned": base_fee if burns else 0.0,
         "sequencer": 0.0 if burns else base_fee,
         "tips": tips - margin,
+        "blobs": blobs,
         "data": data,
         "builder": margin,
         "auction": auctions,

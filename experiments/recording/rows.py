@@ -36,10 +36,15 @@ ROLES = (
     "option_maker",
     "option_trader",
     "option_vault",
+    "batcher",
+    "claimer",
+    "challenger",
+    "prover",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
 POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR, BUILDER = range(8, 16)
-KEEPER, LEVERAGED, LIQUIDATOR, OPTION_MAKER, OPTION_TRADER, OPTION_VAULT = range(16, len(ROLES))
+KEEPER, LEVERAGED, LIQUIDATOR, OPTION_MAKER, OPTION_TRADER, OPTION_VAULT = range(16, 22)
+BATCHER, CLAIMER, CHALLENGER, PROVER = range(22, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -67,6 +72,9 @@ BLOCK_ROW = np.dtype(
         ("left_out_transactions", "i8"),  # by revert protection
         ("base_fee_usd", "f8"),  # paid as base fee
         ("tips_usd", "f8"),
+        ("blobs", "i8"),
+        ("blob_base_fee_gwei", "f8"),  # per unit of blob gas
+        ("blob_fees_usd", "f8"),  # paid beside gas for blobs, and burned
         ("data_usd", "f8"),  # paid beside gas for keeping data on another chain
         ("builder", "i8"),  # number of the builder who made the block, from 1; 0 if its producer did
         ("bid_usd", "f8"),  # what the builder paid to the producer
@@ -96,6 +104,9 @@ BLOCK_ROW = np.dtype(
 
 LIQUIDATION_COLUMNS = ("liquidations", "liquidated_usd", "due_accounts", "worst_equity_usd", "insurance_usd")
 """Columns of a block's row that say nothing where accounts cannot be liquidated."""
+
+BLOB_COLUMNS = ("blobs", "blob_base_fee_gwei", "blob_fees_usd")
+"""Columns of a block's row that say nothing on a chain without blobs."""
 
 MARKET_ROW = np.dtype(
     [
@@ -172,6 +183,7 @@ METER = np.dtype(
         # The accounts of rents, in integers, by who paid; what there is of gas in wei, the rest in micro-dollars.
         ("base_fees", WEI, (len(ROLES),)),
         ("tips", WEI, (len(ROLES),)),
+        ("blob_fees", WEI, (len(ROLES),)),  # paid beside gas for blobs, and burned
         ("data_fees", WEI, (len(ROLES),)),  # paid beside gas for keeping data on another chain
         ("failed_gas", WEI, (len(ROLES),)),  # part of base fees and tips
         ("gas_by_purpose", WEI, (3,)),  # base fees and tips, otherwise divided

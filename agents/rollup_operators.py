@@ -1,0 +1,333 @@
+"""The operator of a rollup on the chains below it: posts the data of its transactions, and claims what its state is.
+
+Posting costs gas and blobs, and waiting costs the users of the rollup, whose delay the operator counts as its own.
+Under the economic rule it posts as soon as the waiting so far has cost as much as a posting would cost now: no interval
+is set, and it moves with the fees. A posting that does not get into a block in time is sent anew, for more.
+
+Claims go to the parent at regular times. On an optimistic rollup one is sent at once and waits there to be refuted; on
+a validity rollup the work of proving it goes to whichever prover is best for the users, its price and their wait
+together (a scoring auction, Che 1993), and is paid what the second best would have been worth.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from blockspace.agents.population import Trader
+from blockspace.agents.provers import choose_prover
+from blockspace.network import mempool
+from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
+from blockspace.network.rollups.progress import BATCH, BATCHES, CLAIM_RECORD, ENTRIES
+from blockspace.network.rollups.settings import RollupSettings
+from blockspace.network.transaction import CHALLENGE, CLAIM, GAS_PER_BLOB, POST
+
+NS = 1_000_000_000
+LONGEST_WAY_NS = 2 * NS
+"""Time after which it is known that an expired transaction is in no block."""
+
+RISE = 1.5
+"""Factor on tip and blob fee of each further try."""
+
+
+class Sender(Trader):
+    """Base of those who send transactions about a rollup to a chain below it.
+
+    Parameters
+    ----------
+    model
+        The market.
+    world
+        The chain to which they send.
+    settings
+        Of the rollup.
+    progress
+        How far the rollup has got.
+    access
+        Name of the access point.
+    """
+
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Trader.CONSTANTS, "settings", "progresses", "progress")
+
+    def __init__(
+        self, model: Any, world: Any, settings: RollupSettings, progresses: npt.NDArray[Any], access: str
+    ) -> None:
+        super().__init__(model, access, world=world)
+        self.settings = settings
+        self.progresses = progresses
+        self.progress = progresses[0]
+        self.failing = False
+
+    @property
+    def wallet_tip(self) -> int:
+        """Tip that gets a transaction into the next block as far as is visible, in wei per gas."""
+        marginal = self.seen("marginal_tip")
+        return max(int(self.world.wallet_tip_wei), marginal + marginal // 8)
+
+    def send_message(self, kind: int, number: int, gas: int, size: int, tries: int, blobs: int = 0) -> int:
+        """Send a transaction about the rollup; returns when it expires, in ns."""
+        rise = RISE**tries
+        tip = int(self.wallet_tip * rise)
+        blob_fee = int(max(4 * self.seen("blob_base_fee"), 1) * rise)
+        expires = self.decision_ns + int(self.settings.posting.wallet_patience_s * NS)
+        mempool.submit_message(
+            self.world.chain.pools,
+            self.account,
+            self.access,
+            kind,
+            gas,
+            size,
+            blobs,
+            self.decision_ns,
+            number,
+            int(4 * self.base_fee * rise) + tip,
+            tip,
+            blob_fee,
+            expires,
+        )
+        return expires
+
+    def is_lost(self, row: npt.NDArray[Any]) -> bool:
+        """Whether what was sent last can no longer get into a block, as far as is known."""
+        return bool(self.decision_ns > int(row["expires"]) + LONGEST_WAY_NS)
+
+
+class Batcher(Sender):
+    """Posts the data of a rollup where everybody can get them."""
+
+    kind = "batcher"
+
+    def __init__(
+        self, model: Any, world: Any, settings: RollupSettings, progresses: npt.NDArray[Any], access: str
+    ) -> None:
+        super().__init__(model, world, settings, progresses, access)
+        self.oldest = 0  # batch of which it does not know that it has been posted
+
+    def act(self) -> None:
+        """Send anew what got lost, and post what has waited for long enough."""
+        if self.failing:
+            return
+        self._send_anew()
+        while self._post():
+            pass
+
+    def _send_anew(self) -> None:
+        progress, now = self.progress, self.decision_ns
+        count = int(progress["batch_count"])
+        while self.oldest < count and 0 < int(progress["batches"][self.oldest & (BATCHES - 1)]["seen"]) <= now:
+            self.oldest += 1
+        if self.oldest == count or not self.is_lost(progress["batches"][self.oldest & (BATCHES - 1)]):
+            return
+        for number in range(self.oldest, count):
+            self._hand_in(number)
+
+    def _hand_in(self, number: int) -> None:
+        batch = self.progress["batches"][number & (BATCHES - 1)]
+        posting = self.settings.posting
+        gas, size = posting.fixed_gas, 200
+        if self.settings.data == "calldata":
+            gas += math.ceil(int(batch["bytes"]) * posting.gas_per_byte)
+            size += int(batch["bytes"])
+        tries = int(batch["tries"])
+        batch["sent"] = self.decision_ns
+        batch["expires"] = self.send_message(POST, number, gas, size, tries, int(batch["blobs"]))
+        batch["tries"] = tries + 1
+
+    def _post(self) -> bool:
+        """Post what waits if it is time to; returns whether it was."""
+        posting, progress, now = self.settings.posting, self.progress, self.decision_ns
+        first, last = self._waiting()
+        if last < first:
+            return False
+        before, end = self._sums(first - 1), self._sums(last)
+        while last > first and self._bytes(before, end) > posting.batch_bytes:
+            # What does not fit waits for the next one; sums rise with the entries, so half a step at a time finds it.
+            last = self._last_that_fits(first, last, before)
+            end = self._sums(last)
+        transactions, size = end["transactions"] - before["transactions"], self._bytes(before, end)
+        opened = int(progress["entries"][first & (ENTRIES - 1)]["time"])
+        full = last < self._waiting()[1]
+        late = now - opened >= posting.longest_wait_s * NS
+        if not (full or late or self._is_time(transactions, size, opened, end["moments"] - before["moments"])):
+            return False
+        number = int(progress["batch_count"])
+        progress["batches"][number & (BATCHES - 1)] = np.zeros((), BATCH)
+        batch = progress["batches"][number & (BATCHES - 1)]
+        batch["first"], batch["last"], batch["opened"], batch["closed"] = first, last, opened, end["time"]
+        for name in ("transactions", "gas", "value", "moments"):
+            batch[name] = end[name] - before[name]
+        batch["bytes"] = size
+        batch["blobs"] = -(-size // USABLE_BYTES_PER_BLOB) if self.settings.data == "blobs" else 0
+        batch["claim"] = -1
+        progress["batch_count"] = number + 1
+        self._hand_in(number)
+        return True
+
+    def _waiting(self) -> tuple[int, int]:
+        """First and last entry that are in no batch and have happened; the first is above the last if none are."""
+        progress = self.progress
+        count = int(progress["batch_count"])
+        first = int(progress["batches"][(count - 1) & (BATCHES - 1)]["last"]) + 1 if count else 0
+        last = int(progress["entry_count"]) - 1
+        while last >= first and int(progress["entries"][last & (ENTRIES - 1)]["time"]) > self.decision_ns:
+            last -= 1
+        return first, last
+
+    def _sums(self, entry: int) -> dict[str, int]:
+        names = self.progress["entries"].dtype.names
+        if entry < 0:
+            return dict.fromkeys(names, 0)
+        return dict(zip(names, self.progress["entries"][entry & (ENTRIES - 1)].item(), strict=True))
+
+    def _bytes(self, before: dict[str, int], end: dict[str, int]) -> int:
+        return math.ceil((end["bytes"] - before["bytes"]) * self.settings.posting.bytes_per_byte)
+
+    def _last_that_fits(self, first: int, last: int, before: dict[str, int]) -> int:
+        """Last entry up to which everything fits into one posting; the first at least."""
+        while first < last:
+            middle = (first + last + 1) // 2
+            if self._bytes(before, self._sums(middle)) <= self.settings.posting.batch_bytes:
+                first = middle
+            else:
+                last = middle - 1
+        return first
+
+    def _is_time(self, transactions: int, size: int, opened: int, moments: int) -> bool:
+        posting = self.settings.posting
+        if posting.rule == "transactions":
+            return transactions >= posting.transactions
+        if posting.rule == "interval":
+            return self.decision_ns - opened >= posting.interval_s * NS
+        waited_s = transactions * self.decision_ns * 1e-9 - moments * 1e-6
+        return waited_s * posting.delay_cost_usd_per_h / 3_600.0 >= self._cost_usd(size)
+
+    def _cost_usd(self, size: int) -> float:
+        """Dollars that a posting costs now beside what grows with its bytes: its own gas, and whole blobs."""
+        wei = float(self.settings.posting.fixed_gas) * (self.base_fee + self.wallet_tip)
+        if self.settings.data == "blobs":
+            wei += -(-size // USABLE_BYTES_PER_BLOB) * GAS_PER_BLOB * float(self.seen("blob_base_fee"))
+        return wei * 1e-18 * self.ether_usd
+
+
+class Claimer(Sender):
+    """Claims on the parent what the state of a rollup is, and has it proven where that is the rule."""
+
+    kind = "claimer"
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "provers")
+
+    def __init__(
+        self,
+        model: Any,
+        world: Any,
+        settings: RollupSettings,
+        progresses: npt.NDArray[Any],
+        access: str,
+        provers: npt.NDArray[Any],
+    ) -> None:
+        super().__init__(model, world, settings, progresses, access)
+        self.provers = provers
+        self.next_claim_ns = int(settings.claim_interval_s * NS)
+        self.next_batch = 0  # that no claim covers
+        self.oldest = 0  # claim of which it does not know that it has been included
+        self.lies = False
+
+    def act(self) -> None:
+        """Claim the state after everything that has been posted, if it is time to, and send what is ready."""
+        progress, now = self.progress, self.decision_ns
+        if now >= self.next_claim_ns:
+            self.next_claim_ns = now + int(self.settings.claim_interval_s * NS)
+            self._claim()
+        count = int(progress["claim_count"])
+        while self.oldest < count and 0 < int(progress["claims"][self.oldest & (BATCHES - 1)]["seen"]) <= now:
+            self.oldest += 1
+        for number in range(self.oldest, count):
+            claim = progress["claims"][number & (BATCHES - 1)]
+            if claim["seen"] == 0 and 0 < int(claim["ready"]) <= now and (claim["sent"] == 0 or self.is_lost(claim)):
+                self._hand_in(number, claim)
+
+    def _claim(self) -> None:
+        """Claim what has been posted since the last claim; on a validity rollup, have it proven."""
+        progress, now = self.progress, self.decision_ns
+        first, count, gas, transactions = self.next_batch, int(progress["batch_count"]), 0, 0
+        while self.next_batch < count:
+            batch = progress["batches"][self.next_batch & (BATCHES - 1)]
+            if not 0 < int(batch["seen"]) <= now:
+                break
+            gas += int(batch["gas"])
+            transactions += int(batch["transactions"])
+            self.next_batch += 1
+        if self.next_batch == first:
+            return
+        number = int(progress["claim_count"])
+        progress["claims"][number & (BATCHES - 1)] = np.zeros((), CLAIM_RECORD)
+        claim = progress["claims"][number & (BATCHES - 1)]
+        claim["first"], claim["last"], claim["requested"], claim["prover"] = first, self.next_batch - 1, now, -1
+        claim["ready"] = now
+        claim["false"] = self.lies
+        for place in range(first, self.next_batch):
+            progress["batches"][place & (BATCHES - 1)]["claim"] = number
+        if self.settings.kind == "validity":
+            cost_per_s = transactions * self.settings.posting.delay_cost_usd_per_h / 3_600.0
+            prover, ready, fee_usd = choose_prover(self.provers, self.settings.proofs, now, gas, cost_per_s)
+            claim["prover"], claim["ready"], claim["fee"] = prover, ready, round(fee_usd * 1e6)
+        progress["claim_count"] = number + 1
+
+    def _hand_in(self, number: int, claim: Any) -> None:
+        proofs = self.settings.proofs
+        proven = self.settings.kind == "validity"
+        gas, size = (proofs.gas, proofs.bytes) if proven else (self.settings.challenges.claim_gas, 200)
+        tries = int(claim["tries"])
+        claim["sent"] = self.decision_ns
+        claim["expires"] = self.send_message(CLAIM, number, gas, size, tries)
+        claim["tries"] = tries + 1
+
+
+class Challenger(Sender):
+    """Checks every claim about an optimistic rollup, and refutes what is false."""
+
+    kind = "challenger"
+
+    def __init__(
+        self, model: Any, world: Any, settings: RollupSettings, progresses: npt.NDArray[Any], access: str
+    ) -> None:
+        super().__init__(model, world, settings, progresses, access)
+        self.next_claim = 0
+        self.checked_ns = 0  # when it is done with what it checks
+        self.against = -1  # claim that it wants to refute
+        self.expires_ns = 0
+        self.tries = 0
+
+    def act(self) -> None:
+        """Re-execute what is claimed, one claim after the other, and challenge the first that is false."""
+        progress, now = self.progress, self.decision_ns
+        claims = progress["claims"]
+        if self.against >= 0:
+            claim = claims[self.against & (BATCHES - 1)]
+            if claim["refuted"] == 0 and now > self.expires_ns + LONGEST_WAY_NS:
+                self._challenge()
+            elif claim["refuted"] > 0:
+                self.against = -1
+            return
+        while self.next_claim < int(progress["claim_count"]):
+            claim = claims[self.next_claim & (BATCHES - 1)]
+            if not 0 < int(claim["seen"]) <= now:
+                break
+            gas = sum(
+                int(progress["batches"][batch & (BATCHES - 1)]["gas"])
+                for batch in range(int(claim["first"]), int(claim["last"]) + 1)
+            )
+            self.checked_ns = max(self.checked_ns, int(claim["seen"]))
+            done_ns = self.checked_ns + int(gas / self.settings.challenges.check_gas_per_s * NS)
+            if done_ns > now:
+                break
+            self.checked_ns = done_ns
+            self.next_claim += 1
+            if claim["false"] and not claim["refuted"]:
+                self.against, self.tries = self.next_claim - 1, 0
+                self._challenge()
+                break
+
+    def _challenge(self) -> None:
+        self.expires_ns = self.send_message(CHALLENGE, self.against, self.settings.challenges.gas, 5_000, self.tries)
+        self.tries += 1

@@ -1,0 +1,1 @@
+"""Chains that settle on another one: what they post there, and how far it has got."""

@@ -1,0 +1,197 @@
+"""How far a rollup has got on the chains below it: its blocks, their batches, and the claims about its state.
+
+A rollup's operator packs the transactions of its blocks into *batches*, whose data are posted where everybody can get
+them. A *claim* says on the parent what the state is after some batches; it is final once it is proven, or once nobody
+has refuted it for long enough. What this module keeps is what happened, in rings of fixed size; who decides about it
+are agents.
+
+All times are in ns, and 0 stands for what has not happened yet.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blockspace.network.compilation import kernel
+from blockspace.network.transaction import LEFT_OUT, POST, SUCCEEDED, UNFUNDED, effective_tip
+
+ENTRIES = 1 << 17
+"""Blocks with transactions in them that may wait to be posted."""
+
+BATCHES = 1 << 15
+"""Batches, and claims, that are remembered."""
+
+ENTRY = np.dtype(
+    [
+        ("time", "i8"),
+        # Sums over all blocks so far, this one included.
+        ("transactions", "i8"),
+        ("gas", "i8"),
+        ("bytes", "i8"),  # of the transactions, uncompressed
+        ("value", "i8"),  # micro-dollars that changed hands in trades
+        ("moments", "i8"),  # sum over transactions of the time of their block, in microseconds
+    ],
+    align=True,
+)
+"""A block of the rollup with transactions in it."""
+
+BATCH = np.dtype(
+    [
+        ("first", "i8"),  # number of its first entry ...
+        ("last", "i8"),  # ... and of its last
+        ("opened", "i8"),  # time of its first block
+        ("closed", "i8"),  # time of its last block
+        ("transactions", "i8"),
+        ("gas", "i8"),
+        ("bytes", "i8"),  # that were posted
+        ("blobs", "i8"),
+        ("value", "i8"),  # micro-dollars
+        ("moments", "i8"),  # microseconds, as in an entry
+        ("sent", "i8"),
+        ("expires", "i8"),
+        ("tries", "i8"),
+        ("posted", "i8"),
+        ("seen", "i8"),  # when the operator knows that it has been posted
+        ("cost_gwei", "i8"),  # of the posting, all tries together
+        ("claim", "i8"),  # number of the claim that it belongs to; -1 for none
+    ],
+    align=True,
+)
+"""Data of some blocks in a row that are posted together."""
+
+CLAIM_RECORD = np.dtype(
+    [
+        ("first", "i8"),  # number of its first batch ...
+        ("last", "i8"),  # ... and of its last
+        ("requested", "i8"),
+        ("prover", "i8"),  # number of the prover; -1 for none
+        ("ready", "i8"),  # when its proof is made, or when it may be sent without one
+        ("fee", "i8"),  # micro-dollars that the prover gets
+        ("sent", "i8"),
+        ("expires", "i8"),
+        ("tries", "i8"),
+        ("included", "i8"),
+        ("seen", "i8"),  # when the operator knows
+        ("cost_gwei", "i8"),
+        ("false", "i8"),  # 1 if it claims what is not so
+        ("refuted", "i8"),  # when a challenge to it was included
+        ("final", "i8"),  # when nobody can refute it any more
+    ],
+    align=True,
+)
+"""What the operator says on the parent about the state after some batches."""
+
+PROGRESS = np.dtype(
+    [
+        ("entries", ENTRY, (ENTRIES,)),
+        ("entry_count", "i8"),
+        ("batches", BATCH, (BATCHES,)),
+        ("batch_count", "i8"),
+        ("claims", CLAIM_RECORD, (BATCHES,)),
+        ("claim_count", "i8"),
+    ],
+    align=True,
+)
+
+MESSAGE = np.dtype(
+    [
+        ("sender", "u4"),
+        ("kind", "u1"),
+        ("blobs", "u1"),
+        ("status", "u1"),
+        ("number", "i8"),
+        ("gas_used", "i8"),
+        ("price", "i8"),  # wei per gas, base fee and tip
+        ("blob_base_fee", "i8"),  # wei per unit of blob gas
+    ],
+    align=True,
+)
+"""A transaction about another chain in a block."""
+
+MESSAGES = 1024
+INBOX = np.dtype([("messages", MESSAGE, (MESSAGES,)), ("count", "i8")], align=True)
+"""Transactions about other chains in the block that has just been executed."""
+
+
+def new_progress() -> npt.NDArray[Any]:
+    """Make a record of a rollup that has not begun: a one-element array of type ``PROGRESS``."""
+    return np.zeros(1, PROGRESS)
+
+
+@kernel
+def note_block(progresses, pools, blocks, value):
+    """Enter a block of the rollup, in which trades of ``value`` micro-dollars happened, if anything is in it.
+
+    Raises
+    ------
+    RuntimeError
+        If so many blocks wait to be posted that there is no place for another one.
+    """
+    progress = progresses[0]
+    pool = pools[0]
+    block = blocks[0]
+    transactions, gas, size = np.int64(0), np.int64(0), np.int64(0)
+    for position in range(block.count):
+        transaction = pool.transactions[block.order[position]]
+        if transaction.status == UNFUNDED or transaction.status == LEFT_OUT:
+            continue
+        transactions += 1
+        gas += transaction.gas_used
+        size += transaction.bytes
+    if transactions == 0:
+        return
+    count = progress.entry_count
+    if progress.batch_count > 0:
+        waiting = count - progress.batches[(progress.batch_count - 1) & (BATCHES - 1)].last
+    else:
+        waiting = count + 1
+    if waiting >= ENTRIES - 1:
+        raise RuntimeError("more blocks of a rollup wait to be posted than there is place for: let it post more often")
+    entry = progress.entries[count & (ENTRIES - 1)]
+    entry.time = block.time
+    entry.transactions = transactions
+    entry.gas = gas
+    entry.bytes = size
+    entry.value = value
+    entry.moments = transactions * (block.time // 1_000)
+    if count > 0:
+        before = progress.entries[(count - 1) & (ENTRIES - 1)]
+        entry.transactions += before.transactions
+        entry.gas += before.gas
+        entry.bytes += before.bytes
+        entry.value += before.value
+        entry.moments += before.moments
+    progress.entry_count += 1
+
+
+@kernel
+def collect_messages(inboxes, pools, blocks):
+    """Note the transactions about other chains in a block; returns how many there are.
+
+    Raises
+    ------
+    RuntimeError
+        If there are more than ``MESSAGES``.
+    """
+    inbox = inboxes[0]
+    pool = pools[0]
+    block = blocks[0]
+    inbox.count = 0
+    for position in range(block.count):
+        transaction = pool.transactions[block.order[position]]
+        if transaction.kind < POST or transaction.status != SUCCEEDED:
+            continue
+        if inbox.count == MESSAGES:
+            raise RuntimeError("more transactions about other chains are in a block than there is place for")
+        message = inbox.messages[inbox.count]
+        inbox.count += 1
+        message.sender = transaction.sender
+        message.kind = transaction.kind
+        message.blobs = transaction.blobs
+        message.status = transaction.status
+        message.number = transaction.amount
+        message.gas_used = transaction.gas_used
+        message.price = block.base_fee + effective_tip(transaction, block.base_fee)
+        message.blob_base_fee = block.blob_base_fee
+    return inbox.count

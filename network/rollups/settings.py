@@ -1,0 +1,107 @@
+"""Settings of a rollup: where it keeps its data, how it proves its state, and what that needs."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from blockspace.network.settings import Settings
+
+DAY_S = 86_400.0
+
+
+class PostingSettings(Settings):
+    """When the operator of a rollup posts the data of its transactions, and how."""
+
+    rule: Literal["economic", "interval", "transactions"] = Field(
+        "economic",
+        description="post when the waiting of the transactions has cost as much as a posting does, every interval_s, "
+        "or every so many transactions",
+    )
+    delay_cost_usd_per_h: float = Field(
+        0.05, ge=0, le=1e6, description="dollars that an hour's wait of one transaction costs its sender (economic)"
+    )
+    interval_s: float = Field(300.0, gt=0, le=30 * DAY_S, description="seconds between two postings (interval)")
+    transactions: int = Field(1_000, ge=1, le=10**9, description="transactions of a batch (transactions)")
+    longest_wait_s: float = Field(
+        3_600.0, gt=0, le=30 * DAY_S, description="seconds after which a transaction is posted whatever it costs"
+    )
+    bytes_per_byte: float = Field(
+        0.4, gt=0, le=10, description="bytes posted for each byte of the transactions, after compression"
+    )
+    batch_bytes: int = Field(
+        761_856, ge=1_000, le=10**9, description="bytes that a posting can hold; that of six blobs by default"
+    )
+    fixed_gas: int = Field(100_000, ge=21_000, le=10**8, description="gas of a posting beside its data")
+    gas_per_byte: float = Field(
+        40.0, ge=0, le=1e4, description="gas of a byte in calldata; the floor of EIP-7623 is 40 for what is not zero"
+    )
+    wallet_patience_s: float = Field(
+        120.0, gt=0, le=DAY_S, description="seconds after which a posting that is not in a block is sent anew, for more"
+    )
+    users_pay_share: float = Field(
+        1.1, ge=0, le=100, description="what users pay for data, as a share of what posting them has cost lately"
+    )
+    price_lag_s: float = Field(
+        24.0, ge=1, le=DAY_S, description="seconds until the fees of the chain with the data count for the users"
+    )
+
+
+class ProofSettings(Settings):
+    """How a validity rollup proves its state: provers compete for the work, and the proof goes to the parent."""
+
+    gas: int = Field(450_000, ge=21_000, le=10**8, description="gas of verifying a proof on the parent")
+    bytes: int = Field(2_000, ge=1, le=10**6, description="bytes of a proof's transaction")
+    provers: int = Field(3, ge=1, le=64, description="provers that compete")
+    gas_per_s: float = Field(
+        2e6, gt=0, le=1e12, description="gas that the median prover proves in a second; others differ by speed_spread"
+    )
+    speed_spread: float = Field(0.3, ge=0, le=3, description="standard deviation of the log of the provers' speeds")
+    fixed_s: float = Field(60.0, ge=0, le=30 * DAY_S, description="seconds that every proof takes beside")
+    cost_usd_per_mgas: float = Field(
+        0.002, ge=0, le=1e4, description="dollars of hardware and power for a million units of gas, the median prover's"
+    )
+    cost_spread: float = Field(0.3, ge=0, le=3, description="standard deviation of the log of the provers' costs")
+
+
+class ChallengeSettings(Settings):
+    """How an optimistic rollup is kept honest: claims wait, and whoever checks them may refute one."""
+
+    window_s: float = Field(
+        7 * DAY_S, gt=0, le=365 * DAY_S, description="seconds for which a posted state can be challenged"
+    )
+    challengers: int = Field(1, ge=0, le=64, description="honest parties who check every posted state")
+    claim_gas: int = Field(150_000, ge=21_000, le=10**8, description="gas of a claim about the state")
+    gas: int = Field(1_000_000, ge=21_000, le=10**8, description="gas of a challenge on the parent")
+    check_gas_per_s: float = Field(
+        1e8, gt=0, le=1e12, description="gas that a challenger re-executes in a second to check a state"
+    )
+
+
+class RollupSettings(Settings):
+    """Whether a chain settles on another one of the market, and how."""
+
+    kind: Literal["none", "optimistic", "validity"] = Field(
+        "none", description="how its state becomes final on the parent: not at all, unless challenged, or when proven"
+    )
+    parent: str = Field("", description="name of the chain on which it settles; the first of chains if empty")
+    data: Literal["blobs", "calldata"] = Field("blobs", description="where its data lie on the chain that keeps them")
+    data_chain: str = Field("", description="name of the chain that keeps its data; the parent if empty")
+    posting: PostingSettings = PostingSettings()
+    claim_interval_s: float = Field(
+        3_600.0, gt=0, le=30 * DAY_S, description="seconds between two claims about the state, or requests of a proof"
+    )
+    proofs: ProofSettings = ProofSettings()
+    challenges: ChallengeSettings = ChallengeSettings()
+    force_after_s: float = Field(
+        DAY_S, gt=0, le=30 * DAY_S, description="seconds after which what users send by way of the parent is included"
+    )
+
+    @model_validator(mode="after")
+    def _posts_in_time(self) -> "RollupSettings":
+        posting = self.posting
+        if self.kind != "none" and posting.rule == "interval" and posting.interval_s > posting.longest_wait_s:
+            raise ValueError(
+                f"posting.interval_s is {posting.interval_s:g}; it may be at most posting.longest_wait_s, "
+                f"{posting.longest_wait_s:g}"
+            )
+        return self
