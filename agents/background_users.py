@@ -36,6 +36,7 @@ DEMAND = np.dtype(
         ("gas_mean", "f8"),
         ("gas_sigma", "f8"),  # of log gas
         ("bytes", "i8"),
+        ("blobs", "i8"),  # of a transaction; where there are any, values are per unit of blob gas
         ("value_law", "i8"),
         ("value_wei", "f8"),  # wei per gas
         ("value_shape", "f8"),
@@ -68,6 +69,12 @@ class BackgroundUserSettings(Settings):
     arrivals_per_s: float = Field(12.0, ge=0, le=1e6, description="users per second, on average")
     gas_mean: float = Field(100_000, ge=21_000, le=LARGEST_GAS, description="mean gas of a transaction")
     gas_variation: float = Field(0.8, ge=0, le=5, description="coefficient of variation of a transaction's gas")
+    blobs: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="blobs of a transaction, such as those of other rollups; with any, values are per unit of blob gas",
+    )
     bytes: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction")
     value_law: Literal["exponential", "uniform", "pareto", "lognormal"] = Field(
         "lognormal", description="law of the users' value per unit of gas"
@@ -101,14 +108,17 @@ class BackgroundUserSettings(Settings):
     )
 
 
-def new_demand(settings: BackgroundUserSettings, access_points: int, seed: int) -> npt.NDArray[Any]:
-    """State of the population: a one-element record array of type ``DEMAND``."""
+def new_demand(
+    settings: BackgroundUserSettings, access_points: int, seed: int, stream: str = "background_users"
+) -> npt.NDArray[Any]:
+    """State of the population: a one-element record array of type ``DEMAND``; draws come from a stream of this name."""
     demands = np.zeros(1, DEMAND)
     demand = demands[0]
     demand["rate"] = settings.arrivals_per_s
     demand["gas_sigma"] = math.sqrt(math.log(1.0 + settings.gas_variation**2))
     demand["gas_mean"] = settings.gas_mean
     demand["bytes"] = settings.bytes
+    demand["blobs"] = settings.blobs
     demand["value_law"] = VALUE_LAWS.index(settings.value_law)
     demand["value_wei"] = settings.value_gwei * 1e9
     demand["value_shape"] = settings.value_shape
@@ -118,7 +128,7 @@ def new_demand(settings: BackgroundUserSettings, access_points: int, seed: int) 
     demand["surge"] = settings.surge
     demand["usual_variance"] = settings.usual_volatility_per_day**2 / DAY_SECONDS
     demand["access_points"] = access_points
-    demand["key"] = stream_key(seed, "background_users")
+    demand["key"] = stream_key(seed, stream)
     demand["log_factor"] = settings.burst_sd * draw_normal(demand["key"], 0, _BURST)
     demand["factor"] = math.exp(float(demand["log_factor"]) - settings.burst_sd**2 / 2)
     demand["gap"] = draw_exponential(demand["key"], 0, _GAP)
@@ -169,9 +179,16 @@ def _arrive(demand, feed, pool, block, arrival):
         )
     gas_limit = np.int64(min(max(gas, 21_000.0), LARGEST_GAS))
     value = np.int64(min(_value(demand, user), 1e15))
-    value -= -(-data_fee_wei(demand.bytes, feed.data_price) // gas_limit)  # what data cost is no longer there for gas
-    tip = min(wallet_tip(feed, view), max(value - view.base_fee, 0))
-    if view.base_fee + feed.wallet_tip > value:
+    if demand.blobs > 0:
+        tip = wallet_tip(feed, view)
+        max_fee = 4 * view.base_fee + tip
+        balks = view.blob_base_fee > value
+    else:
+        value -= -(-data_fee_wei(demand.bytes, feed.data_price) // gas_limit)  # what is left for gas
+        tip = min(wallet_tip(feed, view), max(value - view.base_fee, 0))
+        max_fee = value
+        balks = view.base_fee + feed.wallet_tip > value
+    if balks:
         demand.balked += 1
         pool.balked += 1
         return
@@ -184,7 +201,9 @@ def _arrive(demand, feed, pool, block, arrival):
     transaction.nonce = np.uint32(user & 0x7FFFFFFF)
     transaction.decided = arrival
     transaction.access = access
-    transaction.max_fee = value
+    transaction.max_fee = max_fee
+    transaction.blobs = demand.blobs
+    transaction.blob_fee = value
     transaction.tip = tip
     transaction.gas = np.uint32(gas_limit)
     transaction.bytes = np.uint32(demand.bytes)

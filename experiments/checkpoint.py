@@ -13,7 +13,6 @@ or still the one before it. What an object has to say for itself is told in :mod
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,8 +42,8 @@ class Outline:
 
     Attributes
     ----------
-    scenarios
-        The scenario of each chain.
+    scenario
+        What the run is made of, with all its chains.
     seed
         Seed of the run.
     time_s
@@ -53,7 +52,7 @@ class Outline:
         Where its tapes go: ``"memory"``, ``"none"`` or a folder.
     """
 
-    scenarios: list[Scenario]
+    scenario: Scenario
     seed: int
     time_s: float
     tapes: str
@@ -76,7 +75,6 @@ def save_checkpoint(market: Market, folder: str | Path) -> None:
     CheckpointError
         If something of the user's own has state that is not known, with what it is.
     """
-    scenarios = [world.scenario for world in market.worlds]
     try:
         state = market.state()
     except StateError as error:
@@ -86,11 +84,11 @@ def save_checkpoint(market: Market, folder: str | Path) -> None:
         "seed": market.seed,
         "time_s": market.time,
         "tapes": market.tapes if market.tapes in ("memory", "none") else str(Path(market.tapes).absolute()),
-        "scenarios": [scenario_toml(_portable(scenario)) for scenario in scenarios],
+        "scenario": scenario_toml(_portable(market.settings)),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    prices = _copy_prices(scenarios, folder)
+    prices = _copy_prices(market.settings, folder)
     rows = write_state(folder / _STATE, about, state)
     _tidy(folder, {*prices, *rows})
 
@@ -112,7 +110,7 @@ def load_checkpoint(folder: str | Path, tapes: str | Path | None = None) -> Mark
         file, so make a market with them and use :func:`restore_checkpoint`.
     """
     outline = outline_of(folder)
-    market = Market(outline.scenarios, outline.seed, outline.tapes if tapes is None else tapes)
+    market = Market(outline.scenario, outline.seed, outline.tapes if tapes is None else tapes)
     restore_checkpoint(market, folder)
     return market
 
@@ -135,7 +133,7 @@ def restore_checkpoint(market: Market, folder: str | Path) -> None:
         different.
     """
     outline = outline_of(folder)
-    require_same(outline, [world.scenario for world in market.worlds], market.seed)
+    require_same(outline, market.settings, market.seed)
     if _mode(outline.tapes) != _mode(market.tapes):
         raise CheckpointError(f"tapes is {_mode(market.tapes)} here and {_mode(outline.tapes)} in {folder}")
     try:
@@ -168,11 +166,11 @@ def outline_of(folder: str | Path) -> Outline:
             f"the checkpoint in {folder} was taken with another version of the simulator, whose runs may differ from "
             "those of this one: continue it with that version, or start the run afresh"
         )
-    scenarios = [_located(tomllib.loads(text), Path(folder)) for text in about["scenarios"]]
-    return Outline(scenarios, about["seed"], about["time_s"], about["tapes"])
+    scenario = _located(tomllib.loads(about["scenario"]), Path(folder))
+    return Outline(scenario, about["seed"], about["time_s"], about["tapes"])
 
 
-def require_same(outline: Outline, scenarios: Iterable[Scenario], seed: int, other_duration: bool = True) -> None:
+def require_same(outline: Outline, scenario: Scenario, seed: int, other_duration: bool = True) -> None:
     """Refuse what a checkpoint is not of; another duration that still lies ahead is let pass if it may differ.
 
     Raises
@@ -181,12 +179,12 @@ def require_same(outline: Outline, scenarios: Iterable[Scenario], seed: int, oth
         With what is different.
     """
     apart = [] if seed == outline.seed else [f"seed is {outline.seed} there and {seed} here"]
-    here = list(scenarios)
-    if len(here) != len(outline.scenarios):
-        apart.append(f"there are {len(outline.scenarios)} chains there and {len(here)} here")
-    for one, other in zip(outline.scenarios, here, strict=False):
-        for path, (was, now) in differences(_portable(one), _portable(other)).items():
-            if path != "duration_s" or not other_duration or now < outline.time_s:
+    there, here = len(outline.scenario.chains), len(scenario.chains)
+    if there != here:
+        apart.append(f"there are {1 + there} chains there and {1 + here} here")
+    else:
+        for path, (was, now) in differences(_portable(outline.scenario), _portable(scenario)).items():
+            if not path.endswith("duration_s") or not other_duration or now < outline.time_s:
                 apart.append(f"{path} is {was!r} there and {now!r} here")
     if not apart:
         return
@@ -212,7 +210,9 @@ def _portable(scenario: Scenario) -> Scenario:
     file = Path(scenario.price.file)
     changed = file.stat()
     name = f"prices-{_content_hash(file, changed.st_mtime_ns, changed.st_size)}{file.suffix}"
-    return scenario.model_copy(update={"price": scenario.price.model_copy(update={"file": name})})
+    price = scenario.price.model_copy(update={"file": name})
+    chains = tuple(one.model_copy(update={"price": price}) for one in scenario.chains)
+    return scenario.model_copy(update={"price": price, "chains": chains})
 
 
 @cache
@@ -221,16 +221,14 @@ def _content_hash(file: Path, modified_ns: int, size: int) -> str:
     return hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
 
 
-def _copy_prices(scenarios: Iterable[Scenario], folder: Path) -> list[str]:
-    """Copy files of prices to a folder that has them not yet; returns their names."""
-    names = []
-    for scenario in scenarios:
-        if scenario.price.source == "file":
-            name = _portable(scenario).price.file
-            if not (folder / name).is_file():
-                write_whole(folder / name, Path(scenario.price.file).read_bytes())
-            names.append(name)
-    return names
+def _copy_prices(scenario: Scenario, folder: Path) -> list[str]:
+    """Copy the file of prices, if there is one, to a folder that has it not yet; returns its name."""
+    if scenario.price.source != "file":
+        return []
+    name = _portable(scenario).price.file
+    if not (folder / name).is_file():
+        write_whole(folder / name, Path(scenario.price.file).read_bytes())
+    return [name]
 
 
 def _located(data: dict[str, Any], folder: Path) -> Scenario:

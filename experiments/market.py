@@ -1,7 +1,6 @@
 """The Mesa model: one clock, one external price, and the worlds that live on them."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +11,8 @@ import pandas as pd
 
 from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.rows import ROLES
-from blockspace.experiments.recording.summary import summarise
+from blockspace.experiments.recording.settlement_summary import summarise_settlement
+from blockspace.experiments.recording.summary import CHAIN_MEASURES, summarise
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.settlement import Settlement
 from blockspace.experiments.world import World
@@ -24,6 +24,11 @@ from blockspace.network.state import StateError, Stateful
 
 _OF_MESA = frozenset(vars(mesa.Model(rng=0))) - {"steps", "random", "rng"}
 """What Mesa keeps for itself and the constructor gives back; the time is asked for by its public name."""
+
+
+def _of_chain(measures: dict[str, Any]) -> dict[str, Any]:
+    """Those of a chain's measures that say something where nobody trades."""
+    return {name: measures[name] for name in CHAIN_MEASURES if name in measures}
 
 
 class _Clock:
@@ -52,8 +57,7 @@ class Market(mesa.Model, Stateful):
     Parameters
     ----------
     scenario
-        What it is made of, with all its chains. Several scenarios make several chains on one clock as well, which share
-        the external price of the first.
+        What it is made of, with all its chains.
     seed
         Seed of every random stream. Two markets with one seed see the same prices, users and arrivals, whatever else
         differs between their scenarios.
@@ -70,16 +74,16 @@ class Market(mesa.Model, Stateful):
     5
     """
 
-    CONSTANTS: ClassVar = (*_OF_MESA, "notes", "tapes", "_clocks")
+    CONSTANTS: ClassVar = (*_OF_MESA, "settings", "notes", "tapes", "_clocks")
 
-    def __init__(self, scenario: Scenario | Sequence[Scenario], seed: int = 0, tapes: str | Path = "memory") -> None:
+    def __init__(self, scenario: Scenario, seed: int = 0, tapes: str | Path = "memory") -> None:
         if not 0 <= seed < 2**63:
             raise ValueError(f"seed is {seed}; it may be 0 to 2^63 - 1")
         super().__init__(rng=int(seed))
-        scenarios = [scenario, *scenario.chains] if isinstance(scenario, Scenario) else list(scenario)
+        self.settings = scenario
         self.seed = int(seed)
         self.tapes = tapes
-        self.path, self.notes = price_path(scenarios, seed)
+        self.path, self.notes = price_path(scenario, seed)
         self.worlds = [
             World(
                 one,
@@ -88,7 +92,7 @@ class Market(mesa.Model, Stateful):
                 self,
                 Path(tapes) / "chains" / one.name if number and tapes not in ("memory", "none") else tapes,
             )
-            for number, one in enumerate(scenarios)
+            for number, one in enumerate((scenario, *scenario.chains))
         ]
         self.settlements = [
             Settlement(self, world, seed) for world in self.worlds if world.scenario.rollup.kind != "none"
@@ -110,8 +114,31 @@ class Market(mesa.Model, Stateful):
         self.run_until(max(next_ns / NS, math.nextafter(self.time, math.inf)))
 
     def summary(self, world: int = 0) -> dict[str, Any]:
-        """Summary measures of the run so far, without the warm-up; names carry the unit."""
-        return summarise(self.worlds[world])
+        """Summary measures of the run so far, without the warm-up; names carry the unit.
+
+        Measures of the first chain are followed by those of the others, with their name as a prefix: all of them of a
+        chain where somebody trades, and those of fees and use of any other.
+        """
+        measures = summarise(self.worlds[world]) | self._settlement_measures(self.worlds[world])
+        if world == 0:
+            for other in self.worlds[1:]:
+                found = summarise(other) | self._settlement_measures(other)
+                kept = found if other.scenario.has_market else _of_chain(found)
+                measures |= {f"{other.scenario.name}.{name}": value for name, value in kept.items()}
+        return measures
+
+    def _settlement_measures(self, world: World) -> dict[str, float]:
+        return summarise_settlement(world.settlement, self.time) if world.settlement is not None else {}
+
+    def batches(self, world: int = 0) -> pd.DataFrame:
+        """One row per batch that a rollup has posted; no row where a chain settles on no other."""
+        settlement = self.worlds[world].settlement
+        return settlement.batches() if settlement is not None else pd.DataFrame()
+
+    def claims(self, world: int = 0) -> pd.DataFrame:
+        """One row per claim about the state of a rollup; no row where a chain settles on no other."""
+        settlement = self.worlds[world].settlement
+        return settlement.claims() if settlement is not None else pd.DataFrame()
 
     def blocks(self, world: int = 0) -> pd.DataFrame:
         """One row per block in which something could happen."""

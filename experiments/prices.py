@@ -1,7 +1,5 @@
 """From the price settings of scenarios to the external price of a run."""
 
-from collections.abc import Sequence
-
 from blockspace.experiments.scenario import Scenario, ScenarioError
 from blockspace.markets.price_file import read_price_file
 from blockspace.markets.price_path import PricePath, PriceSource
@@ -13,10 +11,10 @@ FINEST_NS = 1 << 10
 COARSEST_NS = 1 << 25
 
 
-def price_path(scenarios: Sequence[Scenario], seed: int) -> tuple[PricePath, list[str]]:
+def price_path(scenario: Scenario, seed: int) -> tuple[PricePath, list[str]]:
     """External price of a run, and what the user should be told about it.
 
-    The resolution follows the fastest chain. Lévy's construction makes a coarser path agree with a finer one
+    The resolution follows the fastest of its chains. Lévy's construction makes a coarser path agree with a finer one
     wherever both look, so that runs with other block times still see the same price.
 
     Raises
@@ -24,12 +22,12 @@ def price_path(scenarios: Sequence[Scenario], seed: int) -> tuple[PricePath, lis
     ScenarioError
         If a price file cannot be used.
     """
-    shortest_s = min(scenario.chain.block_time_s for scenario in scenarios)
+    shortest_s = min(one.chain.block_time_s for one in (scenario, *scenario.chains))
     resolution = FINEST_NS
     while resolution * 2 <= min(shortest_s * 1e9 / LOOKS_PER_BLOCK, COARSEST_NS):
         resolution *= 2
     try:
-        source, notes = _source(scenarios[0], seed)
+        source, notes = _source(scenario, seed)
         return PricePath(source, resolution, seed), notes
     except ValueError as error:
         raise ScenarioError(f"price: {error}") from None
@@ -62,7 +60,8 @@ def _table(scenario: Scenario, seed: int) -> tuple[PriceSource, list[str]]:
     price = scenario.price
     times_s, prices, note = read_price_file(price.file, price.time_column, price.price_column)
     table = PriceTable(times_s, prices, seed, name=price.file)
-    longest_s = table.last_time_s - scenario.look_ahead_s - 1.0
+    look_ahead_s = max(one.look_ahead_s for one in (scenario, *scenario.chains))
+    longest_s = table.last_time_s - look_ahead_s - 1.0
     if scenario.duration_s > longest_s:
         raise ValueError(
             f"duration_s is {scenario.duration_s:g}; it must be at most {longest_s:g}, since {price.file} "

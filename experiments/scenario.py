@@ -139,6 +139,9 @@ class Scenario(Settings):
     pools: tuple[PoolSettings, ...] = Field((), max_length=POOLS, description="automated market makers")
     endowment: EndowmentSettings = EndowmentSettings()
     background_users: BackgroundUserSettings = BackgroundUserSettings()
+    other_rollups: BackgroundUserSettings = BackgroundUserSettings(
+        arrivals_per_s=0.0, gas_mean=60_000, gas_variation=0.0
+    )
     noise_traders: NoiseTraderSettings = NoiseTraderSettings()
     informed_traders: InformedTraderSettings = InformedTraderSettings()
     market_makers: MarketMakerSettings = MarketMakerSettings()
@@ -413,6 +416,11 @@ class Scenario(Settings):
                 f"options.tick_usd is {options.tick_usd:g}; it must be at least {price_usd / MOST_TICKS:g}, so that "
                 f"{what}, {price_usd:g} dollars, is at most {MOST_TICKS} ticks"
             )
+
+    @property
+    def has_market(self) -> bool:
+        """Whether anybody trades on the chain."""
+        return any(getattr(self, name).count > 0 for name in POPULATIONS)
 
     @property
     def look_ahead_s(self) -> float:

@@ -107,11 +107,12 @@ class Settlement(Stateful):
             sender, kind, number = int(message["sender"]), int(message["kind"]), int(message["number"])
             cost_gwei = int(message["gas_used"]) * int(message["price"]) // 10**9
             cost_gwei += int(message["blobs"]) * GAS_PER_BLOB * int(message["blob_base_fee"]) // 10**9
+            cost = cost_gwei, cost_gwei * 1e-9 * below.ether_usd(time)
             if below is self.data and kind == POST and sender == self.batcher.account:
                 seen = int(view["visible"][self.batcher.access])
-                self._posted(number, time, seen, cost_gwei, int(message["gas_used"]))
+                self._posted(number, time, seen, cost, int(message["gas_used"]))
             elif below is self.parent and kind == CLAIM and sender == self.claimer.account:
-                self._claimed(number, time, int(view["visible"][self.claimer.access]), cost_gwei)
+                self._claimed(number, time, int(view["visible"][self.claimer.access]), cost)
             elif below is self.parent and kind == CHALLENGE:
                 self._challenged(number, time)
         if below is self.parent:
@@ -120,9 +121,10 @@ class Settlement(Stateful):
             price = self._price(int(view["base_fee"]), int(view["blob_base_fee"]))
             self._coming.append([time + int(self.settings.posting.price_lag_s * NS), price])
 
-    def _posted(self, number: int, time: int, seen: int, cost_gwei: int, gas: int) -> None:
+    def _posted(self, number: int, time: int, seen: int, cost: tuple[int, float], gas: int) -> None:
         batch = self.progresses[0]["batches"][number & (BATCHES - 1)]
-        batch["cost_gwei"] += cost_gwei
+        batch["cost_gwei"] += cost[0]
+        batch["cost_usd"] += cost[1]
         if batch["posted"]:
             return
         batch["posted"], batch["seen"] = time, seen
@@ -136,9 +138,10 @@ class Settlement(Stateful):
         wei = self.gas_per_byte * (base_fee + self.data.wallet_tip_wei) + self.blob_gas_per_byte * blob_base_fee
         return round(wei * self.settings.posting.users_pay_share * int(MILLIWEI))
 
-    def _claimed(self, number: int, time: int, seen: int, cost_gwei: int) -> None:
+    def _claimed(self, number: int, time: int, seen: int, cost: tuple[int, float]) -> None:
         claim = self.progresses[0]["claims"][number & (BATCHES - 1)]
-        claim["cost_gwei"] += cost_gwei
+        claim["cost_gwei"] += cost[0]
+        claim["cost_usd"] += cost[1]
         if claim["included"]:
             return
         claim["included"], claim["seen"] = time, seen
@@ -192,6 +195,7 @@ class Settlement(Stateful):
         frame["value_usd"] = rows["value"] * 1e-6
         frame["block_s"] = rows["moments"] * 1e-6 / rows["transactions"]  # mean over its transactions
         frame["cost_ether"] = rows["cost_gwei"] * 1e-9
+        frame["cost_usd"] = rows["cost_usd"]
         times = {f"{what}_s": _seconds(known[0][name]) for what, name in (("claimed", "included"), ("final", "final"))}
         return frame.join(pd.DataFrame(times, index=known[1]), on="claim")
 
@@ -207,6 +211,7 @@ class Settlement(Stateful):
         frame["false"] = rows["false"] > 0
         frame["fee_usd"] = rows["fee"] * 1e-6
         frame["cost_ether"] = rows["cost_gwei"] * 1e-9
+        frame["cost_usd"] = rows["cost_usd"]
         return frame.rename(columns={"first": "first_batch", "last": "last_batch"})
 
 

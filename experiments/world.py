@@ -312,6 +312,7 @@ class World(Stateful):
         self._settle_leveraged(seed)
         self._settle_option_agents(seed)
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
+        self.rollup_demands = new_demand(scenario.other_rollups, self._public_access_points(), seed, "other_rollups")
         self.builders = self._new_builders(seed)
         background = np.zeros(1, [("account", "u4")])
         background["account"] = BACKGROUND
@@ -493,6 +494,10 @@ class World(Stateful):
         if name not in names:
             raise ValueError(f"access is {name!r}; it may be {', '.join(names)}")
         return names.index(name)
+
+    def ether_usd(self, time_ns: int) -> float:
+        """Dollars per ether at a time."""
+        return self._gas_token_price if self._gas_token_price > 0.0 else self.path.price(time_ns * 1e-9)
 
     def tick_usd(self, instrument: int) -> float:
         """Tick of an instrument in dollars."""
@@ -697,6 +702,8 @@ class World(Stateful):
 
     def _send_transfers(self) -> None:
         send_transfers(self.demands, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+        if self.scenario.other_rollups.arrivals_per_s > 0.0:
+            send_transfers(self.rollup_demands, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _noise(self) -> None:
         trade_on_private_values(self.noise, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)

@@ -122,7 +122,7 @@ def data_fee_wei(size_bytes, price):
 @kernel
 def is_of_market(kind):
     """Whether transactions of a kind are about the market on this chain."""
-    return TRANSFER < kind < POST
+    return kind != TRANSFER and not POST <= kind <= CHALLENGE
 
 
 @kernel

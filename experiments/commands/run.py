@@ -135,9 +135,9 @@ def _continued_market(folder: Path, source: str | None, overrides: Mapping[str, 
     from blockspace.experiments.scenario import change_settings
 
     outline = outline_of(folder / "checkpoint")
-    scenario = change_settings(outline.scenarios[0], overrides) if source is None else _scenario(source, overrides)
+    scenario = change_settings(outline.scenario, overrides) if source is None else _scenario(source, overrides)
     seed = outline.seed if seed is None else seed
-    require_same(outline, [scenario], seed, other_duration="duration_s" in overrides)
+    require_same(outline, scenario, seed, other_duration="duration_s" in overrides)
     market = Market(scenario, seed, folder / "results")
     restore_checkpoint(market, folder / "checkpoint")
     return market

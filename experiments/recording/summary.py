@@ -23,6 +23,24 @@ from blockspace.network.timing_games import OTHERS, PLAYERS
 if TYPE_CHECKING:
     from blockspace.experiments.world import World
 
+CHAIN_MEASURES = (
+    "base_fee_gwei",
+    "base_fee_log_sd",
+    "blob_base_fee_gwei",
+    "blobs_per_block",
+    "utilisation",
+    "gas_used_per_s",
+    "transactions_per_s",
+    "balked_share",
+    "background_delay_median_s",
+    "background_delay_p95_s",
+    "rent_burned_usd_per_h",
+    "rent_blobs_usd_per_h",
+    "rent_sequencer_usd_per_h",
+    "rent_tips_usd_per_h",
+)
+"""Measures that say something of a chain on which nobody trades."""
+
 COST_PARTS = ("half_spread", "impact", "delay", "fee", "gas")
 
 
@@ -71,6 +89,8 @@ def summarise(world: "World") -> dict[str, Any]:
     hours = lasts.sum() / 3600.0
     meter = records.since_warm_up()
     summary |= _chain_measures(rows, lasts, hours, scenario.fee_market.rule)
+    if scenario.chain.blobs != "none":
+        summary |= _blobs(rows, lasts)
     summary |= _delays(meter)
     volume = 0.0
     markets = []
@@ -121,6 +141,14 @@ def _chain_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: floa
         "expired_per_h": float(last["expired_total"] - first["expired_total"]) / hours,
         "evicted_per_h": float(last["evicted_total"] - first["evicted_total"]) / hours,
         "pending": _weighted(rows["pending"].astype(float), lasts),
+    }
+
+
+def _blobs(rows: npt.NDArray[Any], lasts: npt.NDArray[Any]) -> dict[str, float]:
+    """Use and price of blobs."""
+    return {
+        "blob_base_fee_gwei": _weighted(rows["blob_base_fee_gwei"], lasts),
+        "blobs_per_block": _ratio(float(rows["blobs"].sum()), len(rows)),
     }
 
 

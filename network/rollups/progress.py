@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import LEFT_OUT, POST, SUCCEEDED, UNFUNDED, effective_tip
+from blockspace.network.transaction import CHALLENGE, LEFT_OUT, POST, SUCCEEDED, UNFUNDED, effective_tip
 
 ENTRIES = 1 << 17
 """Blocks with transactions in them that may wait to be posted."""
@@ -54,6 +54,7 @@ BATCH = np.dtype(
         ("posted", "i8"),
         ("seen", "i8"),  # when the operator knows that it has been posted
         ("cost_gwei", "i8"),  # of the posting, all tries together
+        ("cost_usd", "f8"),
         ("claim", "i8"),  # number of the claim that it belongs to; -1 for none
     ],
     align=True,
@@ -74,6 +75,7 @@ CLAIM_RECORD = np.dtype(
         ("included", "i8"),
         ("seen", "i8"),  # when the operator knows
         ("cost_gwei", "i8"),
+        ("cost_usd", "f8"),
         ("false", "i8"),  # 1 if it claims what is not so
         ("refuted", "i8"),  # when a challenge to it was included
         ("final", "i8"),  # when nobody can refute it any more
@@ -180,7 +182,7 @@ def collect_messages(inboxes, pools, blocks):
     inbox.count = 0
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
-        if transaction.kind < POST or transaction.status != SUCCEEDED:
+        if not POST <= transaction.kind <= CHALLENGE or transaction.status != SUCCEEDED:
             continue
         if inbox.count == MESSAGES:
             raise RuntimeError("more transactions about other chains are in a block than there is place for")

@@ -53,7 +53,10 @@ class ProofSettings(Settings):
     bytes: int = Field(2_000, ge=1, le=10**6, description="bytes of a proof's transaction")
     provers: int = Field(3, ge=1, le=64, description="provers that compete")
     gas_per_s: float = Field(
-        2e6, gt=0, le=1e12, description="gas that the median prover proves in a second; others differ by speed_spread"
+        2e6,
+        gt=0,
+        le=1e12,
+        description="gas that the median prover proves per second; the others differ by speed_spread",
     )
     speed_spread: float = Field(0.3, ge=0, le=3, description="standard deviation of the log of the provers' speeds")
     fixed_s: float = Field(60.0, ge=0, le=30 * DAY_S, description="seconds that every proof takes beside")
@@ -73,7 +76,7 @@ class ChallengeSettings(Settings):
     claim_gas: int = Field(150_000, ge=21_000, le=10**8, description="gas of a claim about the state")
     gas: int = Field(1_000_000, ge=21_000, le=10**8, description="gas of a challenge on the parent")
     check_gas_per_s: float = Field(
-        1e8, gt=0, le=1e12, description="gas that a challenger re-executes in a second to check a state"
+        1e8, gt=0, le=1e12, description="gas that a challenger re-executes per second to check a state"
     )
 
 

@@ -26,10 +26,10 @@ from blockspace.experiments.checkpoint import (
 from blockspace.experiments.market import Market
 from blockspace.experiments.recording import records
 from blockspace.experiments.recording.records import CHUNK
-from blockspace.experiments.scenario import load_scenario
+from blockspace.experiments.scenario import load_scenario, scenario_from
 from blockspace.experiments.world import World
 from blockspace.network.state import Part, Pieces, _declared
-from tests.experiments.test_market import scenario
+from tests.experiments.test_market import on_one_clock, scenario
 
 FEW = {
     "topology": {"validators": 1, "regions": ["virginia"]},
@@ -39,13 +39,13 @@ FEW = {
 
 
 def preset(name, duration_s, warm_up_s):
-    return [load_scenario(name, {"duration_s": duration_s, "warm_up_s": warm_up_s})]
+    return load_scenario(name, {"duration_s": duration_s, "warm_up_s": warm_up_s})
 
 
 def fast():
     """Some 6,000 blocks in half a minute: more than a chunk of rows."""
     chain = {"block_time_s": 0.005, "gas_limit": 3_000_000, "block_arrivals": "poisson"}
-    return [scenario(chain=chain, warm_up_s=5.0, **FEW)]
+    return scenario(chain=chain, warm_up_s=5.0, **FEW)
 
 
 def pools():
@@ -59,7 +59,22 @@ def pools():
         "sandwichers": {"count": 2},
         "producers": {"extracting_share": 0.7},
     }
-    return [scenario(instruments=[{"name": "ETH-SPOT", "kind": "spot"}], price={"volatility_per_day": 0.3}, **tables)]
+    return scenario(instruments=[{"name": "ETH-SPOT", "kind": "spot"}], price={"volatility_per_day": 0.3}, **tables)
+
+
+def rollups():
+    """An optimistic and a validity rollup that post often and claim often."""
+    posting = {"rule": "interval", "interval_s": 30.0}
+    proofs = {"fixed_s": 5.0, "gas_per_s": 1e8}
+    settled = {"claim_interval_s": 60.0, "posting": posting, "proofs": proofs, "challenges": {"window_s": 60.0}}
+    on_parent = {"block_time_s": 12.0, "blobs": "bpo2", "gas_limit": 30_000_000}
+    first, second, parent = (
+        scenario(name, chain, topology={"validators": 1}).model_dump(mode="json")
+        for name, chain in (("optimistic", None), ("validity", None), ("parent", on_parent))
+    )
+    first["rollup"] = {"kind": "optimistic", **settled}
+    second["rollup"] = {"kind": "validity", "parent": "parent", **settled}
+    return scenario_from({**first, "chains": [parent, second]})
 
 
 RUNS = {  # what it is made of, when it is stopped, when it ends
@@ -67,68 +82,65 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
     "ethereum-30m, after the warm-up": (lambda: preset("ethereum-30m", 1_500, 300), 1_000.0, 1_500.0),
     "base": (lambda: preset("base", 120, 20), 47.3, 120.0),
     "arbitrum-one": (lambda: preset("arbitrum-one", 60, 10), 31.1, 60.0),
-    "before the first block": (lambda: [scenario()], 0.5, 100.0),
-    "first price": (lambda: [scenario(fee_market={"rule": "first_price"})], 101.0, 200.0),
-    "fixed fee": (lambda: [scenario(fee_market={"rule": "fixed", "base_fee_wei": 10**9})], 101.0, 200.0),
-    "blocks at random times": (lambda: [scenario(chain={"block_arrivals": "poisson"})], 101.0, 200.0),
+    "before the first block": (lambda: scenario(), 0.5, 100.0),
+    "first price": (lambda: scenario(fee_market={"rule": "first_price"}), 101.0, 200.0),
+    "fixed fee": (lambda: scenario(fee_market={"rule": "fixed", "base_fee_wei": 10**9}), 101.0, 200.0),
+    "blocks at random times": (lambda: scenario(chain={"block_arrivals": "poisson"}), 101.0, 200.0),
     "blocks of ten microseconds": (
-        lambda: [scenario(chain={"block_time_s": 1e-5, "gas_limit": 1_000_000}, **FEW)],
+        lambda: scenario(chain={"block_time_s": 1e-5, "gas_limit": 1_000_000}, **FEW),
         10.0,
         20.0,
     ),
     "a script": (
-        lambda: [scenario(price={"source": "script", "script": [[50, 1.1], [150, 0.8]], "jumps_per_day": 5_000})],
+        lambda: scenario(price={"source": "script", "script": [[50, 1.1], [150, 0.8]], "jumps_per_day": 5_000}),
         101.0,
         400.0,
     ),
     "volatile volatility and jumps": (
-        lambda: [
-            scenario(price={"volatility_of_volatility_per_sqrt_day": 2.0, "jumps_per_day": 5_000, "jump_law": "normal"})
-        ],
+        lambda: scenario(
+            price={"volatility_of_volatility_per_sqrt_day": 2.0, "jumps_per_day": 5_000, "jump_law": "normal"}
+        ),
         101.0,
         700.0,
     ),
     "several instruments": (
-        lambda: [scenario(instruments=[{"name": "PERP"}, {"name": "SPOT", "kind": "spot"}])],
+        lambda: scenario(instruments=[{"name": "PERP"}, {"name": "SPOT", "kind": "spot"}]),
         101.0,
         200.0,
     ),
     "an express lane, between the close of an auction and its round": (
-        lambda: [
-            scenario(chain={"ordering": "first_come_first_served"}, express_lane={"round_s": 30.0, "delay_s": 1.0})
-        ],
+        lambda: scenario(chain={"ordering": "first_come_first_served"}, express_lane={"round_s": 30.0, "delay_s": 1.0}),
         110.0,
         300.0,
     ),
     "validators who wait": (
-        lambda: [scenario(chain={"block_time_s": 6.0}, timing_games={"share": 0.7, "jitter_s": 1.0})],
+        lambda: scenario(chain={"block_time_s": 6.0}, timing_games={"share": 0.7, "jitter_s": 1.0}),
         110.0,
         400.0,
     ),
     "builders with wallets of their own": (
-        lambda: [scenario(builders={"count": 3, "exclusive_share": 0.5, "relay_region": "tokyo"})],
+        lambda: scenario(builders={"count": 3, "exclusive_share": 0.5, "relay_region": "tokyo"}),
         101.0,
         300.0,
     ),
     "pools of both kinds, with all who deal with them": (pools, 101.0, 200.0),
     "makers and traders of options across an expiry": (
-        lambda: [
-            scenario(
-                chain={"block_time_s": 6.0},
-                options={"expiries_days": [1 / 24, 1.0], "strikes_per_expiry": 3},
-                option_makers={"count": 2},
-                option_traders={"count": 5, "orders_per_s": 0.3},
-                option_vaults={"count": 1},
-            )
-        ],
+        lambda: scenario(
+            chain={"block_time_s": 6.0},
+            options={"expiries_days": [1 / 24, 1.0], "strikes_per_expiry": 3},
+            option_makers={"count": 2},
+            option_traders={"count": 5, "orders_per_s": 0.3},
+            option_vaults={"count": 1},
+        ),
         3_500.0,
         3_900.0,
     ),
     "two chains that make blocks at the same moment": (
-        lambda: [scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})],
+        lambda: on_one_clock(scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})),
         4.5,
         120.0,
     ),
+    "rollups of both kinds on one parent": (rollups, 130.0, 300.0),
     "more rows than a chunk": (fast, 25.0, 40.0),
 }
 
@@ -171,8 +183,8 @@ def require_same(one, other):
     other.check()
 
 
-def market_until(seconds, *scenarios, **options):
-    market = Market(list(scenarios) or scenario(), seed=3, **options)
+def market_until(seconds, made_of=None, **options):
+    market = Market(made_of or scenario(), seed=3, **options)
     market.run_until(seconds)
     return market
 
@@ -180,7 +192,7 @@ def market_until(seconds, *scenarios, **options):
 @pytest.mark.parametrize("name", RUNS)
 def test_stopped_and_continued_is_never_stopped(name, tmp_path):
     made_of, stop_s, end_s = RUNS[name]
-    market = market_until(stop_s, *made_of())
+    market = market_until(stop_s, made_of())
     save_checkpoint(market, tmp_path)
     market.run_until(end_s)
     assert market.world.records.rows > CHUNK or name != "more rows than a chunk"
@@ -192,7 +204,8 @@ def test_stopped_and_continued_is_never_stopped(name, tmp_path):
 
 def test_of_two_blocks_at_the_same_moment_the_same_one_comes_first(tmp_path):
     def market():
-        made = Market([scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})], seed=3)
+        chains = scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})
+        made = Market(on_one_clock(*chains), seed=3)
         for world in made.worlds:
             world.insert_phase("note", lambda world=world: seen.append((made.time, world.scenario.name)), arrays=[])
         return made
@@ -237,8 +250,8 @@ def test_prices_from_a_file_go_with_the_checkpoint(tmp_path):
 
 
 def test_saved_twice_and_continued_twice(tmp_path):
-    whole = market_until(90.0, *fast())
-    market = market_until(30.0, *fast())
+    whole = market_until(90.0, fast())
+    market = market_until(30.0, fast())
     for stop_s in (30.0, 31.0, 60.0):
         if market.time < stop_s:
             market.run_until(stop_s)
@@ -288,7 +301,7 @@ def test_another_process_continues(tmp_path):
 def test_tapes_on_disk_are_cut_and_go_on_wherever_they_are_now(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "DRAIN_AT", 200)
     chains = scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})
-    market = market_until(60.0, *chains, tapes=tmp_path / "tapes")
+    market = market_until(60.0, on_one_clock(*chains), tapes=tmp_path / "tapes")
     save_checkpoint(market, tmp_path / "there")
     market.run_until(90.0)
     shutil.copytree(tmp_path / "tapes", tmp_path / "moved")
@@ -297,9 +310,9 @@ def test_tapes_on_disk_are_cut_and_go_on_wherever_they_are_now(tmp_path, monkeyp
         each.run_until(150.0)
         each.close()
     for tape in ("trades.parquet", "transactions.parquet"):
-        for chain in ("a", "b"):
-            whole = tmp_path / "tapes" / chain / tape
-            assert whole.read_bytes() == (tmp_path / "moved" / chain / tape).read_bytes()
+        for folder in (".", "chains/b"):
+            whole = tmp_path / "tapes" / folder / tape
+            assert whole.read_bytes() == (tmp_path / "moved" / folder / tape).read_bytes()
     assert pq.ParquetFile(whole).num_row_groups > 5
     assert pd.read_parquet(whole).equals(continued.transactions(1))
 
@@ -312,7 +325,7 @@ def listing(folder):
 
 
 def test_what_is_past_is_written_once(tmp_path):
-    market = market_until(100.0, *fast())
+    market = market_until(100.0, fast())
     save_checkpoint(market, tmp_path)
     early = listing(tmp_path)
     assert len(early) > 1
@@ -329,7 +342,7 @@ def test_what_is_past_is_written_once(tmp_path):
 
 def test_of_another_run_in_the_same_folder_nothing_stays(tmp_path):
     (tmp_path / "prices-2024.csv").write_text("mine")
-    save_checkpoint(market_until(60.0, *fast()), tmp_path)
+    save_checkpoint(market_until(60.0, fast()), tmp_path)
     other = market_until(10.0)
     save_checkpoint(other, tmp_path)
     assert sorted(listing(tmp_path)) == ["prices-2024.csv", "state"]
@@ -338,7 +351,7 @@ def test_of_another_run_in_the_same_folder_nothing_stays(tmp_path):
 
 @pytest.mark.parametrize("writes", range(4))
 def test_killed_while_it_is_saved_the_last_checkpoint_stays(writes, tmp_path, monkeypatch):
-    market = market_until(30.0, *fast())
+    market = market_until(30.0, fast())
     save_checkpoint(market, tmp_path)
     market.run_until(60.0)
     left = [writes]
@@ -369,7 +382,7 @@ def test_nothing_is_ever_unpickled(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a pickle")
 
-    save_checkpoint(market_until(30.0, *fast()), tmp_path)
+    save_checkpoint(market_until(30.0, fast()), tmp_path)
     for name in ("load", "loads", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
     load_checkpoint(tmp_path)
@@ -388,7 +401,7 @@ def one_sentence(error):
 @pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.999])
 @pytest.mark.parametrize("what", ["state", "rows"])
 def test_a_file_cut_short_is_refused(kept, what, tmp_path):
-    save_checkpoint(market_until(30.0, *fast()), tmp_path)
+    save_checkpoint(market_until(30.0, fast()), tmp_path)
     file = next(tmp_path.glob(f"{what}*"))
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
@@ -398,7 +411,7 @@ def test_a_file_cut_short_is_refused(kept, what, tmp_path):
 
 
 def test_a_changed_byte_and_a_missing_file_are_refused(tmp_path):
-    save_checkpoint(market_until(30.0, *fast()), tmp_path)
+    save_checkpoint(market_until(30.0, fast()), tmp_path)
     file = next(tmp_path.glob("rows*"))
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -436,7 +449,7 @@ def test_another_layout_and_another_simulator_are_refused(tmp_path, monkeypatch)
             "of another run: chain.gas_limit is 4000000 there and 5000000 here",
         ),
         (lambda: Market(scenario(duration_s=10.0), seed=3), "duration_s is 3600.0 there and 10.0 here"),
-        (lambda: Market([scenario(), scenario()], seed=3), "there are 1 chains there and 2 here"),
+        (lambda: Market(on_one_clock(scenario(), scenario("other")), seed=3), "there are 1 chains there and 2 here"),
         (lambda: Market(load_scenario("base"), seed=3), ", and [0-9]+ more differences"),
         (lambda: Market(scenario(), seed=3, tapes="none"), "tapes is none here and memory in"),
     ],
@@ -662,7 +675,7 @@ REFERENCES = {"path", "model", "source", "_steps", "_parts", "_writer"}
 )
 def test_what_is_called_constant_is_constant(name, tmp_path):
     prices(tmp_path / "mine.csv", last=1_000)
-    made_of, _, end_s = RUNS.get(name, (lambda: [from_file(tmp_path / "mine.csv")], 0.0, 300.0))
+    made_of, _, end_s = RUNS.get(name, (lambda: from_file(tmp_path / "mine.csv"), 0.0, 300.0))
     market = Market(made_of(), seed=3)
     found = {
         path: value for path, value in constants(market) if path.split(".")[-1] not in SAVED_ELSEWHERE | REFERENCES

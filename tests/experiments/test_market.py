@@ -19,6 +19,11 @@ from tests.network.slow_mempool import check_mempool
 NS = 10**9
 
 
+def on_one_clock(first, *others):
+    """Scenario of several chains, which share the external price."""
+    return first.model_copy(update={"chains": others})
+
+
 def scenario(name="test", chain=None, **tables):
     """A busy little chain with everybody on it; tables replace whole tables of settings."""
     data = {
@@ -241,7 +246,7 @@ def test_blocks_come_when_the_chain_says(block_arrivals):
 
 def test_several_chains_live_on_one_clock():
     names = [("a", 2.0), ("b", 3.0), ("c", 0.5)]
-    together = Market([scenario(name, {"block_time_s": seconds}) for name, seconds in names], seed=1)
+    together = Market(on_one_clock(*(scenario(name, {"block_time_s": seconds}) for name, seconds in names)), seed=1)
     together.run_for(60)
     assert [len(together.blocks(number)) for number in range(3)] == [30, 20, 120]
     for number, (_, seconds) in enumerate(names):
@@ -250,7 +255,7 @@ def test_several_chains_live_on_one_clock():
     assert together.steps == 170
     together.check()
     # They share the external price and nothing else: each does what it does alone.
-    alone = [Market([scenario(name, {"block_time_s": seconds})], seed=1) for name, seconds in names]
+    alone = [Market(scenario(name, {"block_time_s": seconds}), seed=1) for name, seconds in names]
     for market in alone:
         market.path.record["resolution"] = together.path.record["resolution"]
         market.path.resolution_ns = together.path.resolution_ns
@@ -259,7 +264,8 @@ def test_several_chains_live_on_one_clock():
 
 
 def test_a_step_of_several_chains_is_the_next_block_of_any():
-    market = Market([scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})], seed=1)
+    chains = scenario("a", {"block_time_s": 2.0}), scenario("b", {"block_time_s": 3.0})
+    market = Market(on_one_clock(*chains), seed=1)
     seen = []
     for _ in range(6):
         market.step()

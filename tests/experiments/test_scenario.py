@@ -100,7 +100,7 @@ UNITS = {
     "s": "second",
     "usd": "dollar",
     "bps": "basis points|bps|half-spread",
-    "wei": "wei per gas",
+    "wei": "wei per (unit of blob )?gas",
     "gwei": "gwei per gas",
     "mbps": "megabits per second",
     "per_hour": "per hour",

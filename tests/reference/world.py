@@ -52,7 +52,7 @@ class ReferenceMarket(mesa.Model):
         super().__init__(rng=int(seed))
         self.settings = scenario
         self.gas = scenario.gas
-        self.path = ReferencePath(price_path([scenario], seed)[0])
+        self.path = ReferencePath(price_path(scenario, seed)[0])
         self.chain = Chain(scenario, seed)
         self.mempool = Mempool(scenario.mempool.capacity, stream_key(seed, "chain/ties"))
         self.venue = Venue(scenario)
