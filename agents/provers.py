@@ -6,12 +6,14 @@ what it does better than the second best.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from blockspace.network.draws import draw_normal, stream_key
+from blockspace.network.faults import Interval, worked_until
 from blockspace.network.rollups.settings import ProofSettings
 
 NS = 1_000_000_000
@@ -47,7 +49,12 @@ def new_provers(settings: ProofSettings, accounts: list[int], seed: int) -> npt.
 
 
 def choose_prover(
-    provers: npt.NDArray[Any], settings: ProofSettings, now_ns: int, gas: int, delay_cost_usd_per_s: float
+    provers: npt.NDArray[Any],
+    settings: ProofSettings,
+    now_ns: int,
+    gas: int,
+    delay_cost_usd_per_s: float,
+    standstills: Sequence[Interval] = (),
 ) -> tuple[int, int, float]:
     """Give a proof to the prover whose cost and delay together are least.
 
@@ -63,6 +70,8 @@ def choose_prover(
         Gas that is to be proven.
     delay_cost_usd_per_s
         Dollars that a second's wait costs the users.
+    standstills
+        When no prover works, which nobody knows beforehand.
 
     Returns
     -------
@@ -83,6 +92,8 @@ def choose_prover(
     score, number, ready, cost = scores[0]
     fee = cost + (scores[1][0] - score if len(scores) > 1 else 0.0)
     prover = provers[number]
+    start = max(int(prover["busy_until"]), now_ns)
+    ready = worked_until(standstills, start, ready - start)
     prover["busy_until"] = ready
     prover["proofs"] += 1
     prover["gas"] += gas

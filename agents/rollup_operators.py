@@ -10,6 +10,7 @@ together (a scoring auction, Che 1993), and is paid what the second best would h
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from blockspace.agents.population import Trader
 from blockspace.agents.provers import choose_prover
 from blockspace.network import mempool
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
+from blockspace.network.faults import FaultSettings, intervals, is_within
 from blockspace.network.rollups.progress import BATCH, BATCHES, CLAIM_RECORD, ENTRIES
 from blockspace.network.rollups.settings import RollupSettings
 from blockspace.network.transaction import CHALLENGE, CLAIM, GAS_PER_BLOB, POST
@@ -57,7 +59,6 @@ class Sender(Trader):
         self.settings = settings
         self.progresses = progresses
         self.progress = progresses[0]
-        self.failing = False
 
     @property
     def wallet_tip(self) -> int:
@@ -98,15 +99,24 @@ class Batcher(Sender):
 
     kind = "batcher"
 
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding")
+
     def __init__(
-        self, model: Any, world: Any, settings: RollupSettings, progresses: npt.NDArray[Any], access: str
+        self,
+        model: Any,
+        world: Any,
+        settings: RollupSettings,
+        progresses: npt.NDArray[Any],
+        access: str,
+        faults: Sequence[FaultSettings],
     ) -> None:
         super().__init__(model, world, settings, progresses, access)
+        self.withholding = intervals(faults, "withholding")
         self.oldest = 0  # batch of which it does not know that it has been posted
 
     def act(self) -> None:
         """Send anew what got lost, and post what has waited for long enough."""
-        if self.failing:
+        if is_within(self.withholding, self.decision_ns):
             return
         self._send_anew()
         while self._post():
@@ -214,7 +224,7 @@ class Claimer(Sender):
     """Claims on the parent what the state of a rollup is, and has it proven where that is the rule."""
 
     kind = "claimer"
-    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "provers")
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "provers", "standstills", "lies")
 
     def __init__(
         self,
@@ -224,13 +234,15 @@ class Claimer(Sender):
         progresses: npt.NDArray[Any],
         access: str,
         provers: npt.NDArray[Any],
+        faults: Sequence[FaultSettings],
     ) -> None:
         super().__init__(model, world, settings, progresses, access)
         self.provers = provers
         self.next_claim_ns = int(settings.claim_interval_s * NS)
         self.next_batch = 0  # that no claim covers
         self.oldest = 0  # claim of which it does not know that it has been included
-        self.lies = False
+        self.standstills = intervals(faults, "prover_failure")
+        self.lies = intervals(faults, "false_claim")
 
     def act(self) -> None:
         """Claim the state after everything that has been posted, if it is time to, and send what is ready."""
@@ -264,12 +276,14 @@ class Claimer(Sender):
         claim = progress["claims"][number & (BATCHES - 1)]
         claim["first"], claim["last"], claim["requested"], claim["prover"] = first, self.next_batch - 1, now, -1
         claim["ready"] = now
-        claim["false"] = self.lies
+        claim["false"] = is_within(self.lies, now)
         for place in range(first, self.next_batch):
             progress["batches"][place & (BATCHES - 1)]["claim"] = number
         if self.settings.kind == "validity":
             cost_per_s = transactions * self.settings.posting.delay_cost_usd_per_h / 3_600.0
-            prover, ready, fee_usd = choose_prover(self.provers, self.settings.proofs, now, gas, cost_per_s)
+            prover, ready, fee_usd = choose_prover(
+                self.provers, self.settings.proofs, now, gas, cost_per_s, self.standstills
+            )
             claim["prover"], claim["ready"], claim["fee"] = prover, ready, round(fee_usd * 1e6)
         progress["claim_count"] = number + 1
 

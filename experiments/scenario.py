@@ -43,6 +43,7 @@ from blockspace.markets.settings import (
     VenueSettings,
 )
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB, blob_limit
+from blockspace.network.faults import OF_ROLLUPS, FaultSettings
 from blockspace.network.presets import preset_names
 from blockspace.network.rollups.settings import RollupSettings
 from blockspace.network.settings import (
@@ -121,6 +122,7 @@ class Scenario(Settings):
         "price are those of the first",
     )
     rollup: RollupSettings = RollupSettings()
+    faults: tuple[FaultSettings, ...] = Field((), max_length=64, description="what breaks on the chain, and when")
     chain: ChainSettings = ChainSettings()
     fee_market: FeeMarketSettings = FeeMarketSettings()
     express_lane: ExpressLaneSettings = ExpressLaneSettings()
@@ -222,6 +224,7 @@ class Scenario(Settings):
         self._require_leverage()
         self._require_options_fit()
         self._require_chains_fit()
+        self._require_faults_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
         return self
@@ -263,6 +266,23 @@ class Scenario(Settings):
                 f"rollup.posting.batch_bytes of {rollup.name} is {posting.batch_bytes}; with that much a posting takes "
                 f"{gas:.0f} gas, and a block of {data.name} has {data.chain.gas_limit}"
             )
+
+    def _require_faults_fit(self) -> None:
+        """Refuse faults of what is not there."""
+        for number, fault in enumerate(self.faults):
+            where = f"faults.{number}"
+            if fault.kind in OF_ROLLUPS and self.rollup.kind == "none":
+                raise ValueError(f"{where}.kind is {fault.kind!r}; it may be so only where rollup.kind is not 'none'")
+            if fault.kind == "oracle_stall" and self.venue.oracle != "on_chain":
+                raise ValueError(f"{where}.kind is 'oracle_stall'; it may be so only where venue.oracle is 'on_chain'")
+            if fault.kind == "outage" and self.timing_games.share > 0:
+                raise ValueError(f"{where}.kind is 'outage'; it may be so only where timing_games.share is 0")
+            missing = [name for name in fault.regions if name not in self.topology.regions]
+            if missing:
+                raise ValueError(
+                    f"{where}.regions has {missing[0]!r}; it may have those of topology.regions, "
+                    f"{', '.join(self.topology.regions)}"
+                )
 
     def _require_builders_fit(self) -> None:
         """Refuse what cannot be where others than the producers make the blocks."""

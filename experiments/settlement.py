@@ -10,6 +10,7 @@ from blockspace.agents.rollup_operators import Batcher, Challenger, Claimer
 from blockspace.markets.ledger import GENESIS, transfer_cash
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
 from blockspace.network.chain import NS
+from blockspace.network.faults import intervals
 from blockspace.network.rollups.progress import BATCHES, new_progress, note_block
 from blockspace.network.state import Stateful
 from blockspace.network.transaction import CHALLENGE, CLAIM, GAS_PER_BLOB, MILLIWEI, POST
@@ -50,17 +51,19 @@ class Settlement(Stateful):
         self.data = chains[settings.data_chain] if settings.data_chain else self.parent
         self.progresses = new_progress()
         access = self._access_point(world, self.data)
-        self.batcher = Batcher(model, self.data, settings, self.progresses, access)
+        faults = world.scenario.faults
+        self.batcher = Batcher(model, self.data, settings, self.progresses, access, faults)
         access = self._access_point(world, self.parent)
         accounts = [
             self.parent.open_agent_account("prover")
             for _ in range(settings.proofs.provers if settings.kind == "validity" else 0)
         ]
         self.provers = new_provers(settings.proofs, accounts, seed)
-        self.claimer = Claimer(model, self.parent, settings, self.progresses, access, self.provers)
+        self.claimer = Claimer(model, self.parent, settings, self.progresses, access, self.provers, faults)
         count = settings.challenges.challengers if settings.kind == "optimistic" else 0
         self.challengers = [Challenger(model, self.parent, settings, self.progresses, access) for _ in range(count)]
         self._open_claim = 0  # oldest claim that is not final
+        self._undone = {below.scenario.name: 0 for below in (self.data, self.parent)}  # reorganisations so far
         self._coming: list[list[int]] = []  # prices of data that will count: since when, ns, and thousandths of a wei
         # What a byte of a transaction takes to post, at first as if every batch were full.
         posting = settings.posting
@@ -100,9 +103,10 @@ class Settlement(Stateful):
 
     def take_in(self, below: "World") -> None:
         """Take in what a block of a chain below says about the rollup."""
-        inbox = below.inboxes[0]
         view = below.feeds[0]["views"][(int(below.feeds["count"][0]) - 1) & (len(below.feeds[0]["views"]) - 1)]
         time = int(view["time"])
+        self._reorganise(below, time)
+        inbox = below.inboxes[0]
         for message in inbox["messages"][: int(inbox["count"])]:
             sender, kind, number = int(message["sender"]), int(message["kind"]), int(message["number"])
             cost_gwei = int(message["gas_used"]) * int(message["price"]) // 10**9
@@ -120,6 +124,28 @@ class Settlement(Stateful):
         if below is self.data:
             price = self._price(int(view["base_fee"]), int(view["blob_base_fee"]))
             self._coming.append([time + int(self.settings.posting.price_lag_s * NS), price])
+
+    def _reorganise(self, below: "World", time: int) -> None:
+        """Undo what blocks held that a reorganisation has thrown away; who sent it learns of it, and sends it anew."""
+        name = below.scenario.name
+        moments = intervals(below.scenario.faults, "reorganisation")
+        while self._undone[name] < len(moments) and moments[self._undone[name]][0] <= time:
+            start, end = moments[self._undone[name]]
+            self._undone[name] += 1
+            progress = self.progresses[0]
+            if below is self.data:
+                rows, numbers = _remembered(progress["batches"], int(progress["batch_count"]))
+                for number in numbers[_is_in(rows["posted"], 2 * start - end, start)].tolist():
+                    batch = progress["batches"][number & (BATCHES - 1)]
+                    batch["posted"], batch["seen"], batch["expires"] = 0, 0, time
+                    self.batcher.oldest = min(self.batcher.oldest, number)
+            if below is self.parent:
+                rows, numbers = _remembered(progress["claims"], int(progress["claim_count"]))
+                for number in numbers[_is_in(rows["included"], 2 * start - end, start)].tolist():
+                    claim = progress["claims"][number & (BATCHES - 1)]
+                    claim["included"], claim["seen"], claim["final"], claim["expires"] = 0, 0, 0, time
+                    self.claimer.oldest = min(self.claimer.oldest, number)
+                    self._open_claim = min(self._open_claim, number)
 
     def _posted(self, number: int, time: int, seen: int, cost: tuple[int, float], gas: int) -> None:
         batch = self.progresses[0]["batches"][number & (BATCHES - 1)]
@@ -219,6 +245,11 @@ def _remembered(ring: Any, count: int) -> tuple[Any, Any]:
     """Rows of a ring that are there, oldest first, and their numbers."""
     numbers = np.arange(max(count - BATCHES, 0), count)
     return ring[numbers & (BATCHES - 1)], numbers
+
+
+def _is_in(times: Any, start: int, end: int) -> Any:
+    """Whether each time lies after ``start`` and not after ``end``."""
+    return (times > start) & (times <= end)
 
 
 def _seconds(times: Any) -> Any:

@@ -50,6 +50,7 @@ from blockspace.markets.venue import execute, new_venue
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import draw_uniform, stream_key
+from blockspace.network.faults import intervals, is_within
 from blockspace.network.rollups.progress import INBOX, collect_messages
 from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
@@ -133,7 +134,7 @@ class World(Stateful):
         Where trades and transactions go: ``"memory"``, ``"none"``, or a folder for Parquet files.
     """
 
-    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "_steps")
+    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "_stalls", "_steps")
 
     def __init__(self, scenario: Scenario, path: PricePath, seed: int, model: Any, tapes: str | Path) -> None:
         self.scenario = scenario
@@ -144,6 +145,9 @@ class World(Stateful):
             self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
         if scenario.timing_games.share > 0:
             self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
+        if scenario.faults:
+            self.chain.break_down(scenario.faults)
+        self._stalls = intervals(scenario.faults, "oracle_stall")
         self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
         if scenario.builders.count:
             self.chain.build_at(self._relay())
@@ -750,7 +754,7 @@ class World(Stateful):
             liquidate(self.liquidators, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _report(self) -> None:
-        if len(self.keepers):
+        if len(self.keepers) and not is_within(self._stalls, self.chain.time_ns):
             report_prices(self.keepers, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _act(self) -> None:

@@ -5,6 +5,8 @@ state machine executes them, :meth:`Chain.close` prices the next block and forge
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
@@ -16,6 +18,7 @@ from blockspace.network.blob_market import FORKS, blob_base_fee, excess_for, nex
 from blockspace.network.block import BLOCK, earliest_arrival, expire_pending, fill_block, release_block
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
+from blockspace.network.faults import FaultSettings, Interval, intervals, is_within, past
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.settings import (
@@ -28,6 +31,7 @@ from blockspace.network.settings import (
 from blockspace.network.state import Stateful
 from blockspace.network.timing_games import TimingGames
 from blockspace.network.topology import (
+    UNREACHABLE_NS,
     PathTables,
     build_topology,
     path_tables,
@@ -92,6 +96,25 @@ def _build(topology: TopologySettings, seed: int) -> tuple[nx.Graph, PathTables]
     return nx.freeze(graph), path_tables(graph)
 
 
+@dataclass(frozen=True)
+class Partition:
+    """Who loses the rest of the network, and when.
+
+    Attributes
+    ----------
+    interval
+        From when to when, in ns.
+    validators
+        Whether each validator is cut off.
+    access
+        Numbers of the access points that are.
+    """
+
+    interval: Interval
+    validators: npt.NDArray[np.bool_]
+    access: npt.NDArray[np.int64]
+
+
 class Chain(Stateful):
     """One chain with its topology, mempool, fee market and clock.
 
@@ -120,7 +143,7 @@ class Chain(Stateful):
         Whether the block under construction comes too late to count.
     """
 
-    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork")
+    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork", "_outages", "_partitions")
 
     def __init__(
         self,
@@ -180,14 +203,48 @@ class Chain(Stateful):
         self.missed = False
         self._slot_ns = 0  # of the next block, where somebody may wait
         self._interval_ns = max(round(chain.block_time_s * NS), 1)
+        self._outages: tuple[Interval, ...] = ()
+        self._partitions: list[Partition] = []
         self.next_time_ns = self._following(0)
 
     def _following(self, time_ns: int) -> int:
-        """Time of the block after one at ``time_ns``."""
+        """Time of the block after one at ``time_ns``; there is none in an outage."""
         if self.settings.block_arrivals == "slots":
-            return time_ns + self._interval_ns
+            return self._next_slot(time_ns + self._interval_ns)
         gap = draw_exponential(self._arrival_key, 0, self.number)
-        return time_ns + max(math.ceil(gap * self._interval_ns), 1)
+        return past(self._outages, time_ns + max(math.ceil(gap * self._interval_ns), 1))
+
+    def _next_slot(self, slot_ns: int) -> int:
+        """This slot, or the first one after the outage that it lies in."""
+        resumed = past(self._outages, slot_ns)
+        return slot_ns + -(-(resumed - slot_ns) // self._interval_ns) * self._interval_ns
+
+    def break_down(self, faults: Sequence[FaultSettings]) -> None:
+        """Have the chain stand still, or part of it cut off, when the faults say so; before the first block."""
+        self._outages = intervals(faults, "outage")
+        self._partitions = [self._partition(fault) for fault in faults if fault.kind == "partition"]
+        self.next_time_ns = self._next_slot(self.next_time_ns)
+
+    def _partition(self, fault: FaultSettings) -> Partition:
+        """The side of a partition with less stake, which is the one that loses the other."""
+        regions = nx.get_node_attributes(self.graph, "region")
+        validators = np.array([regions[f"validator/{number}"] in fault.regions for number in range(len(self.stake))])
+        access = np.array([regions[name] in fault.regions for name in self.access_points])
+        if self.stake[validators].sum() > 0.5:
+            validators, access = ~validators, ~access
+        access = np.resize(access, int(self.blocks[0]["access_points"]))  # express twins are where the others are
+        return Partition(fault.interval, validators, np.flatnonzero(access))
+
+    def _split(self) -> bool:
+        """Cut off whoever is on the smaller side of a partition; returns whether the block's producer is there."""
+        block = self.blocks[0]
+        for partition in self._partitions:
+            if is_within([partition.interval], self.time_ns):
+                if partition.validators[int(block["producer"])]:
+                    return True
+                for name in ("latency", "latency_out"):
+                    block[name][partition.access] = UNREACHABLE_NS
+        return False
 
     def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
         """Let some validators wait before closing their blocks; to be called before the first block."""
@@ -262,11 +319,12 @@ class Chain(Stateful):
         one_by_one = self.settings.block_arrivals != "slots" or self.timing is not None or self.blob_fork is not None
         if one_by_one or until_ns <= self.next_time_ns:
             return 0
+        until_ns = min([until_ns, *(start for start, _ in self._outages if start >= self.next_time_ns)])
         arrival = int(earliest_arrival(self.pools, self._shortest_latency, self.next_time_ns))
         count = (min(until_ns, arrival) - self.next_time_ns) // self._interval_ns
         if count <= 0:
             return 0
-        self.next_time_ns += count * self._interval_ns
+        self.next_time_ns = self._next_slot(self.next_time_ns + count * self._interval_ns)
         self.number += count
         self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit)
         self.blocks[0]["base_fee"] = self.base_fee
@@ -277,9 +335,10 @@ class Chain(Stateful):
         self.time_ns = self.next_time_ns
         self.number += 1
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
+        self.missed = self._split() if self._partitions else False
         if self.timing is not None:
             producer = int(self.blocks[0]["producer"])
-            self.missed = self.timing.is_missed(self.number, producer, self.time_ns - self._slot_ns)
+            self.missed |= self.timing.is_missed(self.number, producer, self.time_ns - self._slot_ns)
 
     def rank(self) -> None:
         """Drop what has expired and rank the rest, so that the block can be planned."""
