@@ -306,5 +306,5 @@ def test_what_does_not_fit_is_said_in_a_sentence(changes, sentence):
 
 
 def test_a_rollup_without_a_chain_to_settle_on_is_refused():
-    with pytest.raises(ScenarioError, match="rollup.kind is 'validity'; it must be 'none' where there are no chains"):
+    with pytest.raises(ScenarioError, match=r"rollup\.kind is 'validity'; it must be 'none' where there are no chains"):
         load_scenario("base", {"rollup.kind": "validity"})
