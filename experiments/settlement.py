@@ -137,7 +137,7 @@ class Settlement(Stateful):
                 rows, numbers = _remembered(progress["batches"], int(progress["batch_count"]))
                 for number in numbers[_is_in(rows["posted"], 2 * start - end, start)].tolist():
                     batch = progress["batches"][number & (BATCHES - 1)]
-                    batch["posted"], batch["seen"], batch["expires"] = 0, 0, time
+                    batch["posted"], batch["seen"], batch["safe"], batch["expires"] = 0, 0, 0, time
                     self.batcher.oldest = min(self.batcher.oldest, number)
             if below is self.parent:
                 rows, numbers = _remembered(progress["claims"], int(progress["claim_count"]))
@@ -154,6 +154,7 @@ class Settlement(Stateful):
         if batch["posted"]:
             return
         batch["posted"], batch["seen"] = time, seen
+        batch["safe"] = self.data.chain.final_at_ns(time)
         size = float(batch["bytes"]) / self.settings.posting.bytes_per_byte
         self.gas_per_byte += MEMORY * (gas / size - self.gas_per_byte)
         if self.settings.data == "blobs":
@@ -201,9 +202,12 @@ class Settlement(Stateful):
         while self._open_claim < int(progress["claim_count"]):
             claim = progress["claims"][self._open_claim & (BATCHES - 1)]
             if not claim["refuted"]:
-                if not claim["included"] or int(claim["included"]) + window > time:
+                if not claim["included"]:
                     return
-                claim["final"] = int(claim["included"]) + window
+                final = self.parent.chain.final_at_ns(int(claim["included"]) + window)
+                if final > time:
+                    return
+                claim["final"] = final
             self._open_claim += 1
 
     # What happened.
@@ -214,7 +218,7 @@ class Settlement(Stateful):
         rows, claims = _remembered(progress["batches"], int(progress["batch_count"]))
         known = _remembered(progress["claims"], int(progress["claim_count"]))
         frame = pd.DataFrame({"batch": claims})
-        for name in ("opened", "closed", "sent", "posted"):
+        for name in ("opened", "closed", "sent", "posted", "safe"):
             frame[f"{name}_s"] = _seconds(rows[name])
         for name in ("transactions", "gas", "bytes", "blobs", "tries", "claim"):
             frame[name] = rows[name]

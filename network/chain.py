@@ -7,7 +7,7 @@ state machine executes them, :meth:`Chain.close` prices the next block and forge
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import networkx as nx
@@ -19,6 +19,7 @@ from blockspace.network.block import BLOCK, earliest_arrival, expire_pending, fi
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.faults import FaultSettings, Interval, intervals, is_within, past
+from blockspace.network.finality import QUORUM, final_at_ns
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.settings import (
@@ -143,7 +144,7 @@ class Chain(Stateful):
         Whether the block under construction comes too late to count.
     """
 
-    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork", "_outages", "_partitions")
+    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork", "_outages", "_partitions", "voting_ns")
 
     def __init__(
         self,
@@ -234,6 +235,24 @@ class Chain(Stateful):
             validators, access = ~validators, ~access
         access = np.resize(access, int(self.blocks[0]["access_points"]))  # express twins are where the others are
         return Partition(fault.interval, validators, np.flatnonzero(access))
+
+    @cached_property
+    def voting_ns(self) -> int:
+        """Time until the votes of two thirds of all stake are known, from a producer drawn by stake, in ns."""
+        return round(float(self.stake @ stake_reach_ns(self.graph, QUORUM)) * self._latency_scale)
+
+    def final_at_ns(self, time_ns: int) -> int:
+        """Time in ns at which a block of this time is final; see :mod:`blockspace.network.finality`."""
+        silences = [
+            partition.interval for partition in self._partitions if self.stake[~partition.validators].sum() < QUORUM
+        ]
+        return final_at_ns(
+            time_ns,
+            self.settings.checkpoint_blocks * self._interval_ns,
+            self.settings.final_checkpoints,
+            self.voting_ns,
+            sorted([*silences, *self._outages]),
+        )
 
     def _split(self) -> bool:
         """Cut off whoever is on the smaller side of a partition; returns whether the block's producer is there."""

@@ -48,6 +48,12 @@ class ChainSettings(Settings):
         le=1e6,
         description="nanoseconds that a node takes to verify one unit of gas before passing a block on",
     )
+    checkpoint_blocks: int = Field(
+        32, ge=1, le=100_000, description="blocks from one checkpoint to the next, on which validators vote"
+    )
+    final_checkpoints: int = Field(
+        2, ge=1, le=1_000, description="checkpoints that have to count after a block until it is final"
+    )
     ordering: str = Field("priority_fee", description="ordering policy, by the name under which it is registered")
     revert_protection: bool = Field(
         False, description="whether what would fail is left out and pays nothing, rather than paying for its gas"

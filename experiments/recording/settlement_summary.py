@@ -16,7 +16,7 @@ from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
 if TYPE_CHECKING:
     from blockspace.experiments.settlement import Settlement
 
-STAGES = ("posted", "claimed", "final")
+STAGES = ("posted", "safe", "claimed", "final")
 
 
 def summarise_settlement(settlement: "Settlement", end_s: float) -> dict[str, float]:
@@ -35,11 +35,11 @@ def summarise_settlement(settlement: "Settlement", end_s: float) -> dict[str, fl
     batches = batches[batches["opened_s"] > warm_up_s]
     measures: dict[str, float] = {}
     for stage in STAGES:
-        reached = batches[batches[f"{stage}_s"].notna()]
+        reached = batches[batches[f"{stage}_s"] <= end_s]
         waited = reached[f"{stage}_s"] - reached["block_s"]
         measures[f"{stage}_after_s"] = _mean(waited, reached["transactions"])
         measures[f"{stage}_share"] = _ratio(reached["transactions"].sum(), batches["transactions"].sum())
-        waits = batches[f"{stage}_s"].fillna(end_s) - batches["block_s"]
+        waits = batches[f"{stage}_s"].fillna(end_s).clip(upper=end_s) - batches["block_s"]
         measures[f"value_not_{stage}_usd"] = _ratio((batches["value_usd"] * waits).sum(), hours * 3_600.0)
     transactions = float(batches["transactions"].sum())
     posting = float(batches["cost_usd"].sum())

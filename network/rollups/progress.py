@@ -52,6 +52,7 @@ BATCH = np.dtype(
         ("expires", "i8"),
         ("tries", "i8"),
         ("posted", "i8"),
+        ("safe", "i8"),  # when the block that it was posted in is final
         ("seen", "i8"),  # when the operator knows that it has been posted
         ("cost_gwei", "i8"),  # of the posting, all tries together
         ("cost_usd", "f8"),
