@@ -9,15 +9,13 @@ from typing import Any
 
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, bare_scenario, compare, mean_with_error, target
+from blockspace.network.blob_market import FORKS, USABLE_BYTES_PER_BLOB
 
 IDENTITY = "identity; sizes of blobs by Buterin et al. (2022)"
 GAS = 125_000
 SLOT_S = 12.0
-USABLE_BYTES_PER_BLOB = 4096 * 31
-"""A blob has 4,096 field elements, of whose 32 bytes 31 are free."""
-
-TARGET_BLOBS = {"Cancun": 3, "Pectra": 6, "BPO1": 10, "BPO2": 14}
-"""Target blobs per slot by upgrade (EIP-4844, EIP-7691, EIP-7892)."""
+TARGET_BLOBS = {name: FORKS[name].target for name in ("cancun", "prague", "bpo1", "bpo2")}
+"""Target blobs per slot by fork (EIP-4844, EIP-7691, EIP-7892)."""
 
 
 def throughput(gas_per_s: float, gas: float, bytes_per_s: float, size: float) -> tuple[float, str]:
