@@ -46,7 +46,7 @@ from blockspace.markets.pools.listing import POOL_KINDS, list_pool, provide_firs
 from blockspace.markets.price_path import PricePath
 from blockspace.markets.settings import InstrumentSettings
 from blockspace.markets.trade_log import TRADE_LOG
-from blockspace.markets.venue import execute, new_venue
+from blockspace.markets.venue import execute, new_venue, next_event
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
 from blockspace.network.draws import draw_uniform, stream_key
@@ -842,16 +842,7 @@ class World(Stateful):
         due = int(self.feeds["next_due"][0])
         if due <= chain.next_time_ns:
             return
-        for instrument in self.venues[0]["instruments"]:
-            if instrument["next_funding"] > 0:
-                due = min(due, int(instrument["next_funding"]))
-        venue = self.venues[0]
-        options = venue["options"]
-        for tenor in options["tenors"][: int(options["tenor_count"])]:
-            if tenor["open"]:
-                due = min(due, int(tenor["expiry"]))
-        if venue["batching"] and venue["batches"]["count"].any():
-            due = min(due, int(venue["next_batch"]))
+        due = int(next_event(self.venues, due))
         if chain.skip_empty_blocks(due) > 0:
             last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
             last["base_fee"] = chain.base_fee

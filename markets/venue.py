@@ -130,6 +130,25 @@ def _has_lost_its_first(pool, block, position):
 
 
 @kernel
+def next_event(venues, latest):
+    """Time in ns at which something happens of itself, ``latest`` at the latest: funding, an expiry, a batch."""
+    venue = venues[0]
+    for number in range(venue.count):
+        funding = venue.instruments[number].next_funding
+        if funding > 0:
+            latest = min(latest, funding)
+    for number in range(venue.options.tenor_count):
+        tenor = venue.options.tenors[number]
+        if tenor.open != 0:
+            latest = min(latest, tenor.expiry)
+    if venue.batching != 0:
+        for number in range(venue.count):
+            if venue.batches[number].count > 0:
+                latest = min(latest, venue.next_batch)
+    return latest
+
+
+@kernel
 def execute(venues, logs, pools, blocks):
     """Execute a block's transactions in their order, charge their gas and write their receipts.
 

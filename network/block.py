@@ -261,16 +261,22 @@ def fill_block(pools, blocks):
 
 
 @kernel
-def earliest_arrival(pools, shortest_latency, soon):
+def earliest_arrival(pools, blocks, soon, lowest_base_fee):
     """Earliest time (ns) at which a pending transaction can be with a producer, or any one at or before ``soon``.
 
-    ``shortest_latency`` is that of each access point, in ns. Without pending transactions it is ``NEVER``.
+    What is too large for any block does not count, nor what cannot pay even ``lowest_base_fee`` (wei per gas), to which
+    the fee falls if nobody wants the space: neither will ever be in a block. Without any other it is ``NEVER``.
     """
     pool = pools[0]
+    block = blocks[0]
     earliest = NEVER
     for position in range(pool.count):
         transaction = pool.transactions[pool.pending[position]]
-        earliest = min(earliest, transaction.decided + shortest_latency[transaction.access])
+        if transaction.gas > block.gas_limit or transaction.bytes > block.byte_limit:
+            continue
+        if transaction.max_fee < lowest_base_fee:
+            continue
+        earliest = min(earliest, transaction.decided + block.shortest_latency[transaction.access])
         if earliest <= soon:
             break
     return earliest

@@ -144,7 +144,16 @@ class Chain(Stateful):
         Whether the block under construction comes too late to count.
     """
 
-    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork", "_outages", "_partitions", "voting_ns")
+    CONSTANTS: ClassVar = (
+        "settings",
+        "policy",
+        "graph",
+        "blob_fork",
+        "_outages",
+        "_partitions",
+        "voting_ns",
+        "lowest_base_fee",
+    )
 
     def __init__(
         self,
@@ -323,7 +332,7 @@ class Chain(Stateful):
         """Number of the access point inside whoever makes the block, without latency: the last that there may be."""
         return ACCESS_POINTS - 1
 
-    @property
+    @cached_property
     def lowest_base_fee(self) -> int:
         """Base fee in wei per gas to which the rule comes down if nobody wants the space."""
         rule = self.fee_rule
@@ -339,7 +348,7 @@ class Chain(Stateful):
         if one_by_one or until_ns <= self.next_time_ns:
             return 0
         until_ns = min([until_ns, *(start for start, _ in self._outages if start >= self.next_time_ns)])
-        arrival = int(earliest_arrival(self.pools, self._shortest_latency, self.next_time_ns))
+        arrival = int(earliest_arrival(self.pools, self.blocks, self.next_time_ns, self.lowest_base_fee))
         count = (min(until_ns, arrival) - self.next_time_ns) // self._interval_ns
         if count <= 0:
             return 0

@@ -31,6 +31,7 @@ class Chain:
         self.settings = scenario.chain
         packaged = PackagedChain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
         self.fee_rule = packaged.fee_rule
+        self.lowest_base_fee = packaged.lowest_base_fee
         self.access_points = packaged.access_points
         used = slice(len(self.access_points))
         self.producers = [

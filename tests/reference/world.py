@@ -318,7 +318,11 @@ class ReferenceMarket(mesa.Model):
             return
         nearest = self.chain.shortest_latency
         arrivals = (
-            one.decided + (0 if one.access == INSIDE else nearest[one.access]) for one in self.mempool.pending.values()
+            one.decided + (0 if one.access == INSIDE else nearest[one.access])
+            for one in self.mempool.pending.values()
+            if one.gas <= self.settings.chain.gas_limit
+            and one.bytes <= self.settings.chain.byte_limit
+            and one.max_fee >= self.chain.lowest_base_fee
         )
         fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
