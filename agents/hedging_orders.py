@@ -12,6 +12,19 @@ from blockspace.network.compilation import kernel
 
 
 @kernel
+def hedge_costs(row, feed, view, price):
+    """Dollars that a hedge costs at today's gas whatever its size, and per unit at today's fee and visible spread.
+
+    Parameters are those of :func:`beyond_band`.
+    """
+    terms = feed.terms[row.underlying]
+    quotes = view.quotes[row.underlying]
+    fixed = gas_cost_usd(feed, feed.gas.place, view.base_fee + wallet_tip(feed, view), price)
+    half_spread = max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick, 0.0)
+    return fixed, terms.taker_fee * price + half_spread
+
+
+@kernel
 def beyond_band(row, feed, view, price, gap, gamma):
     """Units of the underlying to buy (sell, if negative) at today's gas, fee and visible spread; 0 within the band.
 
@@ -26,11 +39,8 @@ def beyond_band(row, feed, view, price, gap, gamma):
     gamma
         Of all options held, units per dollar.
     """
-    terms = feed.terms[row.underlying]
-    quotes = view.quotes[row.underlying]
-    fixed = gas_cost_usd(feed, feed.gas.place, view.base_fee + wallet_tip(feed, view), price)
-    half_spread = max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick, 0.0)
-    edge, back_to = no_trade_band(fixed, terms.taker_fee * price + half_spread, gamma, row.risk_aversion)
+    fixed, unit_cost = hedge_costs(row, feed, view, price)
+    edge, back_to = no_trade_band(fixed, unit_cost, gamma, row.risk_aversion)
     return hedge_trade(gap, edge, back_to)
 
 
