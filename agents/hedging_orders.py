@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from blockspace.agents.hedging import hedge_trade, no_trade_band
-from blockspace.agents.taker import fee_worth, gas_cost_usd, send_taking_order
+from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import wallet_tip
 from blockspace.markets.matching import BUY, SELL
 from blockspace.network.compilation import kernel
@@ -45,6 +45,24 @@ def beyond_band(row, feed, view, price, gap, gamma):
 
 
 @kernel
+def _limit_ticks(row, feed, price, side):
+    """Worst price of a hedge in ticks."""
+    limit = price * (1.0 + side * row.tolerance) / feed.terms[row.underlying].tick
+    return np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+
+
+@kernel
+def in_reach(row, feed, view, price, units):
+    """Whether anything that can be seen of the underlying's book is within the tolerance of a hedge of so many units.
+
+    Parameters are those of :func:`send_hedge`.
+    """
+    side = np.int64(BUY if units > 0.0 else SELL)
+    lots, _ = lots_within(view.quotes[row.underlying], side, _limit_ticks(row, feed, price, side))
+    return lots > 0
+
+
+@kernel
 def send_hedge(row, feed, pool, block, outlook, view, units):
     """Send a taking order for so many units of the underlying, if its book has both sides; returns whether it was sent.
 
@@ -59,8 +77,7 @@ def send_hedge(row, feed, pool, block, outlook, view, units):
         return False
     tip = wallet_tip(feed, view)
     side = np.int64(BUY if units > 0.0 else SELL)
-    limit = price * (1.0 + side * row.tolerance) / terms.tick
-    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+    limit_ticks = _limit_ticks(row, feed, price, side)
     spend = row.tolerance * lots * terms.lot_size * price
     max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
     now = outlook.decision

@@ -133,16 +133,18 @@ class DeltaHedger(mesa.Agent):
             years = best_interval(fixed, unit_cost, self.gamma, self.variance, price, settings.risk_aversion)
             if not self.changed and now - self.last_hedge < int(min(years * YEAR_NS, 1e18)):
                 return False
-            self.last_hedge, self.changed = now, False
         else:
             edge, back_to = no_trade_band(fixed, unit_cost, self.gamma, settings.risk_aversion)
             units = 0.0 if abs(gap) <= edge else gap - back_to if gap > 0.0 else gap + back_to
-        lots = int(min(abs(units) / traded.lot_size + 0.5, 1e9))
-        if lots < 1 or not quotes.bids or not quotes.asks:
-            return False
         side, tolerance = 1 if units > 0.0 else -1, settings.hedge_tolerance_bps * 1e-4
         limit = price * (1.0 + side * tolerance) / traded.tick
         limit = math.floor(limit) if side > 0 else math.ceil(limit)
+        if not quotes.lots_within(side, limit)[0]:
+            return False
+        self.last_hedge, self.changed = now, False
+        lots = int(min(abs(units) / traded.lot_size + 0.5, 1e9))
+        if lots < 1 or not quotes.bids or not quotes.asks:
+            return False
         max_fee = feed.fee_worth(gas, tolerance * lots * traded.lot_size * price, price)
         self.instrument = traded
         send_taking_order(
