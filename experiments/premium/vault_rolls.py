@@ -50,9 +50,18 @@ class VaultRolls:
             "premium_over_value_percent_per_year": per_year * (premium - value),
             "hedging_error_percent": 100.0 * math.sqrt(float((error**2).mean())) / deposit if sold else math.nan,
             "hedges_per_roll": float(rolls["hedges"].sum()) / count if count else math.nan,
+            "hedges_filled_share": _filled_share(market),
             "sold_share_of_rolls": float((rolls["sold"] > 0).mean()) if count else math.nan,
         }
         return {f"{PREFIX}.{name}": value for name, value in measures.items()}
+
+
+def _filled_share(market: Market) -> float:
+    """Share of the hedges sent in the whole run that found something to trade with."""
+    vaults, trades = market.world.option_vaults, market.trades()
+    hedges = trades[(trades["series"] < 0) & trades["taker"].isin(vaults["account"])]
+    sent = int(vaults["hedges_sent"].sum())
+    return len(hedges[["taker", "time_s"]].drop_duplicates()) / sent if sent else math.nan
 
 
 def roll_table(market: Market) -> pd.DataFrame:

@@ -6,6 +6,8 @@ gas limit goes from a fraction of what users demand to several times of it. Pric
 every capacity and for every way of hedging.
 """
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from blockspace.experiments.premium.paths import fair_drift
@@ -23,7 +25,7 @@ SEEDS = 6
 QUICK_SEEDS = 2
 X = "gas_per_second_mgas"
 HEDGING = "hedging"
-POLICIES = {
+POLICIES: dict[str, dict[str, Any]] = {
     "no hedge": {"hedge": "none"},
     "every hour": {"hedge": "clock", "hedge_interval_s": 3_600.0},
     "every 10 min": {"hedge": "clock", "hedge_interval_s": 600.0},
@@ -46,6 +48,7 @@ TABLE = {
     AFTER_GAS: "after gas\n% a year",
     GAS: "gas\n% a year",
     f"{PREFIX}.gas_usd_per_roll": "gas\n$ a roll",
+    f"{PREFIX}.hedges_filled_share": "hedges\nfilled",
     ERROR: "hedging error\n% of deposit",
     HEDGES: "hedges\na roll",
     PREMIUM: "premium over\nvalue, %",
@@ -67,14 +70,20 @@ def scenario(quick: bool) -> Scenario:
             "options.expiries_days": [tenor_days],
             "options.strikes_per_expiry": 3,
             "option_makers.count": 3,
-            "option_makers.unit_size": 50.0,
-            "option_makers.position_limit": 500.0,
+            "option_makers.unit_size": 250.0,
+            "option_makers.position_limit": 2_000.0,
             "option_traders.count": 20,
-            "option_traders.orders_per_s": 0.02,
-            "option_traders.size_mean": 10.0,
+            "option_traders.orders_per_s": 0.05,
+            "option_traders.size_mean": 50.0,
             "option_vaults.count": 2,
-            "option_vaults.deposit_usd": 300_000.0,
+            "option_vaults.deposit_usd": 1_000_000.0,
             "option_vaults.ether": 100.0,
+            # An underlying fifty times the preset's, as beside the premium of writers: it has to bear the hedges.
+            "market_makers.unit_size": 100.0,
+            "market_makers.position_limit": 20_000.0,
+            "noise_traders.size_mean": 50.0,
+            "informed_traders.size_mean": 50.0,
+            "endowment.cash_usd": 1e9,
         },
     )
 
@@ -121,7 +130,7 @@ def figure(results: Results) -> Figure:
         panel("Gas", "per cent of the deposit a year", GAS, log=True),
         panel("Hedging error of a roll", "per cent of the deposit", ERROR),
         panel("Hedges of a roll", "number", HEDGES),
-        panel("Premium over the value at true volatility", "per cent of the value", PREMIUM),
+        panel("Premium over the true value", "per cent of the value", PREMIUM),
     ]
     marks = {"demand": demand_mgas_per_s(results.scenario)}
     return draw_page(results, QUESTION, X, "capacity of the chain, million gas per second", panels, marks)
