@@ -46,6 +46,52 @@ def clock_due(now, last, interval):
 
 
 @kernel
+def best_interval(fixed_usd, unit_cost_usd, gamma, variance, price, risk_aversion):
+    """Interval of the clock that costs least while nothing changes, in years.
+
+    A gap that starts from 0 and moves like a Brownian motion with :math:`\\nu = |\\Gamma| \\sigma S` has the mean
+    square :math:`\\nu^2 \\tau / 2` until the next hedge, which trades :math:`\\nu \\sqrt{2 \\tau / \\pi}` on average:
+    a year costs
+
+    .. math:: \\frac{F}{\\tau} + \\kappa \\nu \\sqrt{\\frac{2}{\\pi \\tau}}
+       + \\frac{\\gamma}{4} \\sigma^2 S^2 \\nu^2 \\tau .
+
+    The derivative is zero where :math:`A u^4 = B u + F` with :math:`u = \\sqrt\\tau`,
+    :math:`A = \\gamma \\sigma^2 S^2 \\nu^2 / 4` and :math:`B = \\kappa \\nu / \\sqrt{2 \\pi}`.
+
+    Parameters
+    ----------
+    fixed_usd, unit_cost_usd, gamma, risk_aversion
+        As of :func:`no_trade_band`.
+    variance
+        Of the log price per year, 0 or more.
+    price
+        Of one unit, in dollars.
+
+    Returns
+    -------
+    float
+        Years, 0 or more; 0 where gaps do not move, so that one hedge is the last one for a while anyhow.
+    """
+    speed = gamma * gamma * variance * price * price
+    slope = 0.25 * risk_aversion * variance * price * price * speed
+    if slope == 0.0:
+        return 0.0
+    fixed = fixed_usd / slope
+    linear = unit_cost_usd * math.sqrt(speed / (2.0 * math.pi)) / slope
+    # At or above the only root, from where the convex quartic brings every step of Newton's method closer to it.
+    root = math.sqrt(math.sqrt(fixed)) + linear ** (1.0 / 3.0)
+    for _ in range(_STEPS):
+        if root == 0.0:
+            break
+        step = (root**4 - linear * root - fixed) / (4.0 * root**3 - linear)
+        root -= step
+        if step <= 1e-15 * root:
+            break
+    return root * root
+
+
+@kernel
 def no_trade_band(fixed_usd, unit_cost_usd, gamma, risk_aversion):
     """Edge of the band and where a trade goes back to, both as distances from the target; see the module.
 

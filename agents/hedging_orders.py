@@ -5,10 +5,23 @@ import math
 import numpy as np
 
 from blockspace.agents.hedging import hedge_trade, no_trade_band
-from blockspace.agents.taker import fee_worth, gas_cost_usd, send_taking_order
+from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
 from blockspace.markets.feed import wallet_tip
 from blockspace.markets.matching import BUY, SELL
 from blockspace.network.compilation import kernel
+
+
+@kernel
+def hedge_costs(row, feed, view, price):
+    """Dollars that a hedge costs at today's gas whatever its size, and per unit at today's fee and visible spread.
+
+    Parameters are those of :func:`beyond_band`.
+    """
+    terms = feed.terms[row.underlying]
+    quotes = view.quotes[row.underlying]
+    fixed = gas_cost_usd(feed, feed.gas.place, view.base_fee + wallet_tip(feed, view), price)
+    half_spread = max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick, 0.0)
+    return fixed, terms.taker_fee * price + half_spread
 
 
 @kernel
@@ -26,12 +39,27 @@ def beyond_band(row, feed, view, price, gap, gamma):
     gamma
         Of all options held, units per dollar.
     """
-    terms = feed.terms[row.underlying]
-    quotes = view.quotes[row.underlying]
-    fixed = gas_cost_usd(feed, feed.gas.place, view.base_fee + wallet_tip(feed, view), price)
-    half_spread = max(0.5 * (quotes.ask_price[0] - quotes.bid_price[0]) * terms.tick, 0.0)
-    edge, back_to = no_trade_band(fixed, terms.taker_fee * price + half_spread, gamma, row.risk_aversion)
+    fixed, unit_cost = hedge_costs(row, feed, view, price)
+    edge, back_to = no_trade_band(fixed, unit_cost, gamma, row.risk_aversion)
     return hedge_trade(gap, edge, back_to)
+
+
+@kernel
+def _limit_ticks(row, feed, price, side):
+    """Worst price of a hedge in ticks."""
+    limit = price * (1.0 + side * row.tolerance) / feed.terms[row.underlying].tick
+    return np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+
+
+@kernel
+def in_reach(row, feed, view, price, units):
+    """Whether anything that can be seen of the underlying's book is within the tolerance of a hedge of so many units.
+
+    Parameters are those of :func:`send_hedge`.
+    """
+    side = np.int64(BUY if units > 0.0 else SELL)
+    lots, _ = lots_within(view.quotes[row.underlying], side, _limit_ticks(row, feed, price, side))
+    return lots > 0
 
 
 @kernel
@@ -49,8 +77,7 @@ def send_hedge(row, feed, pool, block, outlook, view, units):
         return False
     tip = wallet_tip(feed, view)
     side = np.int64(BUY if units > 0.0 else SELL)
-    limit = price * (1.0 + side * row.tolerance) / terms.tick
-    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+    limit_ticks = _limit_ticks(row, feed, price, side)
     spend = row.tolerance * lots * terms.lot_size * price
     max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
     now = outlook.decision

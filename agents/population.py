@@ -178,6 +178,12 @@ class OptionVault(Member):
     kind = "option_vault"
 
 
+class DeltaHedger(Member):
+    """A desk that hedges what clients bring; see :mod:`blockspace.agents.delta_hedgers`."""
+
+    kind = "delta_hedger"
+
+
 class BackgroundUsers(Member):
     """All background users together, with one account; see :mod:`blockspace.agents.background_users`."""
 

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.builders import BuilderSettings
+from blockspace.agents.delta_hedgers import DeltaHedgerSettings
 from blockspace.agents.leveraged_traders import LeveragedTraderSettings
 from blockspace.agents.liquidators import LiquidatorSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
@@ -79,7 +80,7 @@ POOL_POPULATIONS = ("pool_arbitrageurs", "swappers", "liquidity_providers", "san
 """Settings of agents who deal with pools."""
 
 
-OPTION_POPULATIONS = ("option_makers", "option_traders", "option_vaults")
+OPTION_POPULATIONS = ("option_makers", "option_traders", "option_vaults", "delta_hedgers")
 """Settings of agents who deal with options."""
 
 
@@ -159,6 +160,7 @@ class Scenario(Settings):
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
     option_vaults: OptionVaultSettings = OptionVaultSettings()
+    delta_hedgers: DeltaHedgerSettings = DeltaHedgerSettings()
 
     @model_validator(mode="before")
     @classmethod

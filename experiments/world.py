@@ -15,6 +15,7 @@ from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
 from blockspace.agents.builders import bid_for_block, exclusive_ends, new_builders, route_of, settle_auction
+from blockspace.agents.delta_hedgers import new_delta_hedgers, run_desks
 from blockspace.agents.express_lane import auction_lane, new_bidders
 from blockspace.agents.leveraged_traders import equities, new_leveraged_traders, trade_with_leverage
 from blockspace.agents.liquidators import liquidate, new_liquidators
@@ -96,6 +97,7 @@ PHASES = (
     ("market makers decide", "_quote"),
     ("option traders decide", "_trade_options"),
     ("option vaults decide", "_run_vaults"),
+    ("delta hedgers decide", "_run_desks"),
     ("option makers decide", "_quote_options"),
     ("leveraged traders decide", "_trade_with_leverage"),
     ("liquidators decide", "_liquidate"),
@@ -339,6 +341,7 @@ class World(Stateful):
             (population.OptionMaker, self.option_makers),
             (population.OptionTrader, self.option_traders),
             (population.OptionVault, self.option_vaults),
+            (population.DeltaHedger, self.delta_hedgers),
         ):
             for number in range(len(rows)):
                 kind(self.model, rows, number)
@@ -398,6 +401,9 @@ class World(Stateful):
         ]
         access = [number % self._public_access_points() for number in range(vaults.count)]
         self.option_vaults = new_option_vaults(vaults, accounts, access, scenario.options, first, underlying)
+        desks = scenario.delta_hedgers
+        places = self._places("delta_hedger", desks.count, False, seed)
+        self.delta_hedgers = new_delta_hedgers(desks, *places[:2], scenario.options, first, underlying, seed)
 
     def _perpetual_places(
         self, kind: str, cash_usd: list[float], ether: float, colocated: bool, seed: int
@@ -740,6 +746,10 @@ class World(Stateful):
     def _run_vaults(self) -> None:
         if len(self.option_vaults):
             run_vaults(self.option_vaults, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _run_desks(self) -> None:
+        if len(self.delta_hedgers):
+            run_desks(self.delta_hedgers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _quote_options(self) -> None:
         if len(self.option_makers):

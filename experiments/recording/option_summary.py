@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.agents.option_vaults import equity_of
-from blockspace.experiments.recording.rows import OPTION_MAKER, OPTION_TRADER, OPTION_VAULT
+from blockspace.experiments.recording.rows import DELTA_HEDGER, OPTION_MAKER, OPTION_TRADER, OPTION_VAULT
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.options.black_scholes import YEAR_NS, greeks
 
@@ -104,6 +104,27 @@ def summarise_vaults(world: "World", hours: float, meter: dict[str, npt.NDArray[
         "vault_premium_percent": 100.0 * float(vaults["premium"].sum()) / deposits,
         "vault_gas_percent": 100.0 * gas / deposits,
         "gas_option_vault_usd_per_h": float(meter["gas_usd"][OPTION_VAULT]) / hours,
+    }
+
+
+def summarise_delta_hedgers(world: "World", hours: float, meter: dict[str, npt.NDArray[Any]]) -> dict[str, float]:
+    """Measures of desks that hedge, all of them together; nothing where there are none.
+
+    Counts and gaps are of the whole run, of looks at which options were held. Parameters are those of
+    :func:`summarise_options`.
+    """
+    desks = world.delta_hedgers
+    if not len(desks):
+        return {}
+    whole_hours = world.scenario.duration_s / 3_600.0
+    looks, delta = float(desks["looks"].sum()), float(desks["total_delta"].sum())
+    gap = float(desks["total_gap"].sum())
+    return {
+        "delta_hedger_hedges_per_h": float(desks["hedges_sent"].sum()) / whole_hours,
+        "delta_hedger_units_per_h": float(desks["units_traded"].sum()) / whole_hours,
+        "delta_hedger_gap_units": gap / looks if looks else math.nan,
+        "delta_hedger_gap_share": gap / delta if delta else math.nan,
+        "gas_delta_hedger_usd_per_h": float(meter["gas_usd"][DELTA_HEDGER]) / hours,
     }
 
 

@@ -13,7 +13,12 @@ import numpy.typing as npt
 from blockspace.experiments.recording.builder_summary import summarise_builders
 from blockspace.experiments.recording.delays import delay_quantile
 from blockspace.experiments.recording.liquidations import summarise_liquidations
-from blockspace.experiments.recording.option_summary import summarise_option_makers, summarise_options, summarise_vaults
+from blockspace.experiments.recording.option_summary import (
+    summarise_delta_hedgers,
+    summarise_option_makers,
+    summarise_options,
+    summarise_vaults,
+)
 from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
@@ -113,6 +118,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= summarise_options(world, hours, meter)
     summary |= summarise_option_makers(world, hours, meter)
     summary |= summarise_vaults(world, hours, meter)
+    summary |= summarise_delta_hedgers(world, hours, meter)
     summary |= summarise_pools(world, kept, lasts, meter)
     summary |= summarise_liquidations(world, rows)
     return summary

@@ -96,6 +96,13 @@ VAULTS = (
     ("premium taken in", "vault_premium_percent", "per cent"),
     ("gas paid", "vault_gas_percent", "per cent"),
 )
+DELTA_HEDGERS = (
+    ("hedges", "delta_hedger_hedges_per_h", "per h"),
+    ("options taken on", "delta_hedger_units_per_h", "units per h"),
+    ("delta left unhedged, mean", "delta_hedger_gap_units", "units"),
+    ("of the delta of the options", "delta_hedger_gap_share", "share"),
+    ("their gas", "gas_delta_hedger_usd_per_h", "$ per h"),
+)
 COSTS = (
     ("total", "cost_bps", "bp of the order"),
     ("half-spread", "cost_half_spread_bps", "bp"),
@@ -128,6 +135,8 @@ def summary_groups(scenario: "Scenario") -> list[tuple[str, list[tuple[str, str,
         groups.append(("Makers of options", OPTION_MAKERS, ""))
     if scenario.option_vaults.count:
         groups.append(("Option vaults", VAULTS, ""))
+    if scenario.delta_hedgers.count:
+        groups.append(("Delta hedgers", DELTA_HEDGERS, ""))
     groups += [(pool.name, POOL, f"{pool.name}.") for pool in scenario.pools]
     groups += [("Cost of an order", COSTS, ""), ("Money", MONEY, "")]
     return [

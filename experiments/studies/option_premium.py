@@ -5,6 +5,10 @@ four times as long as the one before, and hedges them at the chain's own fees: b
 best band, and by the band of who knows nothing but the gas of the moment. The seeds are the same at every capacity, so
 that all see the same prices and users. Only users stay on the chain, who make its fees: the writer is too small to move
 them, and nobody else's orders matter in an infinitely deep underlying.
+
+Beside it stands what is asked in a market: on the same chain, with the same users and prices, makers quote options of
+the same maturities, as averse to risk as the writer, and are told no premium; see
+:mod:`blockspace.experiments.premium.quotes`.
 """
 
 import pandas as pd
@@ -13,6 +17,8 @@ from matplotlib.figure import Figure
 from blockspace.experiments.premium.book import OptionBook, clock_name
 from blockspace.experiments.premium.completion import complete_premiums, intervals_of
 from blockspace.experiments.premium.paths import fair_drift
+from blockspace.experiments.premium.quotes import PREFIX as QUOTED
+from blockspace.experiments.premium.quotes import BesideQuotes
 from blockspace.experiments.reports.figures import Curve, Panel, draw_page
 from blockspace.experiments.reports.findings import NEGLIGIBLE, change, format_interval, weigh
 from blockspace.experiments.reports.tables import format_number
@@ -42,6 +48,8 @@ TABLE = {
     "long.atm.band.gas_usd": "gas in it\n$",
     "long.atm.band.covariance_usd": "covariance\nin it $",
     "short.atm.discount_pct": "holder bids\n% less",
+    f"{QUOTED}.long.ask_pct": "makers ask\n% over value",
+    f"{QUOTED}.long.half_spread_pct": "their half-\nspread, %",
 }
 
 WITHOUT_MARKET = {
@@ -89,7 +97,9 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     factors = (0.25, 1.0, 4.0) if quick else (0.25, 0.5, 1.0, 2.0, 2.83, 4.0, 8.0)
     points = [capacity_point(scenario, factor) for factor in factors]
     reference = capacity_point(scenario, 1.0).name
-    return Sweep(scenario, tuple(points), seeds, reference, book(quick))
+    duration, warm_up = (2.0, 0.5) if quick else (28.0, 4.0)  # hours
+    beside = BesideQuotes(book(quick), "ethereum-30m", duration * HOUR_S, warm_up * HOUR_S)
+    return Sweep(scenario, tuple(points), seeds, reference, beside)
 
 
 def capacity_point(scenario: Scenario, factor: float) -> Point:
@@ -124,7 +134,7 @@ def _duration(seconds: float) -> str:
 
 
 def figure(results: Results) -> Figure:
-    """Nine panels over gas per second."""
+    """Twelve panels over gas per second."""
     lengths = _lengths(results)
     by_hedger = [("long", "atm", hedger, label) for hedger, label in HEDGERS.items()]
 
@@ -173,6 +183,34 @@ def figure(results: Results) -> Figure:
             "number",
             tuple(Curve(f"{m}.{k}.{hedger}.trades", label) for m, k, hedger, label in by_hedger),
             log=True,
+        ),
+        Panel(
+            f"Makers' quotes beside it, {longest}",
+            "per cent of the value",
+            (
+                Curve(f"{QUOTED}.long.ask_pct", "ask over the value"),
+                Curve(f"{QUOTED}.long.half_spread_pct", "half-spread"),
+                Curve("long.atm.band.premium_pct", "premium, best band", colour="black"),
+            ),
+            log=True,
+            floor=0.1,
+        ),
+        Panel(
+            "Makers' half-spread by maturity",
+            "per cent of the value",
+            tuple(Curve(f"{QUOTED}.{maturity}.half_spread_pct", label) for maturity, label in lengths.items()),
+            log=True,
+            ordered=True,
+        ),
+        Panel(
+            "What makers pay",
+            "dollars per unit of options traded",
+            (
+                Curve(f"{QUOTED}.gas_usd_per_unit", "gas"),
+                Curve(f"{QUOTED}.hedging_usd_per_unit", "hedges, with gas"),
+            ),
+            log=True,
+            floor=0.01,
         ),
     ]
     marks = {"demand": demand_mgas_per_s(results.scenario)}
@@ -224,12 +262,35 @@ def findings(results: Results) -> list[str]:
             False,
             change(results, "short.atm.discount_pct", f"What a holder of one unit bids less, {shortest}, it", "%"),
         ),
+        *_quotes_beside(results),
         "Far from the money the same gas weighs more: "
         + " ".join(
             f"{format_number(results.curve(f'long.{strike}.band.premium_pct')['mean'][point])} % for the {name}"
             + (";" if strike != "call" else ".")
             for strike, name in (("put", "put"), ("atm", "call at the money"), ("call", "call above it"))
         ),
+    ]
+
+
+def _quotes_beside(results: Results) -> list[str]:
+    """What makers ask on the same chain, and how it compares with the premium of the writer with the best band."""
+    longest = _lengths(results)["long"]
+    asked, half = f"{QUOTED}.long.ask_pct", f"{QUOTED}.long.half_spread_pct"
+    compared = []
+    for point in results.measurable(half):
+        premium = results.per_seed("long.atm.band.premium_pct", point)
+        apart = estimate((results.per_seed(half, point) - premium).dropna())
+        quoted = results.curve(half)["mean"][point]
+        compared.append(
+            f"{format_number(quoted)} % against {format_number(premium.mean())} % at {point} "
+            f"(difference {format_number(apart.mean)}, 95 % interval {format_interval(apart)})"
+        )
+    return [
+        "Makers who quote on the same chain and are told no premium: "
+        f"{change(results, asked, 'their ask over the value', '%')}",
+        f"Half of what lies between their bids and asks, {longest} at the money, against the premium of the writer "
+        f"with the best band: {'; '.join(compared)}. The mid itself is off by what makers do not know of volatility.",
+        str(change(results, f"{QUOTED}.gas_usd_per_unit", "The gas of makers per unit of options traded", "dollars")),
     ]
 
 

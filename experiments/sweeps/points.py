@@ -24,7 +24,8 @@ class Measurement(Protocol):
     """What a sweep measures of each finished run besides its summary: a frozen dataclass that can be called.
 
     It is called in the process that made the run. Its ``repr`` and the code of its module say what it depends on: runs
-    are made again if either has changed.
+    are made again if either has changed. One that reads trades or transactions has an attribute ``reads_tapes`` that is
+    true: tapes are kept for it then, on disk, until it has been called.
     """
 
     def __call__(self, market: Market) -> Mapping[str, float]:

@@ -330,13 +330,14 @@ def _simulate(task: _Task) -> tuple[str, _Outcome]:
     unfinished = task.folder / "unfinished" / task.name
     fingerprint, measures, failure = None, {}, None
     try:
-        market = Market(scenario, task.seed, unfinished if "trades" in task.series else "none")
+        with_tapes = "trades" in task.series or getattr(task.measurement, "reads_tapes", False)
+        market = Market(scenario, task.seed, unfinished if with_tapes else "none")
         market.run_for(scenario.duration_s)
         market.check()
         market.close()
+        further = task.measurement(market) if task.measurement is not None else {}
         if task.series:
             _keep_series(market, task, unfinished)
-        further = task.measurement(market) if task.measurement is not None else {}
         fingerprint, measures = market.fingerprint(), {**market.summary(), **further}
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_IS_FULL:

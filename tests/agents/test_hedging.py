@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from blockspace.agents.hedging import clock_due, hedge_trade, no_trade_band
+from blockspace.agents.hedging import best_interval, clock_due, hedge_trade, no_trade_band
 from blockspace.experiments.validation.hedging import gap_cost
 
 costs = st.floats(1e-6, 1e3)
@@ -90,3 +90,24 @@ def test_dearer_trades_are_rarer():
 )
 def test_trades_go_from_beyond_the_edge_to_where_they_should(gap, edge, back_to, trade):
     assert hedge_trade(gap, edge, back_to) == trade
+
+
+@settings(max_examples=200, deadline=None)
+@given(fixed=costs, unit_cost=st.just(0.0) | costs, gamma=gammas, aversion=aversions)
+def test_no_other_clock_costs_less(fixed, unit_cost, gamma, aversion):
+    price, variance = 2_000.0, 0.4
+    speed = gamma**2 * variance * price**2
+
+    def cost(interval):
+        traded = math.sqrt(2.0 * speed / (math.pi * interval))
+        return fixed / interval + unit_cost * traded + 0.25 * aversion * variance * price**2 * speed * interval
+
+    best = best_interval(fixed, unit_cost, gamma, variance, price, aversion)
+    assert cost(best) <= min(cost(0.99 * best), cost(1.01 * best))
+
+
+def test_clocks_without_costs_or_without_gamma():
+    assert best_interval(0.3, 0.1, 0.0, 0.4, 2_000.0, 1e-3) == 0.0
+    assert best_interval(0.0, 0.0, 0.02, 0.4, 2_000.0, 1e-3) == 0.0
+    slow, fast = (best_interval(gas, 0.0, 0.02, 0.4, 2_000.0, 1e-3) for gas in (4.0, 1.0))
+    assert slow == pytest.approx(2.0 * fast)  # the root of the gas

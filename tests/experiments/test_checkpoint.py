@@ -131,6 +131,7 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
             option_makers={"count": 2},
             option_traders={"count": 5, "orders_per_s": 0.3},
             option_vaults={"count": 1},
+            delta_hedgers={"count": 2},
         ),
         3_500.0,
         3_900.0,

@@ -161,7 +161,7 @@ def test_what_depositors_earn(vaults):
     assert gas["none"] < gas["band"] < gas["dear"]
 
 
-@pytest.mark.parametrize("population", ["option_makers", "option_traders", "option_vaults"])
+@pytest.mark.parametrize("population", ["option_makers", "option_traders", "option_vaults", "delta_hedgers"])
 def test_refused_where_there_are_no_options(population):
     with pytest.raises(ScenarioError) as refusal:
         scenario_from({population: {"count": 3}})

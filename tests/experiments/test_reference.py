@@ -735,6 +735,7 @@ def test_option_makers_and_traders():
             },
             "option_traders": {"count": 10, "orders_per_s": 0.5, "value_mean": 20.0, "combination_share": 0.4},
             "option_vaults": {"count": 2},
+            "delta_hedgers": {"count": 3, "size_mean": 5.0},
         },
         seconds=4_200,
         seed=17,
@@ -745,6 +746,9 @@ def test_option_makers_and_traders():
     vaults = market.world.option_vaults
     assert (vaults["sales"] >= 2).all(), "no vault rolled"
     assert vaults["hedges_sent"].sum() > 2
+    desks = market.world.delta_hedgers
+    assert (desks["orders_sent"] >= 2).all()
+    assert desks["hedges_sent"].sum() > 10
     assert (makers["series"]["return_at"] > 0).any(), "no series was dropped"
     assert trades.loc[trades["series"] >= 12, "time_s"].min() >= 3_600.0, "nothing traded after the roll"
     statuses = market.transactions().query("kind == 'combination'")["status"].value_counts()
@@ -767,6 +771,7 @@ def test_option_agents_in_batches_with_little_ether():
             "option_makers": {"count": 2, "risk_aversion": 1e-2, "look_interval_s": 7.0},
             "option_traders": {"count": 5, "orders_per_s": 0.5, "value_unit": "percent", "value_mean": 40.0},
             "option_vaults": {"count": 1, "hedge": "clock", "hedge_interval_s": 100.0},
+            "delta_hedgers": {"count": 2, "hedge": "clock", "look_interval_s": 11.0, "arrival_share": 0.05},
         },
         seconds=2_500,
         seed=18,

@@ -17,6 +17,7 @@ from .block import Block
 from .builders import Builder, exclusive_ends, route_of
 from .chain import Chain
 from .constants import BACKGROUND, INSIDE, NEVER, TRANSFER
+from .delta_hedgers import DeltaHedger
 from .draws import draw_uniform
 from .express_lane import ExpressLane
 from .feed import Feed
@@ -110,7 +111,7 @@ class ReferenceMarket(mesa.Model):
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
-        kinds += (OptionTrader, OptionVault, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
+        kinds += (OptionTrader, OptionVault, DeltaHedger, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
@@ -128,6 +129,7 @@ class ReferenceMarket(mesa.Model):
         self.option_makers = self.agents_by_type.get(OptionMaker, [])
         self.option_traders = self.agents_by_type.get(OptionTrader, [])
         self.option_vaults = self.agents_by_type.get(OptionVault, [])
+        self.delta_hedgers = self.agents_by_type.get(DeltaHedger, [])
         self.set_up_wallets(seed)
         self.builders = [Builder(self, scenario.builders, number, seed) for number in range(scenario.builders.count)]
         self.populations = [self.agents_by_type[kind] for kind in kinds if kind in self.agents_by_type]
@@ -180,6 +182,8 @@ class ReferenceMarket(mesa.Model):
         for number, account in enumerate(accounts):
             ledger.endow(account, vaults.deposit_usd, vaults.ether, spot)
             OptionVault(self, vaults, account, number % (len(self.chain.access_points) - 1))
+        for number, place in enumerate(self.places("delta_hedger", self.settings.delta_hedgers, seed)):
+            DeltaHedger(self, self.settings.delta_hedgers, number, place, seed)
 
     def listed(self):
         """Instruments that are not options."""

@@ -57,6 +57,17 @@ def test_a_study_ends_in_figure_findings_and_completed_measures(finished):
     assert [column for column in kept.columns if column.startswith("options.")]
 
 
+@pytest.mark.parametrize("finished", ["option_premium"], indirect=True)
+def test_quotes_stand_beside_the_premium(finished):
+    """Makers are told no premium; where space is dear, what they trade costs them more gas than where it is cheap."""
+    _, folder = finished
+    results = load_results(folder)
+    assert (results.curve("quoted.short.half_spread_pct")["mean"] > 0.0).all()
+    gas = results.curve("quoted.gas_usd_per_unit")["mean"]
+    assert gas[results.points[0]] > 2.0 * gas[results.points[-1]] > 0.0
+    assert "Makers who quote on the same chain" in (folder / "findings.md").read_text()
+
+
 def test_dear_space_makes_dear_options(finished):
     name, folder = finished
     results = load_results(folder)
