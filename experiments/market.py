@@ -11,6 +11,7 @@ import pandas as pd
 
 from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.rows import ROLES
+from blockspace.experiments.recording.security import summarise_security
 from blockspace.experiments.recording.settlement_summary import summarise_settlement
 from blockspace.experiments.recording.summary import CHAIN_MEASURES, summarise
 from blockspace.experiments.scenario import Scenario
@@ -119,16 +120,17 @@ class Market(mesa.Model, Stateful):
         Measures of the first chain are followed by those of the others, with their name as a prefix: all of them of a
         chain where somebody trades, and those of fees and use of any other.
         """
-        measures = summarise(self.worlds[world]) | self._settlement_measures(self.worlds[world])
+        measures = self._measures(self.worlds[world])
         if world == 0:
             for other in self.worlds[1:]:
-                found = summarise(other) | self._settlement_measures(other)
+                found = self._measures(other)
                 kept = found if other.scenario.has_market else _of_chain(found)
                 measures |= {f"{other.scenario.name}.{name}": value for name, value in kept.items()}
         return measures
 
-    def _settlement_measures(self, world: World) -> dict[str, float]:
-        return summarise_settlement(world.settlement, self.time) if world.settlement is not None else {}
+    def _measures(self, world: World) -> dict[str, Any]:
+        settled = summarise_settlement(world.settlement, self.time) if world.settlement is not None else {}
+        return summarise(world) | settled | summarise_security(world, self.time)
 
     def batches(self, world: int = 0) -> pd.DataFrame:
         """One row per batch that a rollup has posted; no row where a chain settles on no other."""

@@ -507,6 +507,9 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
     ScenarioError
         If a setting is unknown or has a value that it may not have.
     """
+    chains = data.get("chains")
+    if isinstance(chains, list):
+        data = {**data, "chains": [_extend_chain(one) if isinstance(one, Mapping) else one for one in chains]}
     try:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
@@ -584,8 +587,6 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _extend(data: dict[str, Any], origin: str) -> dict[str, Any]:
     """Lay settings over those of the preset that they extend, if they extend one."""
-    if isinstance(data.get("chains"), list):
-        data["chains"] = [_extend_chain(one, origin) if isinstance(one, dict) else one for one in data["chains"]]
     base = data.pop("extends", None)
     if base is None:
         return data
@@ -594,11 +595,17 @@ def _extend(data: dict[str, Any], origin: str) -> dict[str, Any]:
     return _merge(_read_preset(base), data)
 
 
-def _extend_chain(data: dict[str, Any], origin: str) -> dict[str, Any]:
-    """Complete a further chain; unless it says ``market = true``, nobody trades there but those whom it names."""
+def _extend_chain(chain: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete a further chain that extends a preset.
+
+    Unless it says ``market = true``, nobody trades there but those whose number it gives.
+    """
+    data = dict(chain)
     has_market = data.pop("market", False)
+    if "extends" not in data:
+        return data
     named = {name for name in POPULATIONS if isinstance(data.get(name), dict) and "count" in data[name]}
-    data = _extend(data, origin)
+    data = _extend(data, f"the chain {data.get('name', '')!r}")
     if has_market is not True:
         for name in POPULATIONS:
             if name not in named:

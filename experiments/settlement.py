@@ -198,22 +198,35 @@ class Settlement(Stateful):
     def _finalise(self, time: int) -> None:
         """Let claims become final that nobody can refute any more."""
         progress = self.progresses[0]
-        window = int(self.settings.challenges.window_s * NS) if self.settings.kind == "optimistic" else 0
         while self._open_claim < int(progress["claim_count"]):
             claim = progress["claims"][self._open_claim & (BATCHES - 1)]
             if not claim["refuted"]:
                 if not claim["included"]:
                     return
-                final = self.parent.chain.final_at_ns(int(claim["included"]) + window)
+                final = self.parent.chain.final_at_ns(int(claim["included"]) + self._window_ns)
                 if final > time:
                     return
                 claim["final"] = final
             self._open_claim += 1
 
+    @property
+    def _window_ns(self) -> int:
+        """Time for which a claim can be refuted."""
+        return int(self.settings.challenges.window_s * NS) if self.settings.kind == "optimistic" else 0
+
+    def _due(self, claim: Any) -> float:
+        """When a claim will be final unless it is refuted, in seconds; not a number if it is not there or has been."""
+        if not claim["included"] or claim["refuted"]:
+            return np.nan
+        return self.parent.chain.final_at_ns(int(claim["included"]) + self._window_ns) / NS
+
     # What happened.
 
     def batches(self) -> pd.DataFrame:
-        """One row per batch that is remembered; what has not happened yet is not a number."""
+        """One row per batch that is remembered; what has not happened yet is not a number.
+
+        ``due_s`` is when a batch will be final unless its claim is refuted.
+        """
         progress = self.progresses[0]
         rows, claims = _remembered(progress["batches"], int(progress["batch_count"]))
         known = _remembered(progress["claims"], int(progress["claim_count"]))
@@ -227,6 +240,7 @@ class Settlement(Stateful):
         frame["cost_ether"] = rows["cost_gwei"] * 1e-9
         frame["cost_usd"] = rows["cost_usd"]
         times = {f"{what}_s": _seconds(known[0][name]) for what, name in (("claimed", "included"), ("final", "final"))}
+        times["due_s"] = np.array([self._due(claim) for claim in known[0]]) if len(known[0]) else np.zeros(0)
         return frame.join(pd.DataFrame(times, index=known[1]), on="claim")
 
     def claims(self) -> pd.DataFrame:

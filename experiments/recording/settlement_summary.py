@@ -1,8 +1,9 @@
 """What a run says of a rollup's way down: how long its transactions wait for each stage, and what that costs whom.
 
 Times are means over transactions, from the block of the rollup that holds one to the block below that has it. What did
-not happen before the end of the run is left out of them, and counted by the share that got there. Value at risk is what
-changed hands in trades that had not reached a stage, averaged over time: that is what could still be undone.
+not happen before the end of the run is left out of them, and counted by the share that got there; but what waits to be
+refuted is final, for the mean, when nobody will be able to do that any more. Value at risk is what changed hands in
+trades that had not reached a stage, averaged over time: that is what could still be undone.
 """
 
 import math
@@ -36,8 +37,9 @@ def summarise_settlement(settlement: "Settlement", end_s: float) -> dict[str, fl
     measures: dict[str, float] = {}
     for stage in STAGES:
         reached = batches[batches[f"{stage}_s"] <= end_s]
-        waited = reached[f"{stage}_s"] - reached["block_s"]
-        measures[f"{stage}_after_s"] = _mean(waited, reached["transactions"])
+        ends = "due_s" if stage == "final" else f"{stage}_s"
+        known = batches[batches[ends].notna()] if stage == "final" else reached
+        measures[f"{stage}_after_s"] = _mean(known[ends] - known["block_s"], known["transactions"])
         measures[f"{stage}_share"] = _ratio(reached["transactions"].sum(), batches["transactions"].sum())
         waits = batches[f"{stage}_s"].fillna(end_s).clip(upper=end_s) - batches["block_s"]
         measures[f"value_not_{stage}_usd"] = _ratio((batches["value_usd"] * waits).sum(), hours * 3_600.0)

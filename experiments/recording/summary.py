@@ -43,6 +43,10 @@ CHAIN_MEASURES = (
     "rent_blobs_usd_per_h",
     "rent_sequencer_usd_per_h",
     "rent_tips_usd_per_h",
+    "final_after_s",
+    "parties_to_halt",
+    "parties_to_censor",
+    "parties_to_undo",
 )
 """Measures that say something of a chain on which nobody trades."""
 
@@ -208,7 +212,8 @@ def _costs(meter: dict[str, npt.NDArray[Any]]) -> dict[str, float]:
             total += paid
             measures[f"{prefix}cost_{part}_bps"] = _ratio(1e4 * paid, notional)
         measures[f"{prefix}cost_bps"] = _ratio(1e4 * total, notional)
-    return measures
+    gas, orders = float(costs["gas_usd"].sum()), float(costs["orders"].sum())
+    return measures | {"order_fee_usd": _ratio(gas, orders)}
 
 
 def _rents(

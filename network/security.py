@@ -1,0 +1,69 @@
+"""How many parties it takes to stop a chain, to censor somebody, or to undo what is final.
+
+Counted, never assigned: a chain's parties are those who hold its stake, the largest first; of a rollup they are its
+operator, those who check what it claims, and the parties of the chain on which it settles. Who has the keys to change
+the rules is not looked at.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Parties:
+    """How many parties have to agree.
+
+    Attributes
+    ----------
+    to_halt
+        So that no block is final any more.
+    to_censor
+        So that somebody is kept out for good.
+    to_undo
+        So that something final is undone, or something false becomes final.
+    """
+
+    to_halt: int
+    to_censor: int
+    to_undo: int
+
+
+def parties_holding(stake: npt.ArrayLike, share: float) -> int:
+    """Least number of parties who together hold more than a share of all stake.
+
+    Examples
+    --------
+    >>> parties_holding([4, 3, 2, 1], 1 / 3), parties_holding([4, 3, 2, 1], 2 / 3), parties_holding([1], 2 / 3)
+    (1, 2, 1)
+    """
+    held = np.cumsum(np.sort(np.asarray(stake, float))[::-1])
+    # What adds up to exactly the share does not exceed it, whatever the rounding of the sum says.
+    return int(1 + np.searchsorted(held / held[-1], share + 1e-12, side="right"))
+
+
+def parties_of_chain(stake: npt.ArrayLike) -> Parties:
+    """Parties of a chain whose validators vote with their stake.
+
+    More than a third can withhold its votes, more than a half can build on whatever blocks it likes, and two thirds can
+    vote for two histories (Buterin and Griffith, 2017).
+    """
+    return Parties(
+        parties_holding(stake, 1.0 / 3.0), parties_holding(stake, 0.5), parties_holding(stake, 2.0 / 3.0 - 1e-9)
+    )
+
+
+def parties_of_rollup(parent: Parties, kind: str, challengers: int) -> Parties:
+    """Parties of a rollup with one operator.
+
+    It can stop by itself. Whom it keeps out can go by way of the parent. Something false becomes final on an optimistic
+    rollup if all who check look away, and on a validity rollup only if the parent is undone.
+
+    Examples
+    --------
+    >>> parties_of_rollup(Parties(10, 20, 30), "optimistic", 1)
+    Parties(to_halt=1, to_censor=20, to_undo=2)
+    """
+    undo = parent.to_undo if kind == "validity" else min(1 + challengers, parent.to_undo)
+    return Parties(1, parent.to_censor, undo)
