@@ -1,0 +1,128 @@
+"""Does the system hold when everything happens at once?
+
+The market of the study ``architectures`` on five of its architectures. The price falls by a fifth in ten minutes, users
+crowd in because it falls, and just as it does something breaks for ten minutes: the sequencer stops where there is one,
+and half of the world is cut off from the other half where there are validators everywhere. Beside each run with the
+fault stands one without it. Leverage is swept. What is asked is who loses what: debtors, those whose gains are taken
+back to cover them, the insurance fund.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from blockspace.experiments.reports.findings import change, weigh
+from blockspace.experiments.reports.points import PointPanel, draw_points
+from blockspace.experiments.results import Results
+from blockspace.experiments.scenario import load_scenario
+from blockspace.experiments.studies.architectures import ARCHITECTURES, MARKET
+from blockspace.experiments.sweeps.points import Point, Sweep
+
+QUESTION = "Does the system hold in a crash, a rush of users and a fault at once?"
+SEEDS = 6
+QUICK_SEEDS = 2
+X, LEVERAGE, FAULT = "architecture", "leverage", "fault"
+TABLE = {
+    X: "architecture",
+    LEVERAGE: "mean\nleverage",
+    FAULT: "fault",
+    "liquidations": "liqui-\ndations",
+    "liquidation_delay_median_s": "delay s,\nmedian",
+    "shortfall_usd": "shortfall\n$",
+    "insurance_usd": "left in the\nfund $",
+    "deleveraged_accounts": "accounts\ndeleveraged",
+    "worst_equity_usd": "worst\nequity $",
+    "orders_unfilled_share": "orders\nunfilled",
+    "value_not_posted_usd": "not yet\nposted $",
+    "final_after_s": "final\nafter s",
+}
+
+CRASH_AT_S, CRASH_LASTS_S, CRASH = 2_400.0, 600.0, 0.8
+FAULT_LASTS_S = 600.0
+LEVERAGES = (3.0, 10.0)
+
+OUTAGE: Mapping[str, Any] = {"kind": "outage", "start_s": CRASH_AT_S, "duration_s": FAULT_LASTS_S}
+PARTITION: Mapping[str, Any] = {
+    "kind": "partition",
+    "start_s": CRASH_AT_S,
+    "duration_s": FAULT_LASTS_S,
+    "regions": ["singapore", "tokyo", "sydney", "mumbai"],
+}
+
+FAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "main chain": ("partition", PARTITION),
+    "optimistic rollup": ("sequencer stops", OUTAGE),
+    "validity rollup": ("sequencer stops", OUTAGE),
+    "application chain": ("outage", OUTAGE),
+    "accelerated sequencer": ("sequencer stops", OUTAGE),
+}
+"""What breaks on each, and what that is called."""
+
+
+def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
+    """Every architecture with and without its fault, at each leverage."""
+    scenario = load_scenario(
+        "ethereum-60m",
+        {
+            **MARKET,
+            "name": "market under stress",
+            "duration_s": 4_200.0,
+            "warm_up_s": 1_200.0,
+            "price.source": "script",
+            "price.script": [[CRASH_AT_S, 1.0], [CRASH_AT_S + CRASH_LASTS_S, CRASH]],
+            "background_users.surge": 0.1,
+            "option_makers.count": 0,
+            "option_traders.count": 0,
+            "options.expiries_days": [],
+            "margin.insurance_usd": 100_000.0,
+        },
+    )
+    points = []
+    for name in list(FAULTS)[::2] if quick else FAULTS:
+        for leverage in LEVERAGES[-1:] if quick else LEVERAGES:
+            for fault, settings in (("none", []), (FAULTS[name][0], [FAULTS[name][1]])):
+                values = {X: name, LEVERAGE: leverage, FAULT: fault}
+                overrides = {**ARCHITECTURES[name], "leveraged_traders.leverage_mean": leverage, "faults": settings}
+                points.append(Point(_name(name, leverage, fault), values, overrides))
+    return Sweep(scenario, tuple(points), seeds, reference=points[0].name)
+
+
+def _name(architecture: str, leverage: float, fault: str) -> str:
+    return f"{architecture}, leverage {leverage:g}" + ("" if fault == "none" else f", {fault}")
+
+
+def figure(results: Results) -> Figure:
+    """Nine panels with a row for each case."""
+    panels = [
+        PointPanel("Liquidations", "number", "liquidations"),
+        PointPanel("Delay of a liquidation", "seconds, median", "liquidation_delay_median_s", log=True),
+        PointPanel("Shortfall", "thousand dollars", "shortfall_usd", 1e-3),
+        PointPanel("Left in the insurance fund", "thousand dollars", "insurance_usd", 1e-3),
+        PointPanel("Accounts deleveraged", "number", "deleveraged_accounts"),
+        PointPanel("Worst equity of an account", "thousand dollars", "worst_equity_usd", 1e-3),
+        PointPanel("Unfilled orders", "per cent", "orders_unfilled_share", 100.0),
+        PointPanel("Traded and not yet posted", "thousand dollars", "value_not_posted_usd", 1e-3),
+        PointPanel("Final", "seconds from the block, mean", "final_after_s", log=True),
+    ]
+    return draw_points(results, QUESTION, panels)
+
+
+def findings(results: Results) -> list[str]:
+    """Say for each architecture and leverage what the fault adds to the crash."""
+    cases: dict[tuple[str, float], list[str]] = {}
+    for point in results.study["points"]:
+        cases.setdefault((point["values"][X], point["values"][LEVERAGE]), []).append(point["name"])
+    said = []
+    for (name, leverage), points in cases.items():
+        said.append(
+            f"{name}, leverage {leverage:g}: "
+            + weigh(
+                "the fault makes the crash costlier",
+                True,
+                change(results, "shortfall_usd", "The shortfall", "dollars", points),
+            )
+            + f" {change(results, 'deleveraged_accounts', 'The number of accounts deleveraged', '', points)}"
+            + f" {change(results, 'liquidation_delay_median_s', 'The median delay of a liquidation', 's', points)}"
+        )
+    return said
