@@ -182,13 +182,14 @@ def execute_liquidation(venue, log, transaction):
 
 
 @kernel
-def settle_debt(venue, account):
+def settle_debt(venues, account):
     """Write off what an account without positions owes; returns what the insurance fund and what others paid.
 
     The fund pays what it has. The rest is taken from those whose open positions have gained, in proportion to their
     gain, and never more than it (a clawback, as exchanges did before they closed positions). What all their gains do
     not cover stays owed.
     """
+    venue = venues[0]
     ledger, margin = venue.ledger, venue.margin
     owed = -ledger.accounts[account].cash
     if owed <= 0:
