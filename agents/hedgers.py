@@ -5,7 +5,7 @@ much collateral they need depends on what the rules count; they have that and a 
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,11 @@ class HedgerSettings(Settings):
         ge=0,
         le=100,
         description="mean of what a hedger has beyond the initial requirement, in requirements (exponential)",
+    )
+    collateral: Literal["as_required", "as_isolated"] = Field(
+        "as_required",
+        description="whether hedgers bring what the rules ask for, or what they would ask for if each chain stood by "
+        "itself",
     )
 
 

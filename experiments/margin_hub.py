@@ -25,7 +25,7 @@ import numpy.typing as npt
 from blockspace.agents.hedgers import new_hedgers
 from blockspace.agents.margin_messengers import STATES, MarginMessenger
 from blockspace.experiments.collateral_transfers import CollateralTransfers
-from blockspace.markets.ledger import MICRO_DOLLARS
+from blockspace.markets.ledger import GENESIS, MICRO_DOLLARS
 from blockspace.markets.liquidation import settle_debt
 from blockspace.markets.unified_margin import KEPT_STATES, credit_for, top_up, unified_requirement
 from blockspace.network.chain import NS
@@ -58,11 +58,19 @@ class MarginHub(Stateful):
         Account of each owner on each chain, (owners, chains).
     """
 
-    CONSTANTS: ClassVar = ("settings", "worlds", "messengers", "instruments", "rates", "buffer_floor")
+    CONSTANTS: ClassVar = (
+        "settings",
+        "hedger_settings",
+        "worlds",
+        "messengers",
+        "instruments",
+        "rates",
+        "buffer_floor",
+    )
 
     def __init__(self, model: "Market", seed: int) -> None:
         scenario = model.settings
-        self.settings = scenario.unified_margin
+        self.settings, self.hedger_settings = scenario.unified_margin, scenario.hedgers
         self.worlds = [world for world in model.worlds if world.scenario.margin.liquidations]
         chains, owners = len(self.worlds), scenario.hedgers.count
         self.instruments = [_first_perpetual(world) for world in self.worlds]
@@ -89,12 +97,9 @@ class MarginHub(Stateful):
         self.age_sum = np.zeros(chains)  # seconds: of what they said
         self.posted = self._endow()
         self.messengers = [self._messenger(model, place) for place in range(chains)]
-        for place, world in enumerate(self.worlds):
-            self._remember(place, 0)
-            self.known[:, place] = self.states[place, 0]
+        self.synchronise(0)
+        for world in self.worlds:
             world.above.append(self)
-        for place in range(chains):
-            self._give_credit(place, 0)
 
     # Setting up.
 
@@ -118,11 +123,10 @@ class MarginHub(Stateful):
         for place, world in enumerate(self.worlds):
             worth = int(np.abs(lots[:, place]).sum() * marks[place])
             other_side = world.open_agent_account("system", COUNTERPARTY_CAPITAL * worth / MICRO_DOLLARS, 0.0)
-            genesis = int(world.venues[0]["ledger"]["accounts"]["cash"][0])
             own, ledger = self.accounts[:, place], world.venues[0]["ledger"]["accounts"]
-            ledger["cash"][0] = genesis - int(posted[:, place].sum())
+            ledger["cash"][GENESIS] -= posted[:, place].sum()
             ledger["cash"][own] += posted[:, place]
-            for account, held in [*zip(own.tolist(), lots[:, place].tolist(), strict=True)]:
+            for account, held in zip(own.tolist(), lots[:, place].tolist(), strict=True):
                 paid = held * int(marks[place])
                 for holder, side in ((account, 1), (other_side, -1)):
                     ledger["position"][holder, self.instruments[place]] += side * held
@@ -140,13 +144,23 @@ class MarginHub(Stateful):
         initial = np.array([1.0 / world.scenario.margin.maintenance_share for world in self.worlds])
         alone = np.abs(values) * self.rates * initial
         share = np.ones(len(values))
-        if self.settings.mode == "unified":
+        if self.settings.mode == "unified" and self.hedger_settings.collateral == "as_required":
             together = self._together(values, np.full(values.shape[1], self.buffer_floor))
             share = together / np.maximum((np.abs(values) * self.rates).sum(axis=1), 1.0)
         return np.ceil(alone * (share * self.hedgers["cushion"])[:, None]).astype(np.int64)
 
     def _together(self, values: npt.NDArray[Any], buffer_rates: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         return unified_requirement(values, self.rates, self.settings.correlation, buffer_rates)
+
+    def synchronise(self, time_ns: int, age_ns: int = 0) -> None:
+        """Let every chain know all others as they are, as if messages of this age had just arrived everywhere."""
+        for place in range(len(self.worlds)):
+            self._remember(place, time_ns - age_ns)
+            newest = (int(self.state_count[place]) - 1) % KEPT_STATES
+            self.known[:, place] = self.states[place, newest]
+            self.known_time[:, place] = time_ns - age_ns
+        for place in range(len(self.worlds)):
+            self._give_credit(place, time_ns)
 
     # What messengers see.
 

@@ -73,7 +73,7 @@ LONGEST_LOOK_BACK_S = 3_700
 """Seconds between the latest price that is known and the earliest that a settlement can still ask for."""
 
 
-MOST_CHAINS = 8
+MOST_CHAINS = 9
 """Chains that a scenario may have beside the first."""
 
 
@@ -550,9 +550,7 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
             f"rollup.kind is {scenario.rollup.kind!r}; it must be 'none' where there are no chains to settle on"
         )
     if scenario.hedgers.count and not scenario.chains:
-        raise ScenarioError(
-            f"hedgers.count is {scenario.hedgers.count}; it must be 0 where there is only one chain"
-        )
+        raise ScenarioError(f"hedgers.count is {scenario.hedgers.count}; it must be 0 where there is only one chain")
     return scenario
 
 

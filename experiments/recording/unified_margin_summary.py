@@ -1,7 +1,7 @@
 """What a run says of margin across chains: what owners posted, who was liquidated where, and what nobody paid.
 
 An owner *defaults* on a chain when a position of its is liquidated there; defaults on two chains or more are *joint*.
-A default is *solvent* if the owner's equity on all chains together, as it truly was, met what all positions need.
+The shortfall is what insurance funds and other accounts paid for owners, less what came back later.
 """
 
 from typing import TYPE_CHECKING
