@@ -10,8 +10,8 @@ unified    a chain counts as credit what the others have beyond what all positio
            has less than nothing on another one sends what is missing, as far as it is there
 =========  ============================================================================================================
 
-What an account without positions owes, and what has not come after a while, is written off as a bad debt; should it come
-later after all, it goes to the insurance fund.
+What an account without positions owes and what has not come after a while is written off as a bad debt; should it
+come later after all, it goes to the insurance fund.
 
 Equity is remembered *without transfers*: less what has arrived, and with what has left. So nothing that is under way is
 counted twice or not at all, whichever side of it a message has seen.

@@ -268,7 +268,7 @@ class Scenario(Settings):
         for one in linked:
             if one.margin.mode == "isolated":
                 raise ValueError(
-                    f"margin.mode of {one.name} is 'isolated'; it must be 'cross' or 'portfolio' where there are hedgers"
+                    f"margin.mode of {one.name} is 'isolated'; with hedgers it must be 'cross' or 'portfolio'"
                 )
             if not any(instrument.kind == "perpetual" for instrument in one.instruments):
                 raise ValueError(f"the chain {one.name} has no perpetual; it must have one where there are hedgers")

@@ -10,8 +10,8 @@ An account's *equity* is its cash and its marked positions. Opening a position t
   set of scenarios of the price (and, for options, of the volatility), so that positions that hedge each other need
   little. This is how exchanges' risk arrays work (SPAN; CME Group, 2019).
 
-An account may have *credit* for what its owner has on other chains (:mod:`blockspace.markets.unified_margin`): it counts
-as equity wherever a requirement is checked, in the modes in which all equity stands together.
+An account may have *credit* for what its owner has on other chains (:mod:`blockspace.markets.unified_margin`): it
+counts as equity wherever a requirement is checked, in the modes in which all equity stands together.
 
 All amounts are in micro-dollars.
 """

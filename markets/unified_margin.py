@@ -102,7 +102,7 @@ def credit_for(
     """Credit of each owner on chain ``here``, rounded down.
 
     With it, the account has enough on this chain just when the owner's equity everywhere, as far as it is known here,
-    is what all positions need together: ``E_i + credit_i >= R_i`` if and only if the sum of ``E_j`` is at least ``R_u``.
+    is what all positions need together: ``E_i + credit_i >= R_i`` just if the sum of ``E_j`` is at least ``R_u``.
 
     Parameters
     ----------
