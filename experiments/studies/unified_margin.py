@@ -23,9 +23,9 @@ QUICK_SEEDS = 2
 X = "message_delay_s"
 LINK, OUTAGE = "link", "outage"
 TABLE = {
+    X: "delay of\nmessages s",
     LINK: "collateral",
     OUTAGE: "second\nchain",
-    X: "delay of\nmessages s",
     "hedger_margin_percent_of_gross": "margin,\n% of gross",
     "hedger_liquidations": "liqui-\ndations",
     "hedgers_defaulted_percent": "owners in\ndefault %",
