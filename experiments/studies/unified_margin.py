@@ -119,13 +119,13 @@ def figure(results: Results) -> Figure:
         panel("Owners in default", "%", "hedgers_defaulted_percent", RUNS_ON),
         panel("Owners in default, second chain halts", "%", "hedgers_defaulted_percent", HALTS),
         panel("In default on the first chain", "owners", "hedgers_defaulted_first", RUNS_ON),
-        panel("The same, second chain halts", "owners", "hedgers_defaulted_first", HALTS),
+        panel("On the first chain, second chain halts", "owners", "hedgers_defaulted_first", HALTS),
         panel("In default on both chains", "% of owners", "joint_default_percent", RUNS_ON),
-        panel("The same, second chain halts", "% of owners", "joint_default_percent", HALTS),
+        panel("On both chains, second chain halts", "% of owners", "joint_default_percent", HALTS),
         panel("Shortfall", "thousand dollars", "hedger_shortfall_usd", RUNS_ON, 1e-3),
         panel("Shortfall, second chain halts", "thousand dollars", "hedger_shortfall_usd", HALTS, 1e-3),
     ]
-    note = f"the price falls by {100 * CRASH:g} % in {CRASH_LASTS_S:g} s; the second chain halts for {OUTAGE_S:g} s"
+    note = f"The price falls by {100 * CRASH:g} % in {CRASH_LASTS_S:g} s; the second chain halts for {OUTAGE_S:g} s"
     return draw_page(results, QUESTION, X, "delay of messages and of cash, seconds", panels, note=note)
 
 
