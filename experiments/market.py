@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.experiments.margin_hub import MarginHub
 from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.recording.security import summarise_security
 from blockspace.experiments.recording.settlement_summary import summarise_settlement
 from blockspace.experiments.recording.summary import CHAIN_MEASURES, summarise
+from blockspace.experiments.recording.unified_margin_summary import summarise_unified_margin
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.settlement import Settlement
 from blockspace.experiments.world import World
@@ -98,6 +100,7 @@ class Market(mesa.Model, Stateful):
         self.settlements = [
             Settlement(self, world, seed) for world in self.worlds if world.scenario.rollup.kind != "none"
         ]
+        self.margin_hub = MarginHub(self, seed) if scenario.hedgers.count else None
         # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
         # chain says so: the clocks put it on Mesa's event list, and Mesa's own beat is silenced.
         self._default_schedule.stop()
@@ -122,6 +125,8 @@ class Market(mesa.Model, Stateful):
         """
         measures = self._measures(self.worlds[world])
         if world == 0:
+            if self.margin_hub is not None:
+                measures |= summarise_unified_margin(self.margin_hub)
             for other in self.worlds[1:]:
                 found = self._measures(other)
                 kept = found if other.scenario.has_market else _of_chain(found)
@@ -204,13 +209,14 @@ class Market(mesa.Model, Stateful):
         return frame
 
     def check(self) -> None:
-        """Make sure that money and inventory are all there, and that the insurance fund owes nothing.
+        """Make sure that money and inventory are all there, between chains as well, and that no insurance fund owes.
 
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, an insurance fund is below zero, or a pool is not what its
-            account and its providers' claims say, with the chain, the block and the numbers.
+            If a column of a ledger does not sum to zero, an insurance fund is below zero, a pool is not what its
+            account and its providers' claims say, with the chain, the block and the numbers; or if collateral that
+            left one chain is neither under way nor on another.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
@@ -230,6 +236,9 @@ class Market(mesa.Model, Stateful):
                 check_pools(world.venues[0])
             except AssertionError as error:
                 raise RuntimeError(f"{world.scenario.name}, after block {world.chain.number}: {error}") from None
+
+        if self.margin_hub is not None:
+            self.margin_hub.check()
 
     def fingerprint(self) -> str:
         """Hash of the whole tape of trades and fees so far, 32 hexadecimal digits for each chain."""

@@ -19,6 +19,7 @@ from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.builders import BuilderSettings
 from blockspace.agents.delta_hedgers import DeltaHedgerSettings
+from blockspace.agents.hedgers import HedgerSettings
 from blockspace.agents.leveraged_traders import LeveragedTraderSettings
 from blockspace.agents.liquidators import LiquidatorSettings
 from blockspace.agents.liquidity_providers import LiquidityProviderSettings
@@ -43,6 +44,7 @@ from blockspace.markets.settings import (
     PriceSettings,
     VenueSettings,
 )
+from blockspace.markets.unified_margin import UnifiedMarginSettings
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB, blob_limit
 from blockspace.network.faults import OF_ROLLUPS, FaultSettings
 from blockspace.network.presets import preset_names
@@ -72,7 +74,7 @@ LONGEST_LOOK_BACK_S = 3_700
 """Seconds between the latest price that is known and the earliest that a settlement can still ask for."""
 
 
-MOST_CHAINS = 8
+MOST_CHAINS = 9
 """Chains that a scenario may have beside the first."""
 
 
@@ -134,6 +136,7 @@ class Scenario(Settings):
     price: PriceSettings = PriceSettings()
     venue: VenueSettings = VenueSettings()
     margin: MarginSettings = MarginSettings()
+    unified_margin: UnifiedMarginSettings = UnifiedMarginSettings()
     gas: GasSettings = GasSettings()
     instruments: tuple[InstrumentSettings, ...] = Field(
         (InstrumentSettings(),), min_length=1, max_length=INSTRUMENTS, description="what is traded"
@@ -156,6 +159,7 @@ class Scenario(Settings):
     producers: ProducerSettings = ProducerSettings()
     leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
     liquidators: LiquidatorSettings = LiquidatorSettings()
+    hedgers: HedgerSettings = HedgerSettings()
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
@@ -203,6 +207,7 @@ class Scenario(Settings):
             counts.append(self.topology.validators)  # at the most
         accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
         accounts += self.leveraged_traders.count + self.liquidators.count
+        accounts += self.hedgers.count + 3 * (self.hedgers.count > 0)
         accounts += self.margin.liquidations + (self.venue.oracle == "on_chain")
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
@@ -226,6 +231,7 @@ class Scenario(Settings):
         self._require_leverage()
         self._require_options_fit()
         self._require_chains_fit()
+        self._require_hedgers_fit()
         self._require_faults_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
@@ -243,6 +249,36 @@ class Scenario(Settings):
         for one in chains.values() if self.chains else ():
             if one.rollup.kind != "none":
                 self._require_chains_below(one, [other for name, other in chains.items() if name != one.name])
+
+    def _require_hedgers_fit(self) -> None:
+        """Refuse hedgers without two chains on which their accounts can be linked."""
+        for one in self.chains:
+            if one.hedgers.count:
+                raise ValueError(
+                    f"hedgers.count of {one.name} is {one.hedgers.count}; it must be 0 on further chains: those of the "
+                    "first chain are on all of them"
+                )
+        if not self.hedgers.count or not self.chains:
+            return
+        linked = [one for one in (self, *self.chains) if one.margin.liquidations]
+        if len(linked) < 2:
+            raise ValueError(
+                f"hedgers.count is {self.hedgers.count}; it must be 0 unless margin.liquidations is true on at least "
+                f"two chains, and it is so on {len(linked)}"
+            )
+        gas = self.unified_margin.fixed_gas + self.unified_margin.account_gas * self.hedgers.count
+        for one in linked:
+            if one.margin.mode == "isolated":
+                raise ValueError(
+                    f"margin.mode of {one.name} is 'isolated'; with hedgers it must be 'cross' or 'portfolio'"
+                )
+            if not any(instrument.kind == "perpetual" for instrument in one.instruments):
+                raise ValueError(f"the chain {one.name} has no perpetual; it must have one where there are hedgers")
+            if self.unified_margin.mode != "isolated" and gas > one.chain.gas_limit:
+                raise ValueError(
+                    f"unified_margin.account_gas is {self.unified_margin.account_gas}; with {self.hedgers.count} "
+                    f"accounts a message takes {gas} gas, and a block of {one.name} has {one.chain.gas_limit}"
+                )
 
     def _require_chains_below(self, rollup: "Scenario", others: "list[Scenario]") -> None:
         """Refuse a rollup whose parent is not there, or whose postings do not fit onto the chain with its data."""
@@ -518,6 +554,8 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
         raise ScenarioError(
             f"rollup.kind is {scenario.rollup.kind!r}; it must be 'none' where there are no chains to settle on"
         )
+    if scenario.hedgers.count and not scenario.chains:
+        raise ScenarioError(f"hedgers.count is {scenario.hedgers.count}; it must be 0 where there is only one chain")
     return scenario
 
 

@@ -23,13 +23,15 @@ LARGEST_VALUE = 2.0**60
 
 @kernel
 def free_collateral(venue, account):
-    """Cash and marked positions, less what positions and resting orders need (micro-dollars).
+    """Cash, credit and marked positions, less what positions and resting orders need (micro-dollars).
 
     Where each position stands by itself, what was set aside for it is gone from the free collateral, gains included.
     """
     holder = venue.ledger.accounts[account]
     mode = venue.margin.mode
     free = holder.cash
+    if mode != ISOLATED:
+        free += venue.margin.credit[account]
     for number in range(venue.count):
         instrument = venue.instruments[number]
         if instrument.kind == OPTION:

@@ -5,6 +5,9 @@ out of what is left of the debtor's equity. If nothing is left, the insurance fu
 bonus. If it cannot, everything that it has goes to the debtor, and the position is closed against those on the other
 side who have gained most (*auto-deleveraging*), in the order of their profit times their leverage (BitMEX, 2015), at
 the price at which the debtor's equity comes to nothing. So no debt is left, and every part of it is somebody's loss.
+
+Whose collateral is on another chain may be left with less than nothing here, up to its credit, and owes that from
+there. What does not come is a bad debt (:func:`settle_debt`): the insurance fund bears it, then those who have gained.
 """
 
 import numpy as np
@@ -13,7 +16,7 @@ from blockspace.markets.batch import withdraw
 from blockspace.markets.collateral import within_margin
 from blockspace.markets.instruments import HANDLES, SPOT
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, transfer_cash, transfer_position
-from blockspace.markets.margin import ISOLATED, equity_behind, maintenance_of, note_trade, share_of
+from blockspace.markets.margin import ISOLATED, backing, equity_behind, maintenance_of, note_trade, share_of
 from blockspace.markets.matching import MILLION, cancel
 from blockspace.markets.trade_log import DELEVERAGING, LIQUIDATION, append_closing
 from blockspace.network.compilation import kernel
@@ -140,17 +143,19 @@ def execute_liquidation(venue, log, transaction):
         return False
     lots = venue.ledger.accounts[debtor].position[number]
     equity, needed = equity_behind(venue, debtor, number), maintenance_of(venue, debtor, number)
-    if lots == 0 or equity >= needed:
+    backed = backing(venue, debtor, number)
+    if lots == 0 or backed >= needed:
         return False
     mark = venue.instruments[number].mark
     side = np.int64(1 if lots > 0 else -1)
     taken = abs(lots)
-    if 2 * equity >= needed:
+    if 2 * backed >= needed:
         taken = (taken * margin.partial_ppm + MILLION - 1) // MILLION
     taken = min(taken, np.int64(transaction.size))
     bonus = share_of(taken * mark, margin.bonus_ppm)
+    behind = max(equity, backed)  # credit below zero brings a liquidation on, but makes nobody insolvent here
     fund = venue.ledger.accounts[margin.insurance].cash
-    covered = equity >= 0 or fund >= bonus - equity
+    covered = behind >= 0 or fund >= bonus - behind
     if covered and not within_margin(
         venue, liquidator, number, taken if side > 0 else np.int64(0), taken if side < 0 else np.int64(0), np.int64(0)
     ):
@@ -160,13 +165,13 @@ def execute_liquidation(venue, log, transaction):
     if not covered:
         entry.insurance = max(fund, np.int64(0))
         _pay_in(venue, debtor, number, entry.insurance)
-        _deleverage(venue, log, entry, number, debtor, lots, -equity - entry.insurance)
+        _deleverage(venue, log, entry, number, debtor, lots, -behind - entry.insurance)
         return True
-    if equity >= 0:
-        bonus = min(bonus, equity)
-        entry.penalty = min(share_of(taken * mark, margin.penalty_ppm), equity - bonus)
+    if behind >= 0:
+        bonus = min(bonus, behind)
+        entry.penalty = min(share_of(taken * mark, margin.penalty_ppm), behind - bonus)
     else:
-        entry.insurance = bonus - equity
+        entry.insurance = bonus - behind
         _pay_in(venue, debtor, number, entry.insurance)
     entry.lots = side * taken
     entry.bonus = bonus
@@ -174,6 +179,52 @@ def execute_liquidation(venue, log, transaction):
     _close(venue, log, number, debtor, liquidator, side * taken, side * taken * mark - bonus, np.int64(LIQUIDATION))
     transaction.filled = taken
     return True
+
+
+@kernel
+def settle_debt(venues, account):
+    """Write off what an account without positions owes; returns what the insurance fund and what others paid.
+
+    The fund pays what it has. The rest is taken from those whose open positions have gained, in proportion to their
+    gain, and never more than it (a clawback, as exchanges did before they closed positions). What all their gains do
+    not cover stays owed.
+    """
+    venue = venues[0]
+    ledger, margin = venue.ledger, venue.margin
+    owed = -ledger.accounts[account].cash
+    if owed <= 0:
+        return np.int64(0), np.int64(0)
+    insured = min(max(ledger.accounts[margin.insurance].cash, np.int64(0)), owed)
+    transfer_cash(ledger, np.int64(margin.insurance), account, insured)
+    owed -= insured
+    gains = np.int64(0)
+    for other in range(FIRST_FREE_ACCOUNT, ledger.count):
+        gains += _gain(venue, other)
+    left, socialised = gains, np.int64(0)
+    owed = min(owed, gains)
+    for other in range(FIRST_FREE_ACCOUNT, ledger.count):
+        gain = _gain(venue, other)
+        if gain > 0 and owed > 0:
+            # Of what is still owed, in proportion to the gains that are still there: it adds up to the last unit.
+            part = min(np.int64(np.float64(owed) * (np.float64(gain) / np.float64(left))), owed)
+            if gain == left:
+                part = owed
+            transfer_cash(ledger, np.int64(other), account, part)
+            socialised += part
+            owed -= part
+        left -= gain
+    return insured, socialised
+
+
+@kernel
+def _gain(venue, account):
+    """What an account has gained on its open positions, each by itself; losses do not count."""
+    gain = np.int64(0)
+    for number in range(venue.count):
+        lots = venue.ledger.accounts[account].position[number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            gain += max(lots * venue.instruments[number].mark - venue.margin.cost[account, number], np.int64(0))
+    return gain
 
 
 @kernel

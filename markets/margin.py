@@ -10,6 +10,9 @@ An account's *equity* is its cash and its marked positions. Opening a position t
   set of scenarios of the price (and, for options, of the volatility), so that positions that hedge each other need
   little. This is how exchanges' risk arrays work (SPAN; CME Group, 2019).
 
+An account may have *credit* for what its owner has on other chains (:mod:`blockspace.markets.unified_margin`): it
+counts as equity wherever a requirement is checked, in the modes in which all equity stands together.
+
 All amounts are in micro-dollars.
 """
 
@@ -31,7 +34,7 @@ DUE = np.dtype(
         ("account", "u4"),
         ("instrument", "u4"),  # its position there needs most
         ("lots", "i8"),  # of that position
-        ("equity", "i8"),  # behind it
+        ("equity", "i8"),  # behind it, credit included
         ("maintenance", "i8"),  # that it should have
     ],
     align=True,
@@ -51,6 +54,7 @@ MARGIN = np.dtype(
         ("volatility_moves", "f8", (SCENARIOS,)),  # the same of the volatility
         ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
         ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
+        ("credit", "i8", (ACCOUNTS,)),  # what the account's owner has elsewhere and may count here; less, if negative
         ("below_since", "i8", (ACCOUNTS,)),  # ns since when an account has had too little; 0 if it has enough
         ("due", DUE, (MOST_DUE,)),
         ("due_count", "i8"),
@@ -146,6 +150,17 @@ def equity_behind(venue, account, number):
 
 
 @kernel
+def backing(venue, account, number):
+    """What counts as standing behind a position: its equity here, and the account's credit from elsewhere.
+
+    Where each position stands by itself there is no credit.
+    """
+    if venue.margin.mode == ISOLATED:
+        return equity_behind(venue, account, number)
+    return account_equity(venue, account) + venue.margin.credit[account]
+
+
+@kernel
 def position_maintenance(venue, account, number):
     """Maintenance requirement of one position by itself."""
     instrument = venue.instruments[number]
@@ -225,7 +240,7 @@ def scan_margin(venues, blocks):
         for number in range(venue.count):
             if positions[number] == 0 or venue.instruments[number].kind == SPOT:
                 continue
-            equity = equity_behind(venue, account, number)
+            equity = backing(venue, account, number)
             needed = maintenance_of(venue, account, number)
             if equity < needed:
                 below = True

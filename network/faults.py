@@ -83,8 +83,9 @@ def worked_until(moments: Iterable[Interval], start_ns: int, work_ns: int) -> in
     >>> worked_until([(10, 15), (30, 40)], start_ns=12, work_ns=16)
     41
     """
-    done = past(moments, start_ns) + work_ns
+    begun = past(moments, start_ns)
+    done = begun + work_ns
     for start, end in moments:
-        if start_ns <= start < done:
+        if begun <= start < done:
             done += end - start
     return done

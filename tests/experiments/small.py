@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from blockspace.experiments.scenario import load_scenario
+from blockspace.experiments.scenario import load_scenario, scenario_from
 from blockspace.experiments.sweeps.points import Point, Sweep, grid
 from blockspace.experiments.sweeps.runner import run_sweep
 
@@ -59,3 +59,40 @@ def wait_for_runs(folder, process, count):
 
 if __name__ == "__main__":
     make_many(*sys.argv[1:])
+
+
+def linked_chains(mode, duration_s, *, faults=(), crash=(60.0, 120.0, 0.9), count=40, **link):
+    """Two small rollups with hedgers on both, and a price that falls to a share of what it was between two moments."""
+    chain = {
+        "chain": {"block_time_s": 2.0, "gas_limit": 60_000_000, "ordering": "first_come_first_served"},
+        "topology": {"validators": 1},
+        "fee_market": {"rule": "fixed", "base_fee_wei": 10**8, "wallet_tip_wei": 0},
+        "background_users": {"arrivals_per_s": 2.0},
+        "endowment": {"cash_usd": 1e8},
+        "noise_traders": {"orders_per_s": 0.2},
+        "informed_traders": {"count": 0},
+        "market_makers": {"count": 3, "position_limit": 300.0},
+        "arbitrageurs": {"count": 1},
+        "margin": {"liquidations": True, "insurance_usd": 20_000.0},
+        "liquidators": {"count": 2},
+    }
+    start, end, share = crash
+    return scenario_from(
+        {
+            **chain,
+            "name": "first",
+            "duration_s": duration_s,
+            "warm_up_s": 0.0,
+            "price": {"source": "script", "script": [[start, 1.0], [end, share]]},
+            "hedgers": {"count": count},
+            "unified_margin": {
+                "mode": mode,
+                "message_interval_s": 4.0,
+                "message_delay_s": 6.0,
+                "transfer_delay_s": 20.0,
+                "grace_s": 60.0,
+                **link,
+            },
+            "chains": [{**chain, "name": "second", "faults": list(faults)}],
+        }
+    )

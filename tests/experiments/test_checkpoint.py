@@ -29,6 +29,7 @@ from blockspace.experiments.recording.records import CHUNK
 from blockspace.experiments.scenario import load_scenario, scenario_from
 from blockspace.experiments.world import World
 from blockspace.network.state import Part, Pieces, _declared
+from tests.experiments.small import linked_chains
 from tests.experiments.test_market import on_one_clock, scenario
 
 FEW = {
@@ -77,6 +78,12 @@ def rollups():
     return scenario_from({**first, "chains": [parent, second]})
 
 
+def hedgers():
+    """Accounts linked across two chains, messages and cash under way, and a chain that halts while the price falls."""
+    halt = [{"kind": "outage", "start_s": 110.0, "duration_s": 60.0}]
+    return linked_chains("unified", 200.0, faults=halt, crash=(60.0, 120.0, 0.9))
+
+
 RUNS = {  # what it is made of, when it is stopped, when it ends
     "ethereum-30m, in the warm-up": (lambda: preset("ethereum-30m", 1_500, 600), 300.0, 1_500.0),
     "ethereum-30m, after the warm-up": (lambda: preset("ethereum-30m", 1_500, 300), 1_000.0, 1_500.0),
@@ -123,6 +130,7 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
         101.0,
         300.0,
     ),
+    "hedgers on two chains, one of which halts": (hedgers, 131.0, 240.0),
     "pools of both kinds, with all who deal with them": (pools, 101.0, 200.0),
     "makers and traders of options across an expiry": (
         lambda: scenario(

@@ -3,11 +3,11 @@
 import pytest
 
 from blockspace.experiments.recording.liquidations import cascade_sizes
-from blockspace.experiments.validation import liquidations, margin, run_validation
+from blockspace.experiments.validation import liquidations, margin, run_validation, unified_margin
 from blockspace.experiments.validation.liquidations import barrier_probability, expected_shortfall
 
 
-@pytest.mark.parametrize("target", ["V26", "V32", "V33", "V34", "V35"])
+@pytest.mark.parametrize("target", ["V26", "V32", "V33", "V34", "V34b", "V35"])
 def test_leverage_follows_theory(target):
     rows = run_validation([target], quick=True)
     assert rows
@@ -27,6 +27,11 @@ def test_a_wrong_shortfall_is_noticed(monkeypatch):
     right = expected_shortfall
     monkeypatch.setattr(liquidations, "expected_shortfall", lambda buffer, delay_s: right(buffer, 1.5 * delay_s))
     assert not all(row.passed for row in run_validation(["V33"], quick=True))
+
+
+def test_a_wrong_buffer_is_noticed(monkeypatch):
+    monkeypatch.setattr(unified_margin, "HORIZON_S", 0.9 * unified_margin.HORIZON_S)
+    assert not all(row.passed for row in run_validation(["V34b"], quick=True))
 
 
 def test_a_wrong_maintenance_is_noticed(monkeypatch):

@@ -47,6 +47,7 @@ class Margin:
     settings: object
     insurance: int = 0
     positions: dict = field(default_factory=dict)
+    credit: dict = field(default_factory=dict)
     below_since: dict = field(default_factory=dict)
     due: list = field(default_factory=list)
     liquidations: list = field(default_factory=list)
@@ -84,6 +85,11 @@ def equity_behind(venue, account, number):
         return account_equity(venue, account)
     lots = venue.ledger.accounts[account].positions[number]
     return venue.margin.position(account, number).set_aside + lots * venue.instruments[number].mark
+
+
+def backing(venue, account, number):
+    equity = equity_behind(venue, account, number)
+    return equity if venue.margin.mode == "isolated" else equity + venue.margin.credit.get(account, 0)
 
 
 def worst_loss(venue, account, number=0, more=0):
@@ -143,7 +149,7 @@ def scan(venue, time):
         held = marked(venue, account)
         for one, _ in held if margin.mode == "isolated" else held[:1]:
             number = one.number
-            equity, needed = equity_behind(venue, account, number), maintenance_of(venue, account, number)
+            equity, needed = backing(venue, account, number), maintenance_of(venue, account, number)
             if equity < needed:
                 below = True
                 if margin.mode != "isolated":
@@ -168,16 +174,18 @@ def liquidate(venue, transaction):
         return False
     lots = ledger.accounts[debtor].positions[number]
     equity, needed = equity_behind(venue, debtor, number), maintenance_of(venue, debtor, number)
-    if lots == 0 or equity >= needed:
+    backed = backing(venue, debtor, number)
+    if lots == 0 or backed >= needed:
         return False
     side = 1 if lots > 0 else -1
     taken = abs(lots)
-    if 2 * equity >= needed:
+    if 2 * backed >= needed:
         taken = -(-taken * margin.partial_ppm // MILLION)
     taken = min(taken, transaction.size)
     bonus = share(taken * instrument.mark, margin.bonus_ppm)
     fund = ledger.accounts[margin.insurance].cash
-    covered = equity >= 0 or fund >= bonus - equity
+    behind = max(equity, backed)
+    covered = behind >= 0 or fund >= bonus - behind
     bids, asks = (taken, 0) if side > 0 else (0, taken)
     if covered and not venue.within_margin(liquidator, instrument, bids, asks, 0):
         return False
@@ -197,13 +205,13 @@ def liquidate(venue, transaction):
     if not covered:
         entry.insurance = max(fund, 0)
         pay_in(venue, debtor, number, entry.insurance)
-        deleverage(venue, entry, number, debtor, lots, -equity - entry.insurance)
+        deleverage(venue, entry, number, debtor, lots, -behind - entry.insurance)
         return True
-    if equity >= 0:
-        bonus = min(bonus, equity)
-        entry.penalty = min(share(taken * instrument.mark, margin.penalty_ppm), equity - bonus)
+    if behind >= 0:
+        bonus = min(bonus, behind)
+        entry.penalty = min(share(taken * instrument.mark, margin.penalty_ppm), behind - bonus)
     else:
-        entry.insurance = bonus - equity
+        entry.insurance = bonus - behind
         pay_in(venue, debtor, number, entry.insurance)
     entry.lots, entry.bonus = side * taken, bonus
     pay_in(venue, debtor, number, -entry.penalty)

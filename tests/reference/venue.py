@@ -335,7 +335,7 @@ class Venue:
         """Cash and marked positions less what positions and resting orders need, in micro-dollars."""
         holder = self.ledger.accounts[account]
         mode = self.margin.mode
-        free = holder.cash
+        free = holder.cash + (self.margin.credit.get(account, 0) if mode != "isolated" else 0)
         if mode == "portfolio":
             free -= worst_loss(self, account)
         for instrument in self.instruments:
