@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.agents.builders import BUILDERS
-from blockspace.agents.sight import Sight, VisibleOption
+from blockspace.agents.sight import Sight, VisibleDebtor, VisibleOption
 from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL, LIMIT, MARKET, POST_ONLY
@@ -29,6 +29,7 @@ from blockspace.network.transaction import (
     EXACT_IN,
     EXACT_OUT,
     LEGS,
+    LIQUIDATE,
     MINT,
     PLACE,
     PUBLIC,
@@ -283,6 +284,10 @@ class Trader(mesa.Agent, Stateful):
         """Every series of options that is listed as far as is visible, by instrument."""
         return self._sight.options(self.world) if self._sight is not None else []
 
+    def debtors(self) -> list[VisibleDebtor]:
+        """Accounts below maintenance as far as is visible, for :meth:`liquidate`."""
+        return self._sight.debtors() if self._sight is not None else []
+
     def best_bid(self, instrument: int = 0) -> float | None:
         """Best bid that is visible, in dollars."""
         return self._best("bid_price", instrument)
@@ -447,6 +452,36 @@ class Trader(mesa.Agent, Stateful):
             np.array(encoded, np.int64),
             units,
             math.floor(limit_usd * size * MICRO_DOLLARS + 1e-6),
+            tip=self.world.wallet_tip_wei if tip is None else tip,
+            max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
+            expires=expires,
+        )
+
+    def liquidate(
+        self,
+        debtor: VisibleDebtor,
+        size: float,
+        *,
+        max_fee: int | None = None,
+        tip: int | None = None,
+        expires_after_s: float = 60.0,
+    ) -> str:
+        """Ask to take over up to ``size`` units of a position that has too little behind it, at its mark less a bonus.
+
+        ``"accepted"``, or how the wallet refused it, as in :meth:`submit`.
+        """
+        expires = self._last_moment((debtor.instrument,), expires_after_s)
+        if expires < self.decision_ns:
+            return "expired"
+        return self.world.send(
+            self,
+            kind=LIQUIDATE,
+            instrument=debtor.instrument,
+            order=debtor.account,
+            side=0,
+            style=0,
+            price=0,
+            size=round(size / self.world.lot_size(debtor.instrument)),
             tip=self.world.wallet_tip_wei if tip is None else tip,
             max_fee=4 * self.base_fee + 10 * self.world.wallet_tip_wei if max_fee is None else max_fee,
             expires=expires,

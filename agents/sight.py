@@ -6,6 +6,7 @@ import numpy as np
 
 from blockspace.markets.feed import VIEWS
 from blockspace.markets.ledger import MICRO_DOLLARS
+from blockspace.markets.margin import DUE
 
 
 class VisibleOption(NamedTuple):
@@ -27,6 +28,17 @@ class VisibleOption(NamedTuple):
     """Of the mark, per square root of a year."""
 
 
+class VisibleDebtor(NamedTuple):
+    """An account below maintenance as it is seen, with the position that can be taken over."""
+
+    account: int
+    instrument: int
+    lots: int
+    """Of the position; negative if it is short."""
+    equity_usd: float
+    maintenance_usd: float
+
+
 class Sight:
     """What is visible at an access point at the last moment to decide; shared by all who sit there.
 
@@ -38,12 +50,13 @@ class Sight:
         Number of the access point.
     """
 
-    __slots__ = ("_options", "_pools", "_prices", "_view", "base_fee", "decision_ns", "external_price", "fresh")
+    __slots__ = ("_due", "_options", "_pools", "_prices", "_view", "base_fee", "decision_ns", "external_price", "fresh")
 
     def __init__(self, feed: np.void, access: int) -> None:
         self.decision_ns, newest, self.external_price, self.fresh = feed["outlooks"][access].item()
         self._view = feed["views"][newest & (VIEWS - 1)]
         self._pools = feed["pools"][newest & (VIEWS - 1)]
+        self._due = feed["due"][newest & (VIEWS - 1)]
         self.base_fee = int(self._view["base_fee"])
         self._prices: dict[tuple[int, str], list[int]] = {}
         self._options: list[VisibleOption] | None = None
@@ -82,6 +95,14 @@ class Sight:
                 if right != 0
             ]
         return self._options
+
+    def debtors(self) -> list[VisibleDebtor]:
+        """Accounts below maintenance as far as is visible, each with the position that needs most."""
+        rows = self._due[: self._view["due"]]
+        return [
+            VisibleDebtor(account, instrument, lots, equity * 1e-6, maintenance * 1e-6)
+            for account, instrument, lots, equity, maintenance in rows[list(DUE.names or ())].tolist()
+        ]
 
     def expiry(self, instrument: int) -> int:
         """Time in ns at which what is listed in a place expires as far as is visible, 0 for never."""

@@ -205,6 +205,10 @@ def ladder_fits(venue, transaction):
         free += resting_bids * instrument.mark
         return asks <= position and (bids == 0 or bids * instrument.mark + loss <= free)
     released = max(abs(position + resting_bids), abs(position - resting_asks))
-    free += initial_margin(instrument, released) - initial_margin(instrument, abs(position))
     more = max(abs(position + bids), abs(position - asks)) - abs(position)
-    return more <= 0 or initial_margin(instrument, more) + loss <= free
+    if venue.margin.mode == CROSS:
+        free += initial_margin(instrument, released) - initial_margin(instrument, abs(position))
+    else:
+        free += initial_margin(instrument, released - abs(position))
+    needed = _netted(venue, sender, number, bids, asks, initial_margin(instrument, more))
+    return more <= 0 or needed + loss <= free

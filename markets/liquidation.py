@@ -8,6 +8,7 @@ the price at which the debtor's equity comes to nothing. So no debt is left, and
 
 Whose collateral is on another chain may be left with less than nothing here, up to its credit, and owes that from
 there. What does not come is a bad debt (:func:`settle_debt`): the insurance fund bears it, then those who have gained.
+Debts that the settlement of options leaves are borne in the same way (:mod:`blockspace.markets.options.settlement`).
 """
 
 import numpy as np
@@ -18,20 +19,22 @@ from blockspace.markets.instruments import HANDLES, SPOT
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, transfer_cash, transfer_position
 from blockspace.markets.margin import ISOLATED, backing, equity_behind, maintenance_of, note_trade, share_of
 from blockspace.markets.matching import MILLION, cancel
-from blockspace.markets.trade_log import DELEVERAGING, LIQUIDATION, append_closing
+from blockspace.markets.trade_log import DELEVERAGING, LIQUIDATION, SETTLEMENT, append_closing
 from blockspace.network.compilation import kernel
 
-LIQUIDATIONS = 4096  # a power of two
+LIQUIDATIONS = 32_768
+"""Entries that the log holds: a power of two, and more than there are accounts that a settlement may find in debt."""
 
 LIQUIDATED = np.dtype(
     [
         ("time", "i8"),  # ns
         ("block", "i8"),
         ("below_since", "i8"),  # ns: when the account first had too little
+        ("listed", "i8"),  # ns: since when what lies in the instrument's place was listed
         ("account", "u4"),
-        ("liquidator", "u4"),
+        ("liquidator", "u4"),  # the insurance fund, if the debt was left by a settlement
         ("instrument", "u4"),
-        ("deleveraged", "u4"),  # accounts that were closed against the debtor; 0 if the liquidator took the position
+        ("deleveraged", "u4"),  # accounts that were closed against the debtor; 0 if the liquidator or the fund sufficed
         ("lots", "i8"),  # of the debtor's position that changed hands; negative if it was short
         ("mark", "i8"),  # micro-dollars per lot
         ("external_price", "f8"),  # dollars per unit
@@ -71,6 +74,8 @@ def _close(venue, log, number, debtor, other, lots, paid, cause):
     transfer_cash(ledger, other, debtor, paid)
     note_trade(venue, debtor, number, -lots, -paid)
     note_trade(venue, other, number, lots, paid)
+    if cause == SETTLEMENT:
+        return
     price = abs(paid) // abs(lots) // venue.instruments[number].tick_lot_value
     append_closing(log, number, np.int64(1 if lots > 0 else -1), price, abs(lots), abs(paid), debtor, other, cause)
 
@@ -81,6 +86,15 @@ def _pay_in(venue, account, number, amount):
     transfer_cash(venue.ledger, np.int64(venue.margin.insurance), account, amount)
     if venue.margin.mode == ISOLATED:
         venue.margin.set_aside[account, number] += amount
+
+
+@kernel
+def insure(venue, entry, number, debtor, missing):
+    """Let the insurance fund pay what an account is missing, as far as it can; returns what is missing still."""
+    fund = venue.ledger.accounts[venue.margin.insurance].cash
+    entry.insurance = min(max(fund, np.int64(0)), missing)
+    _pay_in(venue, debtor, number, entry.insurance)
+    return missing - entry.insurance
 
 
 @kernel
@@ -109,7 +123,7 @@ def _next_in_rank(venue, debtor, number, side):
 
 
 @kernel
-def _deleverage(venue, log, entry, number, debtor, lots, missing):
+def deleverage(venue, log, entry, number, debtor, lots, missing, cause):
     """Close all of a position against the other side, who bear what is missing in proportion to their lots."""
     side = np.int64(1 if lots > 0 else -1)
     left, owed = abs(lots), missing
@@ -120,7 +134,7 @@ def _deleverage(venue, log, entry, number, debtor, lots, missing):
             break
         taken = min(abs(venue.ledger.accounts[other].position[number]), left)
         share = owed // left * taken + owed % left * taken // left
-        _close(venue, log, number, debtor, other, side * taken, side * taken * mark + share, np.int64(DELEVERAGING))
+        _close(venue, log, number, debtor, other, side * taken, side * taken * mark + share, cause)
         entry.socialised += share
         entry.deleveraged += 1
         left -= taken
@@ -160,12 +174,11 @@ def execute_liquidation(venue, log, transaction):
         venue, liquidator, number, taken if side > 0 else np.int64(0), taken if side < 0 else np.int64(0), np.int64(0)
     ):
         return False
-    entry = _begin_entry(venue, log, transaction, number, debtor, mark, equity)
+    entry = begin_entry(venue, log, number, debtor, transaction.sender, mark, equity)
     _withdraw_orders(venue, debtor, number)
     if not covered:
-        entry.insurance = max(fund, np.int64(0))
-        _pay_in(venue, debtor, number, entry.insurance)
-        _deleverage(venue, log, entry, number, debtor, lots, -behind - entry.insurance)
+        missing = insure(venue, entry, number, debtor, -behind)
+        deleverage(venue, log, entry, number, debtor, lots, missing, np.int64(DELEVERAGING))
         return True
     if behind >= 0:
         bonus = min(bonus, behind)
@@ -228,7 +241,8 @@ def _gain(venue, account):
 
 
 @kernel
-def _begin_entry(venue, log, transaction, number, debtor, mark, equity):
+def begin_entry(venue, log, number, debtor, liquidator, mark, equity):
+    """Begin an entry of the log of liquidations, to be filled with what becomes of the debtor."""
     liquidations = venue.liquidations
     entry = liquidations.entries[liquidations.count & (LIQUIDATIONS - 1)]
     liquidations.count += 1
@@ -236,8 +250,9 @@ def _begin_entry(venue, log, transaction, number, debtor, mark, equity):
     entry.block = log.block
     since = venue.margin.below_since[debtor]
     entry.below_since = since if since > 0 else log.time
+    entry.listed = venue.instruments[number].opened
     entry.account = debtor
-    entry.liquidator = transaction.sender
+    entry.liquidator = liquidator
     entry.instrument = number
     entry.deleveraged = 0
     entry.lots = 0

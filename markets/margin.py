@@ -52,6 +52,7 @@ MARGIN = np.dtype(
         ("penalty_ppm", "i8"),  # of it, to the insurance fund
         ("price_moves", "f8", (SCENARIOS,)),  # portfolio: relative moves of the price, scenario by scenario
         ("volatility_moves", "f8", (SCENARIOS,)),  # the same of the volatility
+        ("losses", "i8", (SCENARIOS,)),  # of the portfolio that is being looked at
         ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
         ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
         ("credit", "i8", (ACCOUNTS,)),  # what the account's owner has elsewhere and may count here; less, if negative
@@ -104,28 +105,40 @@ def share_of(value, ppm):
 
 
 @kernel
-def _least_for_shorts(venue, positions, number, more):
-    """What short options need however well they are hedged, against what no scenario shows."""
-    least = np.int64(0)
-    for other in range(venue.options.first, venue.count if venue.options.tenor_count > 0 else 0):
-        lots = positions[other] + (more if other == number else 0)
-        if lots < 0:
-            instrument = venue.instruments[other]
-            least -= lots * share_of(instrument.index, instrument.portfolio_minimum_ppm)
-    return least
+def _end_of(venue, account):
+    """One past the last instrument in which an account may have a position: most never have anything of options."""
+    if venue.options.tenor_count > 0 and venue.options.touched[account] == 0:
+        return venue.options.first
+    return venue.count
+
+
+@kernel
+def _least_for_short(instrument, lots):
+    """What a short option needs however well it is hedged, against what no scenario shows."""
+    if instrument.kind != OPTION or lots >= 0:
+        return np.int64(0)
+    return -lots * share_of(instrument.index, instrument.portfolio_minimum_ppm)
 
 
 @kernel
 def worst_loss(venue, account, number, more):
     """What an account's positions would lose in the worst scenario, with ``more`` lots of one instrument added."""
     positions = venue.ledger.accounts[account].position
-    worst = _least_for_shorts(venue, positions, number, more)
+    losses = venue.margin.losses
+    added = venue.instruments[number]
     for scenario in range(SCENARIOS):
-        change = more * venue.instruments[number].changes[scenario]
-        for other in range(venue.count):
-            if positions[other] != 0 and venue.instruments[other].kind != SPOT:
-                change += positions[other] * venue.instruments[other].changes[scenario]
-        worst = max(worst, -change)
+        losses[scenario] = -more * added.changes[scenario]
+    worst = _least_for_short(added, positions[number] + more)
+    for other in range(_end_of(venue, account)):
+        lots = positions[other]
+        instrument = venue.instruments[other]
+        if lots != 0 and instrument.kind != SPOT:
+            for scenario in range(SCENARIOS):
+                losses[scenario] -= lots * instrument.changes[scenario]
+            if other != number:
+                worst += _least_for_short(instrument, lots)
+    for scenario in range(SCENARIOS):
+        worst = max(worst, losses[scenario])
     return worst
 
 
@@ -134,7 +147,7 @@ def account_equity(venue, account):
     """Cash and marked positions of an account, spot left out."""
     holder = venue.ledger.accounts[account]
     equity = holder.cash
-    for number in range(venue.count):
+    for number in range(_end_of(venue, account)):
         if holder.position[number] != 0 and venue.instruments[number].kind != SPOT:
             equity += holder.position[number] * venue.instruments[number].mark
     return equity
@@ -180,7 +193,7 @@ def maintenance_of(venue, account, number):
     if margin.mode == PORTFOLIO:
         return share_of(worst_loss(venue, account, number, np.int64(0)), margin.maintenance_ppm)
     needed = np.int64(0)
-    for other in range(venue.count):
+    for other in range(_end_of(venue, account)):
         if venue.instruments[other].kind != SPOT and venue.ledger.accounts[account].position[other] != 0:
             needed += position_maintenance(venue, account, other)
     return needed
@@ -237,7 +250,7 @@ def scan_margin(venues, blocks):
     for account in range(FIRST_FREE_ACCOUNT, venue.ledger.count):
         positions = venue.ledger.accounts[account].position
         below = False
-        for number in range(venue.count):
+        for number in range(_end_of(venue, account)):
             if positions[number] == 0 or venue.instruments[number].kind == SPOT:
                 continue
             equity = backing(venue, account, number)

@@ -118,6 +118,8 @@ def revalue(venues, logs, paths, blocks):
     """Bring index, mark, premium and funding of every instrument up to the time of the block, and settle options."""
     venue = venues[0]
     time = blocks[0].time
+    logs[0].time = time
+    logs[0].block = blocks[0].number
     logs[0].external_price = price_at(paths[0], time)
     index_price = price_at(paths[0], time - venue.oracle_delay)
     if venue.on_chain_oracle != 0:
@@ -133,7 +135,7 @@ def revalue(venues, logs, paths, blocks):
         set_mark(venue, instrument, index_price)
         if instrument.kind == PERPETUAL:
             _sample_and_fund(venue, number, time)
-    revalue_options(venue, paths[0], time, index_price)
+    revalue_options(venue, logs[0], paths[0], time, index_price)
 
 
 @kernel

@@ -13,8 +13,8 @@ from blockspace.network.compilation import kernel
 
 TRADES = 65536  # a power of two
 
-# Why a position changed hands.
-BY_ORDER, LIQUIDATION, DELEVERAGING = range(3)
+# Why a position changed hands. What ends in the settlement of its series is no trade and never on the log.
+BY_ORDER, LIQUIDATION, DELEVERAGING, SETTLEMENT = range(4)
 CAUSES = ("order", "liquidation", "deleveraging")
 
 # Sizes are in lots and prices in ticks; fees are in micro-dollars, negative for a rebate. Side +1: the taker

@@ -260,7 +260,7 @@ class Records(Stateful):
         return self._liquidations.frame()
 
     def _liquidation_columns(self, rows: npt.NDArray[Any]) -> pd.DataFrame:
-        _, lots, names, _ = self._of_instruments(rows["instrument"], rows["time"])
+        _, lots, names, _ = self._of_instruments(rows["instrument"], rows["listed"])
         return liquidation_columns(rows, lots, names)
 
     def _of_instruments(

@@ -6,6 +6,7 @@ import numpy as np
 
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, compare, target
+from blockspace.experiments.validation.anchoring import anchoring
 from blockspace.experiments.validation.positions import House, free_market
 from blockspace.markets.ledger import totals
 from blockspace.markets.margin import scan_margin, worst_loss
@@ -21,7 +22,7 @@ MAINTENANCE = 0.025
 
 @target("V26")
 def perpetuals(quick: bool) -> list[Row]:
-    """Funding follows its rule and sums to zero; liquidation prices are where leverage and maintenance put them."""
+    """Funding follows its rule, sums to zero and anchors; liquidation prices are where leverage and maintenance say."""
     rows = []
     for premium, rate in ((-4e-4, 1e-4), (0.0, 1e-4), (6e-4, 1e-4), (2e-3, 1.5e-3), (-2e-3, -1.5e-3)):
         what = f"eight-hour funding rate at a premium of {1e4 * premium:g} basis points, basis points"
@@ -42,7 +43,7 @@ def perpetuals(quick: bool) -> list[Row]:
             what = f"liquidation price of a {name} of leverage {leverage:g}, bought or sold at 1,000 dollars"
             found = _liquidation_price(side, leverage)
             rows.append(compare("V26", what, theory, found, absolute=2e-3, note="micro-dollar a lot", source=IDENTITY))
-    return rows
+    return rows + anchoring(quick)
 
 
 def _liquidation_price(side: int, leverage: float) -> float:

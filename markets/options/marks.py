@@ -21,8 +21,9 @@ from blockspace.markets.margin import PORTFOLIO
 from blockspace.markets.options.black_scholes import YEAR_NS, greeks
 from blockspace.markets.options.black_scholes import revalue as value_surface
 from blockspace.markets.options.implied_volatility import implied_volatility_of
-from blockspace.markets.options.series import SNAPSHOT_NS, list_tenor, settle_tenor, tenor_places
+from blockspace.markets.options.series import SNAPSHOT_NS, list_tenor, tenor_places
 from blockspace.markets.options.settings import HIGHEST_VOLATILITY, LOWEST_VOLATILITY
+from blockspace.markets.options.settlement import settle_tenor
 from blockspace.markets.price_path import price_at
 from blockspace.network.compilation import kernel
 
@@ -36,12 +37,12 @@ NOTICEABLE_TIME_NS = 1_000_000_000
 
 
 @kernel
-def revalue_options(venue, path, time, price):
+def revalue_options(venue, log, path, time, price):
     """Bring all options up to a time (ns) at which the index is ``price`` (dollars per unit)."""
     options = venue.options
     if options.tenor_count == 0:
         return
-    rolled = _expire(venue, path, time, price)
+    rolled = _expire(venue, log, path, time, price)
     _measure_variance(options, price, time)
     looked = False
     if time - options.volatility_time >= VOLATILITY_INTERVAL_NS:
@@ -53,7 +54,7 @@ def revalue_options(venue, path, time, price):
 
 
 @kernel
-def _expire(venue, path, time, price):
+def _expire(venue, log, path, time, price):
     """Look at the index for settlements that are near, settle what has expired, and list what follows it."""
     options = venue.options
     rolled = False
@@ -69,7 +70,7 @@ def _expire(venue, path, time, price):
             term.sum += np.int64(round(seen * options.lot_size * MICRO_DOLLARS))
             term.taken += 1
         if time >= term.expiry:
-            settle_tenor(venue, tenor, time)
+            settle_tenor(venue, log, tenor, time)
             rolled = True
             if options.rolls != 0:
                 while term.expiry <= time:

@@ -1,13 +1,8 @@
-"""Series of options: how they are listed, and how they are settled when they expire.
+"""Series of options: how they are listed.
 
 Each tenor has one expiry at a time: a call and a put at each strike around the price at which it was listed. They take
-fixed places among the venue's instruments; when an expiry has come, the next one of the tenor takes its places. Each
-series has a running number of its own.
-
-The settlement price is the mean of the index, taken once a second over the last seconds before the expiry (half an hour
-on most exchanges of options; a quarter of the tenor where that is less). What an option is worth at that price
-goes from those who are short to those who are long, to the micro-dollar: the lots of a series sum to zero, and
-so do the payments.
+fixed places among the venue's instruments; when an expiry has come (:mod:`blockspace.markets.options.settlement`), the
+next one of the tenor takes its places. Each series has a running number of its own.
 """
 
 import math
@@ -16,10 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.markets.batch import withdraw
-from blockspace.markets.instruments import HANDLES, OPTION, SCENARIOS, list_instrument
-from blockspace.markets.ledger import ACCOUNTS, INSTRUMENTS, MICRO_DOLLARS, ROUNDING, transfer_cash, transfer_position
-from blockspace.markets.matching import cancel
+from blockspace.markets.instruments import OPTION, list_instrument
+from blockspace.markets.ledger import ACCOUNTS, INSTRUMENTS, MICRO_DOLLARS
 from blockspace.markets.options.black_scholes import CALL, PUT, SERIES, YEAR_NS
 from blockspace.markets.options.settings import OptionSettings
 from blockspace.network.compilation import kernel
@@ -197,70 +190,6 @@ def _list_strike(venue, tenor, number, strike, volatility, time):
         series.strike = strike / (options.lot_size * MICRO_DOLLARS)
         series.expiry = instrument.expiry
         series.kind = instrument.right
-
-
-@kernel
-def settle_tenor(venue, tenor, time):
-    """Settle all series of a tenor that has expired, and clear their books and everybody's accounts of them."""
-    options = venue.options
-    term = options.tenors[tenor]
-    term.open = 0
-    price = (2 * term.sum + term.taken) // (2 * term.taken)
-    first, end = tenor_places(options, tenor)
-    for number in range(first, end):
-        instrument = venue.instruments[number]
-        payoff = max(instrument.right * (price - instrument.strike), np.int64(0))
-        entry = options.settled[options.settled_count & (SETTLED - 1)]
-        options.settled_count += 1
-        entry.number = instrument.series
-        entry.instrument = number
-        entry.tenor = tenor
-        entry.strike = instrument.strike
-        entry.right = instrument.right
-        entry.opened = instrument.opened
-        entry.expiry = instrument.expiry
-        entry.settled = time
-        entry.price = price
-        entry.payoff = payoff
-        entry.lots = _pay_out(venue, number, payoff)
-        _clear_book(venue, number)
-        instrument.closed = 1
-        instrument.mark = 0
-        for scenario in range(SCENARIOS):
-            instrument.changes[scenario] = 0
-
-
-@kernel
-def _pay_out(venue, number, payoff):
-    """Pay every holder, and take every writer's due, through ROUNDING, which keeps nothing; returns the open lots."""
-    ledger = venue.ledger
-    left = ~(np.uint64(1) << np.uint64(number))
-    lots = np.int64(0)
-    for account in range(ledger.count):
-        position = ledger.accounts[account].position[number]
-        if position != 0:
-            transfer_cash(ledger, np.int64(ROUNDING), account, position * payoff)
-            transfer_position(ledger, account, np.int64(ROUNDING), number, position)
-            lots += max(position, np.int64(0))
-        venue.margin.cost[account, number] = 0
-        venue.margin.set_aside[account, number] = 0
-        venue.options.touched[account] &= left
-    return lots
-
-
-@kernel
-def _clear_book(venue, number):
-    """Cancel every order for an instrument, resting or waiting for a batch."""
-    book = venue.books[number]
-    waits = venue.batching != 0 and venue.batches[number].count > 0
-    for account in range(venue.ledger.count):
-        if book.resting == 0 and not waits:
-            return
-        for handle in range(account * HANDLES, account * HANDLES + HANDLES):
-            if book.orders[handle].size > 0:
-                cancel(book, np.uint64(handle), account)
-            if waits:
-                withdraw(venue.batches[number], np.uint64(handle), account)
 
 
 @kernel

@@ -3,7 +3,7 @@
 import pytest
 
 from blockspace.experiments.recording.liquidations import cascade_sizes
-from blockspace.experiments.validation import liquidations, margin, run_validation, unified_margin
+from blockspace.experiments.validation import anchoring, liquidations, margin, run_validation, unified_margin
 from blockspace.experiments.validation.liquidations import barrier_probability, expected_shortfall
 
 
@@ -39,6 +39,14 @@ def test_a_wrong_maintenance_is_noticed(monkeypatch):
     assert all(row.passed for row in run_validation(["V26"], quick=True))
     monkeypatch.setattr(margin, "MAINTENANCE", 0.026)
     assert not all(row.passed for row in run_validation(["V26"], quick=True))
+
+
+def test_nothing_anchors_a_perpetual_where_nobody_earns_its_basis(monkeypatch):
+    premium, rates = anchoring.run(anchoring.pushed_market(262), 1_200)
+    assert premium.min() > 25.0
+    assert rates[-1] > rates[rates != 0.0][0] > 1e-4 / 8.0
+    monkeypatch.setattr(anchoring, "CLAMP_BPS", 4.0)
+    assert not all(row.passed for row in anchoring.anchoring(quick=True))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,37 @@ def cost_from_others(book, account, side, size):
     return found, value
 
 
+def fits_together(venue, sender, legs, cost):
+    """Whether collateral suffices once the account has the legs and has paid, or is no less than before."""
+    before = venue.free_collateral(sender)
+    holder = venue.ledger.accounts[sender]
+    cash, positions = holder.cash, list(holder.positions)
+    holder.cash -= cost
+    for traded, lots in legs:
+        holder.positions[traded.number] += lots
+    after = venue.free_collateral(sender)
+    holder.cash, holder.positions = cash, positions
+    return after >= 0 or after >= before
+
+
+def fits_each(venue, sender, legs, cost):
+    """Whether what the legs need one by one is free, where every position stands by itself."""
+    needed, loss = 0, cost
+    for traded, lots in legs:
+        loss -= lots * traded.mark
+        position = venue.ledger.accounts[sender].positions[traded.number]
+        bids, asks = traded.resting_lots(sender)
+
+        def need(held, traded=traded, bids=bids, asks=asks):
+            if traded.option:
+                return traded.needed_with(held, bids, asks)
+            return traded.initial_margin(max(abs(held + bids), abs(held - asks)))
+
+        owns_lots = traded.option or traded.perpetual
+        needed += need(position + lots) - need(position) if owns_lots else lots * traded.mark
+    return needed <= 0 or needed + max(loss, 0) <= venue.free_collateral(sender)
+
+
 def execute_combination(venue, transaction):
     """Whether all legs traded; the margin of the result counts, where all equity stands behind all positions."""
     sender, size = transaction.sender, transaction.size
@@ -39,15 +70,8 @@ def execute_combination(venue, transaction):
         cost += side * value * traded.tick_lot_value
     if cost > transaction.bound:
         return False
-    before = venue.free_collateral(sender)
-    holder = venue.ledger.accounts[sender]
-    cash, positions = holder.cash, list(holder.positions)
-    holder.cash -= cost
-    for traded, lots in legs:
-        holder.positions[traded.number] += lots
-    after = venue.free_collateral(sender)
-    holder.cash, holder.positions = cash, positions
-    if after < 0 and after < before:
+    fits = fits_each if venue.margin.mode == "isolated" else fits_together
+    if not fits(venue, sender, legs, cost):
         return False
     for traded, lots in legs:
         first = len(venue.tape.trades)

@@ -1,11 +1,11 @@
-"""Margin, liquidation and deleveraging, said slowly."""
+"""Margin, liquidation, deleveraging, and debts at a settlement, said slowly."""
 
 from dataclasses import dataclass, field
 
 from .constants import FIRST_FREE_ACCOUNT, HANDLES, MOST_DUE
 
 MILLION = 10**6
-SCENARIO_MOVES = [step / 3.0 for step in range(-3, 4) for _ in range(2)]
+SCENARIO_MOVES = [(step / 3.0, shift) for step in range(-3, 4) for shift in (-1.0, 1.0)]
 
 
 @dataclass
@@ -13,6 +13,7 @@ class Liquidation:
     time: int
     block: int
     below_since: int
+    listed: int
     account: int
     liquidator: int
     instrument: int
@@ -60,7 +61,9 @@ class Margin:
         self.partial_ppm = round(settings.partial_share * 1e6)
         self.bonus_ppm = round(settings.bonus_bps * 100)
         self.penalty_ppm = round(settings.penalty_bps * 100)
-        self.moves = [settings.price_shock * move for move in SCENARIO_MOVES]
+        self.moves = [
+            (settings.price_shock * move, settings.volatility_shock * shift) for move, shift in SCENARIO_MOVES
+        ]
 
     def position(self, account, number):
         return self.positions.setdefault((account, number), Position())
@@ -71,9 +74,10 @@ def share(value, ppm):
 
 
 def marked(venue, account):
-    """Positions of an account in perpetuals, as (instrument, lots)."""
+    """Positions of an account in perpetuals and options, as (instrument, lots)."""
     positions = venue.ledger.accounts[account].positions
-    return [(one, positions[one.number]) for one in venue.instruments if one.perpetual and positions[one.number]]
+    margined = [one for one in venue.instruments if one.perpetual or one.option]
+    return [(one, positions[one.number]) for one in margined if positions[one.number]]
 
 
 def account_equity(venue, account):
@@ -93,21 +97,27 @@ def backing(venue, account, number):
 
 
 def worst_loss(venue, account, number=0, more=0):
-    worst = 0
-    for move in venue.margin.moves:
-        change = more * round(move * venue.instruments[number].mark)
-        change += sum(lots * round(move * one.mark) for one, lots in marked(venue, account))
-        worst = max(worst, -change)
-    return worst
+    """Loss in the worst scenario with ``more`` lots of an instrument, and no less than short options always need."""
+    held = dict(marked(venue, account))
+    if more:
+        added = venue.instruments[number]
+        held[added] = held.get(added, 0) + more
+    losses = [-sum(lots * one.changes[scenario] for one, lots in held.items()) for scenario in range(14)]
+    least = sum(max(-lots, 0) * share(one.index, one.portfolio_ppm) for one, lots in held.items() if one.option)
+    return max(0, least, *losses)
+
+
+def position_maintenance(venue, instrument, lots):
+    if instrument.option:
+        return max(-lots, 0) * instrument.short_need(instrument.kept_share_ppm, instrument.kept_minimum_ppm)
+    return share(instrument.initial_margin(abs(lots)), venue.margin.maintenance_ppm)
 
 
 def maintenance_of(venue, account, number):
     margin = venue.margin
     if margin.mode == "portfolio":
         return share(worst_loss(venue, account), margin.maintenance_ppm)
-    needs = {
-        one.number: share(one.initial_margin(abs(lots)), margin.maintenance_ppm) for one, lots in marked(venue, account)
-    }
+    needs = {one.number: position_maintenance(venue, one, lots) for one, lots in marked(venue, account)}
     return needs.get(number, 0) if margin.mode == "isolated" else sum(needs.values())
 
 
@@ -133,9 +143,13 @@ def note_trade(venue, account, number, lots, paid):
         position.set_aside -= paid
         if abs(after) > abs(before) or (before > 0) != (after > 0):
             instrument = venue.instruments[number]
-            position.set_aside = max(
-                position.set_aside, instrument.initial_margin(abs(after)) - after * instrument.mark
-            )
+            needed = instrument.needed(after) if instrument.option else instrument.initial_margin(abs(after))
+            position.set_aside = max(position.set_aside, needed - after * instrument.mark)
+
+
+def value(instrument, lots):
+    """What a position counts for when the one that needs most is looked for."""
+    return max(-lots, 0) * instrument.index if instrument.option else abs(lots) * instrument.mark
 
 
 def scan(venue, time):
@@ -153,7 +167,7 @@ def scan(venue, time):
             if equity < needed:
                 below = True
                 if margin.mode != "isolated":
-                    number = max(held, key=lambda pair: abs(pair[1]) * pair[0].mark)[0].number
+                    number = max(held, key=lambda pair: value(*pair))[0].number
                 lots = venue.ledger.accounts[account].positions[number]
                 if len(margin.due) < MOST_DUE:
                     margin.due.append(Due(account, number, lots, equity, needed))
@@ -168,7 +182,9 @@ def liquidate(venue, transaction):
     margin, ledger = venue.margin, venue.ledger
     number, debtor, liquidator = transaction.instrument, transaction.handle, transaction.sender
     instrument = venue.instruments[number]
-    if not margin.liquidates or not instrument.perpetual or transaction.size <= 0:
+    if instrument.option and not instrument.is_tradable(transaction.decided):
+        return False
+    if not margin.liquidates or not (instrument.perpetual or instrument.option) or transaction.size <= 0:
         return False
     if not FIRST_FREE_ACCOUNT <= debtor < len(ledger.accounts) or debtor == liquidator:
         return False
@@ -189,23 +205,11 @@ def liquidate(venue, transaction):
     bids, asks = (taken, 0) if side > 0 else (0, taken)
     if covered and not venue.within_margin(liquidator, instrument, bids, asks, 0):
         return False
-    entry = Liquidation(
-        venue.tape.time,
-        venue.tape.block,
-        margin.below_since.get(debtor) or venue.tape.time,
-        debtor,
-        liquidator,
-        number,
-        instrument.mark,
-        venue.tape.external_price,
-        equity,
-    )
-    margin.liquidations.append(entry)
+    entry = begin_entry(venue, number, debtor, liquidator, equity)
     withdraw_orders(venue, debtor, number)
     if not covered:
-        entry.insurance = max(fund, 0)
-        pay_in(venue, debtor, number, entry.insurance)
-        deleverage(venue, entry, number, debtor, lots, -behind - entry.insurance)
+        missing = insure(venue, entry, number, debtor, -behind)
+        deleverage(venue, entry, number, debtor, lots, missing, "deleveraging")
         return True
     if behind >= 0:
         bonus = min(bonus, behind)
@@ -218,6 +222,23 @@ def liquidate(venue, transaction):
     close(venue, number, debtor, liquidator, side * taken, side * taken * instrument.mark - bonus, "liquidation")
     transaction.filled = taken
     return True
+
+
+def begin_entry(venue, number, debtor, liquidator, equity):
+    instrument, tape = venue.instruments[number], venue.tape
+    since = venue.margin.below_since.get(debtor) or tape.time
+    listed = instrument.opened if instrument.option else 0
+    parties = debtor, liquidator, number, instrument.mark, tape.external_price, equity
+    entry = Liquidation(tape.time, tape.block, since, listed, *parties)
+    venue.margin.liquidations.append(entry)
+    return entry
+
+
+def insure(venue, entry, number, debtor, missing):
+    """What is missing still when the fund has paid what it can."""
+    entry.insurance = min(max(venue.ledger.accounts[venue.margin.insurance].cash, 0), missing)
+    pay_in(venue, debtor, number, entry.insurance)
+    return missing - entry.insurance
 
 
 def withdraw_orders(venue, account, number):
@@ -241,6 +262,8 @@ def close(venue, number, debtor, other, lots, paid, cause):
     venue.ledger.transfer_cash(other, debtor, paid)
     note_trade(venue, debtor, number, -lots, -paid)
     note_trade(venue, other, number, lots, paid)
+    if cause == "settlement":
+        return
     side = 1 if lots > 0 else -1
     price = abs(paid) // abs(lots) // venue.instruments[number].tick_lot_value
     venue.tape.close(number, side, price, abs(lots), abs(paid), debtor, other, cause)
@@ -256,7 +279,7 @@ def rank(venue, account, number):
     return profit / max(abs(cost), 1.0) * (value / equity)
 
 
-def deleverage(venue, entry, number, debtor, lots, missing):
+def deleverage(venue, entry, number, debtor, lots, missing, cause):
     side = 1 if lots > 0 else -1
     left, owed = abs(lots), missing
     accounts = venue.ledger.accounts
@@ -272,9 +295,46 @@ def deleverage(venue, entry, number, debtor, lots, missing):
         taken = min(abs(accounts[other].positions[number]), left)
         part = owed * taken // left
         paid = side * taken * venue.instruments[number].mark + part
-        close(venue, number, debtor, other, side * taken, paid, "deleveraging")
+        close(venue, number, debtor, other, side * taken, paid, cause)
         entry.socialised += part
         entry.deleveraged += 1
         left -= taken
         owed -= part
     entry.lots = side * (abs(lots) - left)
+
+
+def bear_debts(venue, series):
+    """Let debts be borne that the settlement of these series leaves, until nobody comes into debt by it."""
+    accounts = range(FIRST_FREE_ACCOUNT, len(venue.ledger.accounts))
+    while sum(bear_debts_of(venue, account, series) for account in accounts):
+        pass
+
+
+def bear_debts_of(venue, account, series):
+    """Whether anybody was closed for the debts of an account that no liquidation can reach any more."""
+    held = marked(venue, account)
+    expiring = [one for one, _ in held if one in series]
+    if venue.margin.mode == "isolated":
+        return 0 < sum(bear(venue, one, account, -equity_behind(venue, account, one.number)) for one in expiring)
+    if not expiring or len(held) > len(expiring):
+        return False
+    due = {one: max(-lots * one.mark, 0) for one, lots in held}
+    last = ([one for one in expiring if due[one]] or expiring)[-1]
+    missing, closed = -account_equity(venue, account), []
+    for one in expiring:
+        part = missing if one is last else min(due[one], missing)
+        closed.append(bear(venue, one, account, part))
+        missing -= part
+    return any(closed)
+
+
+def bear(venue, instrument, debtor, missing):
+    if missing <= 0:
+        return False
+    number = instrument.number
+    entry = begin_entry(venue, number, debtor, venue.margin.insurance, -missing)
+    missing = insure(venue, entry, number, debtor, missing)
+    if missing:
+        lots = venue.ledger.accounts[debtor].positions[number]
+        deleverage(venue, entry, number, debtor, lots, missing, "settlement")
+    return entry.deleveraged > 0

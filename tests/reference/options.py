@@ -8,6 +8,7 @@ from blockspace.markets.options.black_scholes import greeks
 from blockspace.markets.options.implied_volatility import implied_volatility_of
 
 from .constants import FIRST_FREE_ACCOUNT, HANDLES, ROUNDING
+from .margin import SCENARIO_MOVES, bear_debts
 from .order_book import PRICES
 from .venue import Instrument
 
@@ -34,6 +35,9 @@ class Option(Instrument):
         )
         super().__init__(terms, number, tape)
         self.minimum_ppm = round(settings.initial_minimum * 1e6)
+        self.kept_share_ppm = round(settings.maintenance_share * 1e6)
+        self.kept_minimum_ppm = round(settings.maintenance_minimum * 1e6)
+        self.portfolio_ppm = round(settings.portfolio_minimum * 1e6)
         self.series = 0
         self.name = ""
         self.strike = 0
@@ -53,11 +57,12 @@ class Option(Instrument):
 
     def needed(self, lots):
         """Initial margin of lots: all of what long ones are worth, a share of the index for short ones."""
-        if lots >= 0:
-            return lots * self.mark
+        return lots * self.mark if lots >= 0 else -lots * self.short_need(self.margin_ppm, self.minimum_ppm)
+
+    def short_need(self, share_ppm, minimum_ppm):
+        """What a short lot needs beyond its mark."""
         away = max(self.right * (self.strike - self.index), 0)
-        share = self.index * self.margin_ppm // MILLION
-        return -lots * max(share - away, self.index * self.minimum_ppm // MILLION)
+        return max(self.index * share_ppm // MILLION - away, self.index * minimum_ppm // MILLION)
 
     def needed_with(self, position, bids, asks):
         return max(self.needed(position + bids), self.needed(position - asks))
@@ -73,12 +78,18 @@ class Option(Instrument):
         found = implied_volatility_of(mid, price, self.strike_usd, self.years(time), self.right, 0.0, 0.0)
         return max(found, 0.0)
 
-    def revalue(self, price, time):
-        micro_dollars = self.lot_size * MILLION
-        self.index = round(price * micro_dollars)
+    def value(self, price, time, volatility):
+        value = greeks(price, self.strike_usd, self.years(time), volatility, self.right, 0.0, 0.0)[0]
+        return round(value * self.lot_size * MILLION)
+
+    def revalue(self, price, time, moves):
+        self.index = round(price * self.lot_size * MILLION)
         if not self.closed:
-            value = greeks(price, self.strike_usd, self.years(time), self.volatility, self.right, 0.0, 0.0)[0]
-            self.mark = round(value * micro_dollars)
+            self.mark = self.value(price, time, self.volatility)
+            self.changes = [
+                self.value(price * (1.0 + move), time, self.volatility * (1.0 + shift)) - self.mark
+                for move, shift in moves
+            ]
 
 
 @dataclass
@@ -103,6 +114,7 @@ class Options:
         self.variance_time = self.volatility_time = 0
         self.next_number = 0
         self.settled = []
+        self.moves = venue.margin.moves if venue.margin.mode == "portfolio" else []
         self.tenors = []
         for days in settings.expiries_days:
             length = round(days * 86_400 * NS)
@@ -172,7 +184,7 @@ class Options:
 
     def value(self, price, time):
         for option in self.all:
-            option.revalue(price, time)
+            option.revalue(price, time, self.moves)
         self.valued_price, self.valued_time = price, time
 
     def expire(self, path, time, price):
@@ -183,7 +195,8 @@ class Options:
             for number in range(len(tenor.taken), tenor.snapshots):
                 at = tenor.expiry - (tenor.snapshots - 1 - number) * NS
                 if at <= time:
-                    seen = path.price_at(at - self.venue.oracle_delay)
+                    reported = self.venue.on_chain_oracle
+                    seen = self.venue.reported * 1e-6 if reported else path.price_at(at - self.venue.oracle_delay)
                     tenor.taken.append(round(seen * self.settings.lot_size * MILLION))
             if time >= tenor.expiry:
                 rolled = True
@@ -200,18 +213,23 @@ class Options:
         tenor.open = False
         count = len(tenor.taken)
         price = (2 * sum(tenor.taken) + count) // (2 * count)
-        for option in (one for pair in tenor.pairs for one in pair):
-            payoff = max(option.right * (price - option.strike), 0)
-            self.settled.append((option.series, time, price, payoff))
+        series = [one for pair in tenor.pairs for one in pair]
+        for option in series:
+            option.mark = max(option.right * (price - option.strike), 0)
+            self.settled.append((option.series, time, price, option.mark))
+        if self.venue.margin.liquidates:
+            bear_debts(self.venue, series)
+        for option in series:
             for account in range(FIRST_FREE_ACCOUNT, len(ledger.accounts)):
                 lots = ledger.accounts[account].positions[option.number]
-                ledger.transfer_cash(ROUNDING, account, lots * payoff)
+                ledger.transfer_cash(ROUNDING, account, lots * option.mark)
                 ledger.transfer_position(account, ROUNDING, option.number, lots)
+                self.venue.margin.positions.pop((account, option.number), None)
                 for handle in range(account * HANDLES, (account + 1) * HANDLES):
                     if handle in option.book.orders:
                         option.book.cancel(handle, account)
                     option.batch.withdraw(handle)
-            option.closed, option.mark = True, 0
+            option.closed, option.mark, option.changes = True, 0, [0] * len(SCENARIO_MOVES)
 
     def move_volatilities(self, tenor, price, time, weight):
         implied = []

@@ -9,7 +9,9 @@ BASIS_MEMORY_NS = 150e9
 SAMPLE_INTERVAL_NS = 5 * 10**9
 
 
-def revalue(venue, path, time):
+def revalue(venue, path, time, block):
+    venue.tape.time = time
+    venue.tape.block = block
     venue.tape.external_price = path.price_at(time)
     index_price = path.price_at(time - venue.oracle_delay)
     if venue.on_chain_oracle:
@@ -21,17 +23,18 @@ def revalue(venue, path, time):
             continue
         instrument.index = round(index_price * instrument.lot_size * 1e6)
         update_basis(instrument, time)
-        set_mark(instrument, index_price)
+        set_mark(venue, instrument, index_price)
         if instrument.perpetual:
             sample_and_fund(venue, instrument, time)
     if venue.options:
         venue.options.revalue(path, time, index_price)
 
 
-def set_mark(instrument, price):
+def set_mark(venue, instrument, price):
     instrument.index = instrument.mark = round(price * instrument.lot_size * 1e6)
     if instrument.perpetual:
         instrument.mark += round(instrument.basis * instrument.index)
+        instrument.changes = [round(move * instrument.mark) for move, _ in venue.margin.moves]
 
 
 def report(venue, transaction):
@@ -42,7 +45,10 @@ def report(venue, transaction):
         return False
     venue.reported = transaction.amount
     for instrument in venue.instruments:
-        set_mark(instrument, venue.reported * 1e-6)
+        if not instrument.option:
+            set_mark(venue, instrument, venue.reported * 1e-6)
+    if venue.options:
+        venue.options.value(venue.reported * 1e-6, venue.tape.time)
     return True
 
 

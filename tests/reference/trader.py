@@ -4,7 +4,9 @@ import math
 
 import mesa
 
-from .constants import CANCEL, COMBINATION, HANDLES, PLACE, PLACEMENTS, REPLACE, SIDES, STYLES, TAKER_HANDLE
+from blockspace.agents.sight import VisibleDebtor
+
+from .constants import CANCEL, COMBINATION, HANDLES, LIQUIDATE, PLACE, PLACEMENTS, REPLACE, SIDES, STYLES, TAKER_HANDLE
 from .mempool import Transaction
 
 
@@ -30,6 +32,12 @@ class Trader(mesa.Agent):
 
     def options(self):
         return self.view.options
+
+    def debtors(self):
+        return [
+            VisibleDebtor(due.account, due.instrument, due.lots, due.equity * 1e-6, due.maintenance * 1e-6)
+            for due in self.view.due
+        ]
 
     def best_bid(self, instrument=0):
         return self.best(self.view.quotes[instrument].bids, instrument)
@@ -60,6 +68,12 @@ class Trader(mesa.Agent):
         traded = self.model.venue.instruments[instrument]
         price, size = round(price_usd / traded.tick), round(size / traded.lot_size)
         self.send(REPLACE, slot, instrument, self.model.gas.replace, price=price, size=size)
+
+    def liquidate(self, debtor, size):
+        """Ask for a debtor's position."""
+        gas, lot_size = self.model.gas.liquidate, self.model.venue.instruments[debtor.instrument].lot_size
+        slot = debtor.account - self.account * HANDLES  # a liquidation names the account where orders have a handle
+        self.send(LIQUIDATE, slot, debtor.instrument, gas, size=round(size / lot_size))
 
     def combination(self, legs, limit_usd, size):
         """Send several legs at once; a limit in dollars per unit."""

@@ -36,7 +36,7 @@ from .constants import (
     VENUE_FEES,
 )
 from .ledger import Ledger
-from .margin import Margin, liquidate, note_trade, worst_loss
+from .margin import SCENARIO_MOVES, Margin, liquidate, note_trade, worst_loss
 from .order_book import PRICES, OrderBook, TradeTape
 from .perpetual import report
 from .pools import execute_in_pool
@@ -67,6 +67,7 @@ class Instrument:
         self.premium_samples = 0
         self.next_sample = 0
         self.next_funding = 0
+        self.changes = [0] * len(SCENARIO_MOVES)  # of the value of a lot, scenario by scenario
         self.funding_rate = 0.0
 
     def initial_margin(self, lots):
@@ -315,7 +316,8 @@ class Venue:
         if instrument.option:
             now = instrument.needed_with(position, resting_bids, resting_asks)
             then = instrument.needed_with(position, resting_bids + bids, resting_asks + asks)
-            return then <= now or then - now + loss <= self.free_collateral(account)
+            needed = self.netted(account, instrument.number, bids, asks, then - now)
+            return then <= now or needed + loss <= self.free_collateral(account)
         if not instrument.perpetual:
             if resting_asks + asks > position:
                 return False
@@ -324,12 +326,15 @@ class Venue:
         then = max(abs(position + resting_bids + bids), abs(position - resting_asks - asks))
         if then <= now:
             return True
-        needed = instrument.initial_margin(then - now)
-        if self.margin.mode == "portfolio":
-            number = instrument.number
-            after = max(worst_loss(self, account, number, lots) for lots in (bids, -asks))
-            needed = min(needed, after - worst_loss(self, account))
+        needed = self.netted(account, instrument.number, bids, asks, instrument.initial_margin(then - now))
         return needed + loss <= self.free_collateral(account)
+
+    def netted(self, account, number, bids, asks, needed):
+        """What orders need, or add to the loss of the whole portfolio if that counts and is less."""
+        if self.margin.mode != "portfolio":
+            return needed
+        after = max(worst_loss(self, account, number, lots) for lots in (bids, -asks))
+        return min(needed, after - worst_loss(self, account))
 
     def free_collateral(self, account):
         """Cash and marked positions less what positions and resting orders need, in micro-dollars."""
@@ -343,7 +348,13 @@ class Venue:
             free -= instrument.batch.reserved.get(account, 0)
             if instrument.option:
                 position = holder.positions[instrument.number]
-                free += position * instrument.mark - instrument.needed_with(position, bids, asks)
+                free -= instrument.needed_with(position, bids, asks)
+                if mode == "isolated":
+                    free -= self.margin.position(account, instrument.number).set_aside
+                else:
+                    free += position * instrument.mark
+                if mode != "cross":
+                    free += instrument.needed(position)
                 continue
             if instrument.perpetual:
                 position = holder.positions[instrument.number]

@@ -283,7 +283,7 @@ class ReferenceMarket(mesa.Model):
             self.mempool.expire(self.block.time)
             self.hold_auction()
             self.block.fill(self.mempool)
-            revalue(self.venue, self.path, self.block.time)
+            revalue(self.venue, self.path, self.block.time, self.block.number)
             self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
             self.settle_auction()
             scan(self.venue, self.block.time)
@@ -406,14 +406,14 @@ class ReferenceMarket(mesa.Model):
         """One row per liquidation, as in :meth:`Market.liquidations`."""
         rows = []
         for entry in self.venue.margin.liquidations:
-            instrument = self.settings.instruments[entry.instrument]
+            instrument, name, _ = self.terms(entry.instrument, entry.listed)
             rows.append({
                 "time_s": entry.time * 1e-9,
                 "block": entry.block,
                 "below_since_s": entry.below_since * 1e-9,
                 "account": entry.account,
                 "liquidator": entry.liquidator,
-                "instrument": instrument.name,
+                "instrument": name,
                 "size": entry.lots * instrument.lot_size,
                 "mark_usd": entry.mark * 1e-6 / instrument.lot_size,
                 "external_price_usd": entry.external_price,
