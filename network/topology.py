@@ -18,7 +18,7 @@ from itertools import combinations
 
 import networkx as nx
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_uniform, stream_key
@@ -307,42 +307,3 @@ def pick_proposer(cumulative_stake, key, slot):
         else:
             high = middle
     return low
-
-
-def decentralisation_measures(stake: ArrayLike) -> dict[str, float]:
-    """Concentration of stakes, block shares or any other holdings.
-
-    Parameters
-    ----------
-    stake
-        Holdings of each party, 0 or more, in any unit, shape (parties,).
-
-    Returns
-    -------
-    dict
-        ``hhi``, the sum of the squared shares, from 1/n to 1 (Herfindahl, 1950; competition authorities state
-        it in squared per cent, 10,000 times as much); ``effective_number``, its inverse; ``gini``, 0 for
-        equality (Gini, 1912); ``nakamoto_third`` and ``nakamoto_half``, the least number of parties that
-        together hold more than a third and more than a half (Srinivasan and Lee, 2017).
-
-    Raises
-    ------
-    ValueError
-        If a holding is negative or nobody holds anything.
-    """
-    holdings = np.sort(np.asarray(stake, np.float64))
-    if holdings.size == 0 or holdings[0] < 0 or holdings[-1] == 0:
-        raise ValueError(f"stake was {holdings}; it must be 0 or more for all parties and above 0 for some")
-    shares = holdings / holdings.sum()
-    parties = shares.size
-    hhi = float(shares @ shares)
-    held_by_largest = np.cumsum(shares[::-1])
-    # Shares that add up to exactly a third or a half do not exceed it, whatever the rounding of the sum says.
-    third, half = 1 + np.searchsorted(held_by_largest, np.array([1 / 3, 1 / 2]) + 1e-12, side="right")
-    return {
-        "hhi": hhi,
-        "effective_number": 1 / hhi,
-        "gini": float((2 * np.arange(1, parties + 1) - parties - 1) @ shares / parties),
-        "nakamoto_third": int(third),
-        "nakamoto_half": int(half),
-    }
