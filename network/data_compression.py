@@ -20,7 +20,7 @@ from blockspace.network.settings import Settings
 from blockspace.network.transaction import KINDS
 
 ENVELOPE_BYTES = 110
-"""Of a signed transaction without calldata: 65 are its signature, 21 its recipient, the rest fees, nonce and framing."""
+"""Of a signed transaction without calldata: 65 of signature, 21 of recipient, the rest fees, nonce and framing."""
 
 SELECTOR_BYTES = 4
 WORD_BYTES = 32

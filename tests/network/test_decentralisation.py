@@ -68,12 +68,6 @@ def test_impossible_stakes_are_refused(stake: list[float]) -> None:
         decentralisation_measures(stake)
 
 
-def test_tables_are_frozen() -> None:
-    tables = path_tables(build_topology(validators=2))
-    with pytest.raises(AttributeError):
-        tables.hops = tables.hops  # type: ignore[misc]
-
-
 @pytest.mark.parametrize(
     ("stake", "share", "parties"),
     [

@@ -279,3 +279,9 @@ def test_proposer_depends_on_key_and_slot_alone() -> None:
     assert forward == backward[::-1]
     assert len(set(forward)) > 80
     assert pick_proposer(np.ones(1), key, 3) == 0
+
+
+def test_tables_are_frozen() -> None:
+    tables = path_tables(build_topology(validators=2))
+    with pytest.raises(AttributeError):
+        tables.hops = tables.hops  # type: ignore[misc]
