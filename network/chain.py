@@ -93,6 +93,8 @@ def _build(topology: TopologySettings, seed: int) -> tuple[nx.Graph, PathTables]
         topology.home_validator_share,
         seed,
         home_bandwidth_mbps=topology.home_bandwidth_mbps,
+        home_download_mbps=topology.home_download_mbps,
+        peers=topology.peers,
     )
     return nx.freeze(graph), path_tables(graph)
 

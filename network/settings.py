@@ -170,7 +170,18 @@ class TopologySettings(Settings):
     )
     validator_bandwidth_mbps: float = Field(1_000.0, gt=0, le=1e6, description="megabits per second of a data centre")
     home_validator_share: float = Field(0.2, ge=0, le=1, description="share of validators that run at home")
-    home_bandwidth_mbps: float = Field(25.0, gt=0, le=1e6, description="megabits per second of a home connection")
+    home_bandwidth_mbps: float = Field(
+        25.0, gt=0, le=1e6, description="megabits per second that a home connection sends"
+    )
+    home_download_mbps: float = Field(
+        50.0, gt=0, le=1e6, description="megabits per second that a home connection receives from peers"
+    )
+    peers: int = Field(
+        0,
+        ge=0,
+        le=200,
+        description="peers to whom a validator passes on blocks, an even number; 0 for the hubs of the regions",
+    )
     latency_scale: float = Field(1.0, ge=0, le=100, description="factor on every latency; 0 puts all in one place")
 
     @field_validator("regions")
@@ -182,6 +193,14 @@ class TopologySettings(Settings):
         if len(set(regions)) < len(regions):
             raise ValueError("each region may be named once")
         return regions
+
+    @model_validator(mode="after")
+    def _has_enough_for_peers(self) -> "TopologySettings":
+        if self.peers % 2 or self.peers >= self.validators:
+            raise ValueError(
+                f"peers is {self.peers}; it must be an even number below validators, {self.validators}, or 0"
+            )
+        return self
 
 
 class MempoolSettings(Settings):

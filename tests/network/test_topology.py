@@ -62,6 +62,7 @@ def test_single_sequencer_sits_in_the_first_region() -> None:
         "region": "frankfurt",
         "stake_share": 1.0,
         "bandwidth_mbps": 1_000.0,
+        "download_mbps": 1_000.0,
         "home": False,
     }
     tables = path_tables(graph)
@@ -162,6 +163,9 @@ def test_same_seed_gives_the_same_tables_in_every_process() -> None:
         ({"stake_concentration": -1.0}, "stake_concentration was -1.0; it must be 0 or more"),
         ({"validator_bandwidth_mbps": 0.0}, "validator_bandwidth_mbps was 0.0; it must be above 0"),
         ({"home_bandwidth_mbps": -5.0}, "home_bandwidth_mbps was -5.0; it must be above 0"),
+        ({"home_download_mbps": 0.0}, "home_download_mbps was 0.0; it must be above 0"),
+        ({"peers": 3}, "peers was 3; it must be an even number from 0 to less than validators, 4"),
+        ({"peers": 4}, "peers was 4; it must be an even number from 0 to less than validators, 4"),
         ({"home_validator_share": 1.5}, "home_validator_share was 1.5; it must be from 0 to 1"),
     ],
 )
