@@ -141,12 +141,14 @@ class ExpressLaneSettings(Settings):
         return self
 
 
-class TimingGameSettings(Settings):
-    """Validators who wait before they close their blocks, on chains with fixed slots."""
+class AttestationSettings(Settings):
+    """By when validators must have a block for it to count, on chains with fixed slots."""
 
-    share: float = Field(0.0, ge=0, le=1, description="chance that a validator plays: share of the stake that waits")
     deadline_s: float = Field(
-        4.0, gt=0, le=86_400, description="seconds into a slot by which a block must have arrived to count"
+        0.0,
+        ge=0,
+        le=86_400,
+        description="seconds into a slot by which a block must have been received and verified; 0 if all count",
     )
     needed_share: float = Field(
         0.4,
@@ -156,6 +158,18 @@ class TimingGameSettings(Settings):
         "next block goes past it",
     )
     jitter_s: float = Field(0.3, ge=0, le=60, description="mean of the random part of a block's way, in seconds")
+    sampled_share: float = Field(
+        0.125,
+        ge=0,
+        le=1,
+        description="share of the bytes of blobs that a validator loads: 1/8 where they are sampled (EIP-7594), or 1",
+    )
+
+
+class TimingGameSettings(Settings):
+    """Validators who wait before they close their blocks, as long as the deadline of attestation lets them."""
+
+    share: float = Field(0.0, ge=0, le=1, description="chance that a validator plays: share of the stake that waits")
 
 
 class TopologySettings(Settings):

@@ -20,6 +20,7 @@ from blockspace.network.topology import (
     nodes_of_kind,
     path_tables,
     pick_proposer,
+    stake_reach_ns,
     stake_shares,
 )
 
@@ -289,3 +290,25 @@ def test_tables_are_frozen() -> None:
     tables = path_tables(build_topology(validators=2))
     with pytest.raises(AttributeError):
         tables.hops = tables.hops  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("needed_share", [0.1, 0.4, 0.66, 1.0])
+def test_a_block_has_reached_the_share_when_the_shortest_paths_say_so(needed_share):
+    graph = build_topology(30, stake_concentration=0.7, home_validator_share=0.3, seed=2)
+    validators = nodes_of_kind(graph, "validator")
+    found = stake_reach_ns(graph, needed_share)
+    for number, producer in enumerate(validators):
+        way = nx.single_source_dijkstra_path_length(graph, producer, weight="latency_ms")
+        # A block comes back to its own producer by way of the hub.
+        way[producer] = 2 * graph.edges[producer, f"region/{graph.nodes[producer]['region']}"]["latency_ms"]
+        times = sorted((way[node], graph.nodes[node]["stake_share"]) for node in validators)
+        held = np.cumsum([share for _, share in times])
+        reached = times[int(np.argmax(held >= needed_share - 1e-12))][0]
+        assert found[number] == pytest.approx(reached * 1e6, abs=1)
+
+
+def test_more_stake_takes_longer_to_reach():
+    graph = build_topology(50, seed=3)
+    times = [stake_reach_ns(graph, share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
+    assert (np.diff(times, axis=0) >= 0).all()
+    assert (times[-1] > times[0]).all()
