@@ -50,6 +50,7 @@ from blockspace.network.faults import OF_ROLLUPS, FaultSettings
 from blockspace.network.presets import preset_names
 from blockspace.network.rollups.settings import RollupSettings
 from blockspace.network.settings import (
+    AttestationSettings,
     ChainSettings,
     ExpressLaneSettings,
     FeeMarketSettings,
@@ -129,6 +130,7 @@ class Scenario(Settings):
     chain: ChainSettings = ChainSettings()
     fee_market: FeeMarketSettings = FeeMarketSettings()
     express_lane: ExpressLaneSettings = ExpressLaneSettings()
+    attestation: AttestationSettings = AttestationSettings()
     timing_games: TimingGameSettings = TimingGameSettings()
     topology: TopologySettings = TopologySettings()
     mempool: MempoolSettings = MempoolSettings()
@@ -197,7 +199,7 @@ class Scenario(Settings):
                 f"express_lane.round_s is {self.express_lane.round_s:g}; it must be 0, or at least chain.block_time_s, "
                 f"{self.chain.block_time_s:g}"
             )
-        self._require_timing_games_fit()
+        self._require_slots_fit()
         if self.warm_up_s >= self.duration_s:
             raise ValueError(f"warm_up_s is {self.warm_up_s:g}; it must be below duration_s, {self.duration_s:g}")
         populations = (self.market_makers, self.noise_traders, self.informed_traders, self.arbitrageurs)
@@ -353,20 +355,23 @@ class Scenario(Settings):
                     "(initial_margin times margin.maintenance_share)"
                 )
 
-    def _require_timing_games_fit(self) -> None:
-        """Refuse timing games where there are no slots to wait in."""
-        games, chain = self.timing_games, self.chain
-        if games.share == 0:
-            return
-        if chain.block_arrivals != "slots":
-            raise ValueError(f"timing_games.share is {games.share:g}; it must be 0 where blocks come at random times")
-        if self.express_lane.round_s > 0:
-            raise ValueError(f"timing_games.share is {games.share:g}; it must be 0 where there is an express lane")
-        if games.deadline_s >= chain.block_time_s:
+    def _require_slots_fit(self) -> None:
+        """Refuse deadlines where there are no slots, and timing games where there is nothing to be late for."""
+        deadline_s, share, chain = self.attestation.deadline_s, self.timing_games.share, self.chain
+        if deadline_s > 0 and chain.block_arrivals != "slots":
             raise ValueError(
-                f"timing_games.deadline_s is {games.deadline_s:g}; it must be below chain.block_time_s, "
-                f"{chain.block_time_s:g}"
+                f"attestation.deadline_s is {deadline_s:g}; it must be 0 where blocks come at random times"
             )
+        if deadline_s >= chain.block_time_s:
+            raise ValueError(
+                f"attestation.deadline_s is {deadline_s:g}; it must be below chain.block_time_s, {chain.block_time_s:g}"
+            )
+        if share > 0 and deadline_s == 0:
+            raise ValueError(
+                f"timing_games.share is {share:g}; it must be 0 where attestation.deadline_s is 0 and no block is late"
+            )
+        if share > 0 and self.express_lane.round_s > 0:
+            raise ValueError(f"timing_games.share is {share:g}; it must be 0 where there is an express lane")
 
     def _require_leverage(self) -> None:
         """Refuse leveraged traders and liquidators whom the venue has no place for, or who own too much."""

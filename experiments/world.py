@@ -146,6 +146,8 @@ class World(Stateful):
         self.chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
         if scenario.express_lane.round_s > 0:
             self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
+        if scenario.attestation.deadline_s > 0:
+            self.chain.attest(scenario.attestation, round(scenario.warm_up_s * NS))
         if scenario.timing_games.share > 0:
             self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
         if scenario.faults:

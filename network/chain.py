@@ -1,7 +1,7 @@
 """A chain: it makes blocks out of what is pending, prices their space, and knows nothing of what is traded.
 
-The order of a block is: :meth:`Chain.open` sets the header, agents submit, :meth:`Chain.fill` picks the transactions, a
-state machine executes them, :meth:`Chain.close` prices the next block and forgets this one.
+The order of a block is: :meth:`Chain.open` sets the header, agents submit, :meth:`Chain.fill` picks the transactions
+and finds out whether the block counts, a state machine executes them, :meth:`Chain.close` forgets this one.
 """
 
 import math
@@ -14,15 +14,26 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.network.attestation import Attestation
 from blockspace.network.blob_market import FORKS, blob_base_fee, excess_for, next_excess
-from blockspace.network.block import BLOCK, earliest_arrival, expire_pending, fill_block, release_block
+from blockspace.network.block import (
+    BLOCK,
+    earliest_arrival,
+    expire_pending,
+    fill_block,
+    plan_block,
+    release_block,
+    take_block,
+)
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.faults import FaultSettings, Interval, intervals, is_within, past
 from blockspace.network.finality import QUORUM, final_at_ns
+from blockspace.network.gossip import gossip_network
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.settings import (
+    AttestationSettings,
     ChainSettings,
     FeeMarketSettings,
     MempoolSettings,
@@ -93,6 +104,8 @@ def _build(topology: TopologySettings, seed: int) -> tuple[nx.Graph, PathTables]
         topology.home_validator_share,
         seed,
         home_bandwidth_mbps=topology.home_bandwidth_mbps,
+        home_download_mbps=topology.home_download_mbps,
+        peers=topology.peers,
     )
     return nx.freeze(graph), path_tables(graph)
 
@@ -138,6 +151,8 @@ class Chain(Stateful):
         One-element record arrays: the block under construction and the mempool.
     next_time_ns : int
         When the next block comes.
+    attestation : Attestation or None
+        When a block comes too late to count, if it can.
     timing : TimingGames or None
         Who waits before closing a block, if somebody may.
     missed : bool
@@ -209,6 +224,7 @@ class Chain(Stateful):
         self.time_ns = 0
         self._latency_scale = scale
         self._seed = seed
+        self.attestation: Attestation | None = None
         self.timing: TimingGames | None = None
         self.missed = False
         self._slot_ns = 0  # of the next block, where somebody may wait
@@ -274,10 +290,17 @@ class Chain(Stateful):
                     block[name][partition.access] = UNREACHABLE_NS
         return False
 
+    def attest(self, settings: AttestationSettings, count_from_ns: int = 0) -> None:
+        """Let blocks that reach too little stake by a deadline not count; to be called before the first block."""
+        network = gossip_network(self.graph, self.settings.verification_ns_per_gas, self._latency_scale)
+        self.attestation = Attestation(settings, network, self._seed, count_from_ns)
+
     def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
-        """Let some validators wait before closing their blocks; to be called before the first block."""
-        reach = np.rint(stake_reach_ns(self.graph, settings.needed_share) * self._latency_scale).astype(np.int64)
-        self.timing = TimingGames(settings, reach, self._seed, count_from_ns)
+        """Let some validators wait before closing their blocks; to be called after :meth:`attest`."""
+        if self.attestation is None:
+            raise ValueError("validators may wait only where blocks can come too late; call attest first")
+        deadline_ns = self.attestation.deadline_ns
+        self.timing = TimingGames(settings, len(self.stake), deadline_ns, self._seed, count_from_ns)
         self._slot_ns = self._interval_ns
         self.next_time_ns = self._slot_ns + self._coming_delay_ns(self.timing)
 
@@ -342,9 +365,10 @@ class Chain(Stateful):
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
 
         No slot passes from the moment at which a pending transaction may have arrived. Only for fixed slots: where
-        blocks come at random times, somebody may wait or blobs have a price of their own, each is made.
+        blocks come at random times or may be missed, or blobs have a price of their own, each is made.
         """
-        one_by_one = self.settings.block_arrivals != "slots" or self.timing is not None or self.blob_fork is not None
+        may_be_missed = self.attestation is not None
+        one_by_one = self.settings.block_arrivals != "slots" or may_be_missed or self.blob_fork is not None
         if one_by_one or until_ns <= self.next_time_ns:
             return 0
         until_ns = min([until_ns, *(start for start, _ in self._outages if start >= self.next_time_ns)])
@@ -364,9 +388,6 @@ class Chain(Stateful):
         self.number += 1
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
         self.missed = self._split() if self._partitions else False
-        if self.timing is not None:
-            producer = int(self.blocks[0]["producer"])
-            self.missed |= self.timing.is_missed(self.number, producer, self.time_ns - self._slot_ns)
 
     def rank(self) -> None:
         """Drop what has expired and rank the rest, so that the block can be planned."""
@@ -375,14 +396,28 @@ class Chain(Stateful):
 
     def fill(self) -> None:
         """Pick the transactions of the block from the mempool, in the order of the policy; none if it is missed."""
+        if self.attestation is not None and not self.missed:
+            self.rank()
+            plan_block(self.pools, self.blocks)
+            self.missed = self._is_late(self.attestation)
+            if not self.missed:
+                take_block(self.pools, self.blocks)
+        elif self.missed:
+            pass
+        elif self.policy.fill is not None:
+            self.policy.fill(self.pools, self.blocks)
+        else:
+            self.rank()
+            fill_block(self.pools, self.blocks)
         if self.missed:
             self.blocks[0]["count"] = 0
-            return
-        if self.policy.fill is not None:
-            self.policy.fill(self.pools, self.blocks)
-            return
-        self.rank()
-        fill_block(self.pools, self.blocks)
+
+    def _is_late(self, attestation: Attestation) -> bool:
+        """Whether the planned block comes too late. What it will use is not known yet, but what it may."""
+        block = self.blocks[0]
+        delay_ns = 0 if self.timing is None else self.time_ns - self._slot_ns
+        size, gas, blobs = int(block["bytes"]), int(block["gas_reserved"]), int(block["blobs"])
+        return attestation.is_late(self.number, int(block["producer"]), delay_ns, size, gas, blobs)
 
     def price_next(self, gas_used: int) -> int:
         """Base fee of the next block, in wei per gas, after one that used ``gas_used``; sets that of blobs as well."""
@@ -396,6 +431,9 @@ class Chain(Stateful):
     def close(self, revenue_gwei: int = 0) -> None:
         """Forget the block's transactions and look ahead to the next block; who plays learns from its revenue."""
         release_block(self.pools, self.blocks)
+        if self.attestation is not None:
+            slot_ns = self.time_ns if self.timing is None else self._slot_ns
+            self.attestation.note(slot_ns, int(self.blocks[0]["producer"]), self.missed)
         if self.timing is None:
             self.next_time_ns = self._following(self.time_ns)
             return

@@ -7,8 +7,9 @@ the rules is not looked at.
 
 from dataclasses import dataclass
 
-import numpy as np
 import numpy.typing as npt
+
+from blockspace.network.decentralisation import parties_needed
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,6 @@ class Parties:
     to_undo: int
 
 
-def parties_holding(stake: npt.ArrayLike, share: float) -> int:
-    """Least number of parties who together hold more than a share of all stake.
-
-    Examples
-    --------
-    >>> parties_holding([4, 3, 2, 1], 1 / 3), parties_holding([4, 3, 2, 1], 2 / 3), parties_holding([1], 2 / 3)
-    (1, 2, 1)
-    """
-    held = np.cumsum(np.sort(np.asarray(stake, float))[::-1])
-    # What adds up to exactly the share does not exceed it, whatever the rounding of the sum says.
-    return int(1 + np.searchsorted(held / held[-1], share + 1e-12, side="right"))
-
-
 def parties_of_chain(stake: npt.ArrayLike) -> Parties:
     """Parties of a chain whose validators vote with their stake.
 
@@ -50,7 +38,7 @@ def parties_of_chain(stake: npt.ArrayLike) -> Parties:
     vote for two histories (Buterin and Griffith, 2017).
     """
     return Parties(
-        parties_holding(stake, 1.0 / 3.0), parties_holding(stake, 0.5), parties_holding(stake, 2.0 / 3.0 - 1e-9)
+        parties_needed(stake, 1.0 / 3.0), parties_needed(stake, 0.5), parties_needed(stake, 2.0 / 3.0 - 1e-9)
     )
 
 

@@ -141,12 +141,14 @@ class ExpressLaneSettings(Settings):
         return self
 
 
-class TimingGameSettings(Settings):
-    """Validators who wait before they close their blocks, on chains with fixed slots."""
+class AttestationSettings(Settings):
+    """By when validators must have a block for it to count, on chains with fixed slots."""
 
-    share: float = Field(0.0, ge=0, le=1, description="chance that a validator plays: share of the stake that waits")
     deadline_s: float = Field(
-        4.0, gt=0, le=86_400, description="seconds into a slot by which a block must have arrived to count"
+        0.0,
+        ge=0,
+        le=86_400,
+        description="seconds into a slot by which a block must have been received and verified; 0 if all count",
     )
     needed_share: float = Field(
         0.4,
@@ -156,6 +158,18 @@ class TimingGameSettings(Settings):
         "next block goes past it",
     )
     jitter_s: float = Field(0.3, ge=0, le=60, description="mean of the random part of a block's way, in seconds")
+    sampled_share: float = Field(
+        0.125,
+        ge=0,
+        le=1,
+        description="share of the bytes of blobs that a validator loads: 1/8 where they are sampled (EIP-7594), or 1",
+    )
+
+
+class TimingGameSettings(Settings):
+    """Validators who wait before they close their blocks, as long as the deadline of attestation lets them."""
+
+    share: float = Field(0.0, ge=0, le=1, description="chance that a validator plays: share of the stake that waits")
 
 
 class TopologySettings(Settings):
@@ -170,7 +184,18 @@ class TopologySettings(Settings):
     )
     validator_bandwidth_mbps: float = Field(1_000.0, gt=0, le=1e6, description="megabits per second of a data centre")
     home_validator_share: float = Field(0.2, ge=0, le=1, description="share of validators that run at home")
-    home_bandwidth_mbps: float = Field(25.0, gt=0, le=1e6, description="megabits per second of a home connection")
+    home_bandwidth_mbps: float = Field(
+        25.0, gt=0, le=1e6, description="megabits per second that a home connection sends"
+    )
+    home_download_mbps: float = Field(
+        50.0, gt=0, le=1e6, description="megabits per second that a home connection receives from peers"
+    )
+    peers: int = Field(
+        0,
+        ge=0,
+        le=200,
+        description="peers to whom a validator passes on blocks, an even number; 0 for the hubs of the regions",
+    )
     latency_scale: float = Field(1.0, ge=0, le=100, description="factor on every latency; 0 puts all in one place")
 
     @field_validator("regions")
@@ -182,6 +207,14 @@ class TopologySettings(Settings):
         if len(set(regions)) < len(regions):
             raise ValueError("each region may be named once")
         return regions
+
+    @model_validator(mode="after")
+    def _has_enough_for_peers(self) -> "TopologySettings":
+        if self.peers % 2 or self.peers >= self.validators:
+            raise ValueError(
+                f"peers is {self.peers}; it must be an even number below validators, {self.validators}, or 0"
+            )
+        return self
 
 
 class MempoolSettings(Settings):

@@ -1,6 +1,6 @@
 """Timing games of validators: who waits before closing a block collects more, and risks that the block comes too late.
 
-In each slot a block counts only if validators with the needed share of all stake have received it by a deadline. Some
+A block counts only if it has reached enough stake by a deadline (:mod:`~blockspace.network.attestation`). Some
 validators play: they close their blocks some time into the slot. How long to wait they learn from what their blocks
 earned, and share what they learn, as validators of one operator do: each of their blocks waits somewhat longer or
 shorter than usual, at random, and the usual delay moves towards what earned more (simultaneous perturbation: Spall,
@@ -12,9 +12,8 @@ Who sends transactions knows when a block is closed, as it knows the slots of a 
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from blockspace.network.draws import draw_exponential, draw_uniform, stream_key
+from blockspace.network.draws import draw_uniform, stream_key
 from blockspace.network.settings import TimingGameSettings
 from blockspace.network.state import Stateful
 
@@ -45,14 +44,16 @@ OTHERS, PLAYERS = range(2)
 
 
 class TimingGames(Stateful):
-    """Delays of the blocks of a chain with fixed slots, and which of them are missed.
+    """Delays of the blocks of a chain with fixed slots.
 
     Parameters
     ----------
     settings
-        Who plays, and when a block comes too late.
-    reach_ns
-        For each validator, time until a block of its own has reached the needed share of all stake.
+        Who plays.
+    validators
+        How many there are.
+    deadline_ns
+        Time into a slot by which its block must have reached enough stake.
     seed
         Seed of the run.
     count_from_ns
@@ -68,18 +69,16 @@ class TimingGames(Stateful):
         Two records of type ``TALLY``: of the others and of the players.
     """
 
-    CONSTANTS: ClassVar = ("players", "_reach_ns", "_deadline_ns", "_jitter_ns", "_keys", "_count_from_ns")
+    CONSTANTS: ClassVar = ("players", "_deadline_ns", "_key", "_count_from_ns")
 
     def __init__(
-        self, settings: TimingGameSettings, reach_ns: npt.NDArray[np.int64], seed: int, count_from_ns: int = 0
+        self, settings: TimingGameSettings, validators: int, deadline_ns: int, seed: int, count_from_ns: int = 0
     ) -> None:
         key = np.uint64(stream_key(seed, "timing_games/players"))
-        draws = [draw_uniform(key, np.int64(number), np.int64(0)) for number in range(len(reach_ns))]
+        draws = [draw_uniform(key, np.int64(number), np.int64(0)) for number in range(validators)]
         self.players = np.array(draws) < settings.share
-        self._reach_ns = reach_ns
-        self._deadline_ns = round(settings.deadline_s * 1e9)
-        self._jitter_ns = settings.jitter_s * 1e9
-        self._keys = tuple(np.uint64(stream_key(seed, f"timing_games/{name}")) for name in ("delay", "jitter"))
+        self._deadline_ns = deadline_ns
+        self._key = np.uint64(stream_key(seed, "timing_games/delay"))
         self._count_from_ns = count_from_ns
         self.usual_delay_ns = 0.0
         self.usual_revenue_gwei = 0.0
@@ -89,14 +88,9 @@ class TimingGames(Stateful):
         """Time into a slot at which its producer closes the block."""
         if not self.players[producer]:
             return 0
-        longer = draw_uniform(self._keys[0], np.int64(0), np.int64(slot)) < 0.5
+        longer = draw_uniform(self._key, np.int64(0), np.int64(slot)) < 0.5
         delay = self.usual_delay_ns + (1.0 if longer else -1.0) * DISTURBANCE * self._deadline_ns
         return int(min(max(delay, 0.0), float(self._deadline_ns)))
-
-    def is_missed(self, slot: int, producer: int, delay_ns: int) -> bool:
-        """Whether the block of a slot comes too late for the needed share of all stake."""
-        jitter = self._jitter_ns * draw_exponential(self._keys[1], np.int64(0), np.int64(slot))
-        return bool(delay_ns + int(self._reach_ns[producer]) + jitter > self._deadline_ns)
 
     def learn(self, slot_ns: int, producer: int, delay_ns: int, revenue_gwei: int, missed: bool) -> None:
         """Take in what became of a slot: the revenue of its block, 0 if it was missed."""

@@ -6,10 +6,12 @@ Three kinds of nodes, each with the attributes ``kind`` and ``region``:
 - ``"access/NAME"``: where the agents of a region connect. ``"access/colocated"`` is a rack next to
   validator 0: the sequencer where there is one validator, and the largest staker otherwise.
 - ``"validator/NUMBER"``: makes blocks. Further attributes are ``stake_share`` (of the total stake),
-  ``bandwidth_mbps`` and ``home`` (whether it runs on a domestic line). The numbers go from the largest stake
-  to the smallest.
+  ``bandwidth_mbps`` (that it sends), ``download_mbps`` and ``home`` (whether it runs on a domestic line). The
+  numbers go from the largest stake to the smallest.
 
-Every edge carries ``latency_ms`` (one way, the same in both directions) and ``bandwidth_mbps``.
+Every edge carries ``latency_ms`` (one way, the same in both directions) and ``bandwidth_mbps``. Validators may have
+edges to each other, as peers who pass on blocks (:mod:`blockspace.network.gossip`). Their latency is that of the way
+by the hubs, so that no path of least latency between other nodes uses them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from itertools import combinations
 
 import networkx as nx
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_uniform, stream_key
@@ -50,6 +52,8 @@ def build_topology(
     seed: int = 0,
     *,
     home_bandwidth_mbps: float = 25.0,
+    home_download_mbps: float = 50.0,
+    peers: int = 0,
 ) -> nx.Graph:
     """Build the graph of a network.
 
@@ -74,6 +78,12 @@ def build_topology(
     home_bandwidth_mbps
         Bandwidth of a home validator in Mbit/s; 25 is the upload that EIP-7870 (Jayanthi and others, 2025)
         recommends to attesters.
+    home_download_mbps
+        What a home validator receives from peers, in Mbit/s; 50 is the recommendation of the same EIP.
+    peers
+        Peers of each validator, an even number below that of the validators; 0 for none. They are its neighbours on
+        ``peers / 2`` rings on which all validators stand in random order, which joins them all, with few hops
+        (Law and Siu, 2003). A pair that is next to each other on two rings counts twice.
 
     Returns
     -------
@@ -97,11 +107,14 @@ def build_topology(
     for name, bandwidth in (
         ("validator_bandwidth_mbps", validator_bandwidth_mbps),
         ("home_bandwidth_mbps", home_bandwidth_mbps),
+        ("home_download_mbps", home_download_mbps),
     ):
         if bandwidth <= 0:
             raise ValueError(f"{name} was {bandwidth}; it must be above 0")
     if not 0 <= home_validator_share <= 1:
         raise ValueError(f"home_validator_share was {home_validator_share}; it must be from 0 to 1")
+    if peers < 0 or peers % 2 or peers >= max(validators, 1):
+        raise ValueError(f"peers was {peers}; it must be an even number from 0 to less than validators, {validators}")
 
     graph = nx.Graph()
     for region in regions:
@@ -134,10 +147,28 @@ def build_topology(
             region=region,
             stake_share=float(stake[number]),
             bandwidth_mbps=bandwidth_mbps,
+            download_mbps=home_download_mbps if home else validator_bandwidth_mbps,
             home=home,
         )
         _link(graph, node, region, latency_ms, bandwidth_mbps)
+    for ring in range(peers // 2):
+        order = _generator(seed, f"topology/peers/{ring}").permutation(validators).tolist()
+        for first, second in zip(order, order[1:] + order[:1], strict=True):
+            _introduce(graph, f"validator/{first}", f"validator/{second}")
     return graph
+
+
+def _introduce(graph: nx.Graph, first: str, second: str) -> None:
+    """Make two validators peers, as far apart as by way of their hubs."""
+    regions = [graph.nodes[node]["region"] for node in (first, second)]
+    ways = zip((first, second), regions, strict=True)
+    last_miles_ms = sum(graph.edges[node, f"region/{region}"]["latency_ms"] for node, region in ways)
+    graph.add_edge(
+        first,
+        second,
+        latency_ms=last_miles_ms + one_way_latency_ms(*regions),
+        bandwidth_mbps=min(graph.nodes[node]["bandwidth_mbps"] for node in (first, second)),
+    )
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:
@@ -307,42 +338,3 @@ def pick_proposer(cumulative_stake, key, slot):
         else:
             high = middle
     return low
-
-
-def decentralisation_measures(stake: ArrayLike) -> dict[str, float]:
-    """Concentration of stakes, block shares or any other holdings.
-
-    Parameters
-    ----------
-    stake
-        Holdings of each party, 0 or more, in any unit, shape (parties,).
-
-    Returns
-    -------
-    dict
-        ``hhi``, the sum of the squared shares, from 1/n to 1 (Herfindahl, 1950; competition authorities state
-        it in squared per cent, 10,000 times as much); ``effective_number``, its inverse; ``gini``, 0 for
-        equality (Gini, 1912); ``nakamoto_third`` and ``nakamoto_half``, the least number of parties that
-        together hold more than a third and more than a half (Srinivasan and Lee, 2017).
-
-    Raises
-    ------
-    ValueError
-        If a holding is negative or nobody holds anything.
-    """
-    holdings = np.sort(np.asarray(stake, np.float64))
-    if holdings.size == 0 or holdings[0] < 0 or holdings[-1] == 0:
-        raise ValueError(f"stake was {holdings}; it must be 0 or more for all parties and above 0 for some")
-    shares = holdings / holdings.sum()
-    parties = shares.size
-    hhi = float(shares @ shares)
-    held_by_largest = np.cumsum(shares[::-1])
-    # Shares that add up to exactly a third or a half do not exceed it, whatever the rounding of the sum says.
-    third, half = 1 + np.searchsorted(held_by_largest, np.array([1 / 3, 1 / 2]) + 1e-12, side="right")
-    return {
-        "hhi": hhi,
-        "effective_number": 1 / hhi,
-        "gini": float((2 * np.arange(1, parties + 1) - parties - 1) @ shares / parties),
-        "nakamoto_third": int(third),
-        "nakamoto_half": int(half),
-    }

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.network.topology import decentralisation_measures
+from blockspace.network.decentralisation import decentralisation_measures
 
 
 def summarise_builders(rows: npt.NDArray[Any], count: int) -> dict[str, float]:

@@ -24,6 +24,7 @@ from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
 from blockspace.markets.express_lane import VACANT, recent_rounds
 from blockspace.network.timing_games import OTHERS, PLAYERS
+from blockspace.network.topology import nodes_of_kind
 
 if TYPE_CHECKING:
     from blockspace.experiments.world import World
@@ -118,7 +119,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)
-    summary |= _timing_games(world)
+    summary |= _attestation(world) | _timing_games(world)
     summary |= summarise_options(world, hours, meter)
     summary |= summarise_option_makers(world, hours, meter)
     summary |= summarise_vaults(world, hours, meter)
@@ -261,14 +262,26 @@ def _lane(world: "World") -> dict[str, float]:
     }
 
 
+def _attestation(world: "World") -> dict[str, float]:
+    """Slots whose block came too late, by kind of line; nothing where every block counts."""
+    attestation, graph = world.chain.attestation, world.chain.graph
+    if attestation is None:
+        return {}
+    at_home = np.array([graph.nodes[node]["home"] for node in nodes_of_kind(graph, "validator")])
+    return {
+        "slots_missed_share": attestation.missed_share(),
+        "home_slots_missed_share": attestation.missed_share(at_home),
+        "data_centre_slots_missed_share": attestation.missed_share(~at_home),
+    }
+
+
 def _timing_games(world: "World") -> dict[str, float]:
     """How long players wait, whose blocks are missed, and what a slot earns its producer; nothing without players."""
     timing = world.chain.timing
     if timing is None:
         return {}
     tallies = timing.tallies
-    slots, missed = float(tallies["slots"].sum()), float(tallies["missed"].sum())
-    measures = {"slots_missed_share": _ratio(missed, slots)}
+    measures = {}
     for name, number in (("player", PLAYERS), ("other", OTHERS)):
         tally = tallies[number]
         measures[f"{name}_delay_s"] = 1e-9 * _ratio(float(tally["delay_ns"]), float(tally["slots"]))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from blockspace.experiments.validation import Row, compare, target
-from blockspace.network.topology import decentralisation_measures
+from blockspace.network.decentralisation import decentralisation_measures
 
 IDENTITY = "identity"
 BUILDERS = (44.46, 42.53, 9.98, 1.88, 1.18)

@@ -62,15 +62,15 @@ CASES = {
         "express_lane.round_s is 5; it must be 0, or at least chain.block_time_s, 6",
     ),
     "waiting beyond the end of a slot": (
-        given("timing_games.share=0.5", "chain.block_time_s=4"),
-        "timing_games.deadline_s is 4; it must be below chain.block_time_s, 4",
+        given("attestation.deadline_s=4", "chain.block_time_s=4"),
+        "attestation.deadline_s is 4; it must be below chain.block_time_s, 4",
     ),
     "waiting where there are no slots": (
-        given("timing_games.share=0.5", "chain.block_arrivals=poisson"),
-        "timing_games.share is 0.5; it must be 0 where blocks come at random times",
+        given("attestation.deadline_s=4", "chain.block_arrivals=poisson"),
+        "attestation.deadline_s is 4; it must be 0 where blocks come at random times",
     ),
     "waiting beside an express lane": (
-        given("timing_games.share=0.5", "express_lane.round_s=60"),
+        given("attestation.deadline_s=4", "timing_games.share=0.5", "express_lane.round_s=60"),
         "timing_games.share is 0.5; it must be 0 where there is an express lane",
     ),
     "zero validators": (

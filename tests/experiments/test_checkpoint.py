@@ -121,7 +121,9 @@ RUNS = {  # what it is made of, when it is stopped, when it ends
         300.0,
     ),
     "validators who wait": (
-        lambda: scenario(chain={"block_time_s": 6.0}, timing_games={"share": 0.7, "jitter_s": 1.0}),
+        lambda: scenario(
+            chain={"block_time_s": 6.0}, attestation={"deadline_s": 4.0, "jitter_s": 1.0}, timing_games={"share": 0.7}
+        ),
         110.0,
         400.0,
     ),

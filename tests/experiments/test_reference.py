@@ -310,7 +310,8 @@ def test_timing_games():
         {
             "chain": {"block_time_s": 4.0, "gas_limit": 3_000_000},
             "topology": {"validators": 40, "stake_concentration": 0.8},
-            "timing_games": {"share": 0.6, "deadline_s": 1.5, "needed_share": 0.6, "jitter_s": 0.4},
+            "attestation": {"deadline_s": 2.5, "needed_share": 0.6, "jitter_s": 0.6},
+            "timing_games": {"share": 0.6},
             "background_users": {"arrivals_per_s": 12.0},
             "fee_market": {"initial_base_fee_wei": 10**9},
         },
@@ -320,6 +321,23 @@ def test_timing_games():
     numbers = market.blocks()["block"]
     assert numbers.iloc[-1] > 1.02 * len(numbers)
     assert market.world.chain.timing.usual_delay_ns > 0
+
+
+def test_late_blocks_among_peers():
+    """Blocks of home validators that are missed the more often the more is in them, without anybody who waits."""
+    market = run_both(
+        {
+            "chain": {"block_time_s": 4.0, "gas_limit": 3_000_000, "verification_ns_per_gas": 50.0},
+            "topology": {"validators": 40, "home_validator_share": 0.6, "home_bandwidth_mbps": 0.5, "peers": 6},
+            "attestation": {"deadline_s": 1.8, "needed_share": 0.5, "jitter_s": 0.2},
+            "background_users": {"arrivals_per_s": 12.0, "burst_sd": 1.0},
+            "fee_market": {"initial_base_fee_wei": 10**9},
+        },
+        seconds=2_000,
+        seed=21,
+    )
+    attestation = market.world.chain.attestation
+    assert attestation.missed[16:].sum() > 10 > attestation.missed[:16].sum()
 
 
 class Surrounder:

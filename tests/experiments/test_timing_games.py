@@ -12,7 +12,7 @@ def market():
     """Ethereum with a fifth of the stake that waits, for a day of which half is warm-up."""
     scenario = load_scenario(
         "ethereum-30m",
-        {"duration_s": 86_400, "warm_up_s": 43_200, "timing_games.share": 0.2, "timing_games.jitter_s": 0.3},
+        {"duration_s": 86_400, "warm_up_s": 43_200, "timing_games.share": 0.2, "attestation.deadline_s": 4.0},
     )
     market = Market(scenario, seed=1)
     market.run_for(86_400)
@@ -57,4 +57,5 @@ def test_without_players_nothing_is_reported():
     market = Market(load_scenario("ethereum-30m", {"duration_s": 120, "warm_up_s": 0}), seed=1)
     market.run_for(120)
     assert market.world.chain.timing is None
+    assert market.world.chain.attestation is None
     assert "player_delay_s" not in market.summary()

@@ -50,9 +50,8 @@ class Block:
         score = self.score(transaction, self.base_fee)
         return -score, self.arrival(transaction), transaction.tie, transaction.sequence, transaction
 
-    def fill(self, mempool):
-        """Plan the block and take what was picked out of the mempool."""
-        self.plan(mempool)
+    def take(self, mempool):
+        """Take what was picked out of the mempool."""
         for transaction in self.transactions:
             mempool.take(transaction)
 

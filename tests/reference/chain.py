@@ -11,7 +11,7 @@ from blockspace.network.draws import stream_key
 from .block import Block
 from .draws import draw_exponential, draw_uniform
 from .ordering import WITH_BUNDLES
-from .timing_games import TimingGames
+from .timing_games import Attestation, TimingGames
 
 
 @dataclass
@@ -67,10 +67,13 @@ class Chain:
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
         self.slot = self.next_time = self.following(0)
-        self.timing = None
+        self.attestation = self.timing = None
+        if scenario.attestation.deadline_s > 0:
+            scale, verification = scenario.topology.latency_scale, scenario.chain.verification_ns_per_gas
+            self.attestation = Attestation(scenario.attestation, packaged.graph, verification, scale, seed)
         if scenario.timing_games.share > 0:
-            scale = scenario.topology.latency_scale
-            self.timing = TimingGames(scenario.timing_games, packaged.graph, scale, seed)
+            deadline = self.attestation.deadline
+            self.timing = TimingGames(scenario.timing_games, len(self.producers), deadline, seed)
             self.next_time += self.coming_delay()
 
     def following(self, time):
@@ -88,11 +91,13 @@ class Chain:
     def coming_delay(self):
         return self.timing.delay(self.number + 1, self.proposer(self.number + 1))
 
-    def is_missed(self):
-        """Whether the block just opened comes too late to count."""
-        if self.timing is None:
+    def is_missed(self, block):
+        """Whether a block that has been planned comes too late to count."""
+        if self.attestation is None:
             return False
-        return self.timing.is_missed(self.number, self.proposer(self.number), self.next_time - self.slot)
+        delay = self.next_time - self.slot if self.timing else 0
+        producer = self.proposer(self.number)
+        return self.attestation.is_late(self.number, producer, delay, block.bytes, block.gas_reserved)
 
     def open_block(self):
         self.number += 1
@@ -118,7 +123,7 @@ class Chain:
 
     def skip_empty_blocks(self, until):
         """Let the slots before ``until`` pass in which nothing can happen; how many."""
-        if self.settings.block_arrivals != "slots" or self.timing or until <= self.next_time:
+        if self.settings.block_arrivals != "slots" or self.attestation or until <= self.next_time:
             return 0
         count = (until - self.next_time) // self.interval
         self.next_time += count * self.interval

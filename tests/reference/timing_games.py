@@ -7,28 +7,54 @@ from blockspace.network.draws import stream_key
 from .draws import draw_exponential, draw_uniform
 
 
-def reach(graph, producer, needed_share, scale):
-    """Nanoseconds until validators with a share of the stake have a block, passed on by the producer's hub."""
-    hub = f"region/{graph.nodes[producer]['region']}"
-    way = nx.single_source_dijkstra_path_length(graph, hub, weight="latency_ms")
-    held = 0.0
-    for node in sorted((node for node, kind in graph.nodes(data="kind") if kind == "validator"), key=way.get):
-        held += graph.nodes[node]["stake_share"]
-        if held >= needed_share - 1e-12:
-            break
-    return round(round((way[producer] + way[node]) * 1e6) * scale)
+class Attestation:
+    """Whether a block has reached enough stake by the deadline, by NetworkX from its producer to everybody."""
+
+    def __init__(self, settings, graph, verification_ns_per_gas, scale, seed):
+        self.settings = settings
+        self.deadline = round(settings.deadline_s * 1e9)
+        self.verification = verification_ns_per_gas if scale > 0 else 0.0
+        self.key = stream_key(seed, "attestation/jitter")
+        self.stake = {node: share for node, share in graph.nodes(data="stake_share") if share is not None}
+        peers = [edge for edge in graph.edges if self.stake.keys() >= set(edge)]
+        edges = peers or [edge for edge in graph.edges if not any(node.startswith("access/") for node in edge)]
+        fellows = nx.Graph(edges).degree
+        self.ways = nx.DiGraph()
+        for edge in edges:
+            data = graph.edges[edge]
+            for sender, receiver in (edge, edge[::-1]):
+                mbps = data["bandwidth_mbps"]
+                if peers:
+                    upload = graph.nodes[sender]["bandwidth_mbps"] / fellows[sender]
+                    mbps = min(upload, graph.nodes[receiver]["download_mbps"])
+                byte = 8e3 / mbps if scale > 0 else 0.0
+                self.ways.add_edge(sender, receiver, latency=round(1e6 * scale * data["latency_ms"]), byte=byte)
+
+    def reach(self, producer, size, gas):
+        """Nanoseconds until validators with the needed share of the stake have a block."""
+
+        def hop(sender, receiver, way):
+            return way["latency"] + int(way["byte"] * size + gas * self.verification)
+
+        arrival = nx.single_source_dijkstra_path_length(self.ways, f"validator/{producer}", weight=hop)
+        held = 0.0
+        for node in sorted(self.stake, key=arrival.get):
+            held += self.stake[node]
+            if held >= self.settings.needed_share - 1e-12:
+                break
+        return arrival[node]
+
+    def is_late(self, slot, producer, delay, size, gas):
+        jitter = self.settings.jitter_s * 1e9 * draw_exponential(self.key, 0, slot)
+        return delay + self.reach(producer, size, gas) + jitter > self.deadline
 
 
 class TimingGames:
-    def __init__(self, settings, graph, scale, seed):
-        self.deadline = round(settings.deadline_s * 1e9)
-        self.jitter = settings.jitter_s * 1e9
-        producers = [node for node, kind in graph.nodes(data="kind") if kind == "validator"]
-        self.reach = [reach(graph, producer, settings.needed_share, scale) for producer in producers]
+    def __init__(self, settings, validators, deadline, seed):
+        self.deadline = deadline
         key = stream_key(seed, "timing_games/players")
-        self.plays = [draw_uniform(key, number, 0) < settings.share for number in range(len(producers))]
+        self.plays = [draw_uniform(key, number, 0) < settings.share for number in range(validators)]
         self.delay_key = stream_key(seed, "timing_games/delay")
-        self.jitter_key = stream_key(seed, "timing_games/jitter")
         self.usual_delay_ns = 0.0
         self.usual_revenue_gwei = 0.0
 
@@ -40,9 +66,6 @@ class TimingGames:
 
     def bounded(self, delay):
         return min(max(delay, 0.0), float(self.deadline))
-
-    def is_missed(self, slot, producer, delay):
-        return delay + self.reach[producer] + self.jitter * draw_exponential(self.jitter_key, 0, slot) > self.deadline
 
     def learn(self, producer, delay, revenue):
         if not self.plays[producer]:

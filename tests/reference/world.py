@@ -279,10 +279,11 @@ class ReferenceMarket(mesa.Model):
             searcher.act()
         producer = self.venue.ledger.accounts[self.block.producer.account]
         before = producer.wei // 10**9
-        if not self.chain.is_missed():
-            self.mempool.expire(self.block.time)
-            self.hold_auction()
-            self.block.fill(self.mempool)
+        self.mempool.expire(self.block.time)
+        self.hold_auction()
+        self.block.plan(self.mempool)
+        if not self.chain.is_missed(self.block):
+            self.block.take(self.mempool)
             revalue(self.venue, self.path, self.block.time, self.block.number)
             self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
             self.settle_auction()
