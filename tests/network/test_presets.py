@@ -77,6 +77,22 @@ def test_rollups_use_about_29_per_cent_of_the_blobs_that_ethereum_targets():
     assert fees.iloc[300:].median() == pytest.approx(1.0 / 16.0, rel=0.15)
 
 
+def test_provers_of_a_validity_rollup_keep_up():
+    market = Market(load_scenario("zksync-era"), seed=1, tapes="none")
+    market.run_for(7_200.0)
+    claims = market.claims()
+    worked = (claims["ready_s"] - claims["requested_s"]).to_numpy()
+    assert len(worked) > 8
+    assert 3_000.0 < worked.min()
+    assert worked.max() < 4_500.0
+
+
+def test_base_and_the_other_rollups_use_what_was_reported():
+    market = Market(load_scenario("base-on-ethereum"), seed=1, tapes="none")
+    market.run_for(1_800.0)
+    assert market.blocks(1)["blobs"].mean() / 14.0 == pytest.approx(0.29, abs=0.05)
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_preset_is_called_by_the_name_of_its_file_and_described(name):
     scenario = load_scenario(name)
