@@ -4,16 +4,23 @@ With gas and bytes limited per second, throughput is
 ``min(gas/s / gas per transaction, bytes/s / bytes per transaction)``.
 """
 
+import math
 from functools import partial
 from typing import Any
 
 from blockspace.experiments.market import Market
-from blockspace.experiments.validation import Row, bare_scenario, compare, mean_with_error, target
+from blockspace.experiments.validation import BARE, Row, bare_scenario, compare, mean_with_error, target
 from blockspace.network.blob_market import FORKS, USABLE_BYTES_PER_BLOB
+from blockspace.network.transaction import GAS_PER_BLOB
 
 IDENTITY = "identity; sizes of blobs by Buterin et al. (2022)"
 GAS = 125_000
 SLOT_S = 12.0
+ROLLUP_BLOCK_S = 0.1
+ROLLUP_BYTES = 1_000
+VALUE_GWEI = 0.01
+"""Mean of what a unit of gas is worth to users of a rollup."""
+
 TARGET_BLOBS = {name: FORKS[name].target for name in ("cancun", "prague", "bpo1", "bpo2")}
 """Target blobs per slot by fork (EIP-4844, EIP-7691, EIP-7892)."""
 
@@ -105,7 +112,73 @@ def scarcer_resource(quick: bool) -> list[Row]:
     what = "swaps per s on Ethereum's 60 million gas under EIP-1559, whose target is half"
     rate, error = carried / SLOT_S, error / SLOT_S
     rows.append(check_rate(what, 20.0, rate, absolute=1.0 / SLOT_S, standard_error=error))
+    return rows + _rollups(1_800.0 if quick else 14_400.0)
+
+
+def _rollups(seconds: float) -> list[Row]:
+    """A rollup that three times as many want to use as fit: limited by its gas, or by the blobs below it."""
+    rows = []
+    for upgrade, swaps_per_s in (("cancun", 50), ("prague", 50), ("bpo1", 50), ("bpo1", 200)):
+        data_per_s = data_throughput(TARGET_BLOBS[upgrade], ROLLUP_BYTES)
+        theory, binding = throughput(swaps_per_s * GAS, GAS, data_per_s * ROLLUP_BYTES, ROLLUP_BYTES)
+        wanted = 3.0 * theory
+        rate, blobs, fee_gwei = _rollup(upgrade, swaps_per_s, wanted, seconds)
+        case = f"gas for {swaps_per_s} per s, blobs of {upgrade}, limited by {'gas' if binding == 'gas' else 'blobs'}"
+        rows.append(compare("V7b", f"swaps per s on a rollup: {case}", theory, rate, relative=0.02, source=IDENTITY))
+        share = theory / data_per_s
+        what = f"blobs as a share of the target: {case}"
+        rows.append(compare("V7b", what, share, blobs / TARGET_BLOBS[upgrade], relative=0.03, source=IDENTITY))
+        if binding == "bytes":
+            # What a blob costs is what leaves one user in three, at values that are exponential.
+            wei = math.log(wanted / theory) * VALUE_GWEI * GAS / ROLLUP_BYTES
+            clearing = wei * USABLE_BYTES_PER_BLOB / GAS_PER_BLOB
+            what = f"base fee of blobs, gwei: {case}"
+            rows.append(compare("V7b", what, clearing, fee_gwei, relative=0.05, source="Leonardos et al. (2021)"))
     return rows
+
+
+def _rollup(upgrade: str, swaps_per_s: int, wanted_per_s: float, seconds: float) -> tuple[float, float, float]:
+    """Transactions per second of a rollup, blobs of a block of its parent, and their mean base fee in gwei."""
+    free = {"rule": "fixed", "base_fee_wei": 0, "wallet_tip_wei": 0}
+    parent = {
+        **BARE,
+        "name": "parent",
+        "chain": {"block_time_s": SLOT_S, "blobs": upgrade, "initial_blob_base_fee_wei": 10**9},
+        "fee_market": free,
+    }
+    scenario = bare_scenario(
+        {
+            "name": "rollup",
+            "chain": {"block_time_s": ROLLUP_BLOCK_S, "gas_limit": round(swaps_per_s * GAS * ROLLUP_BLOCK_S)},
+            "fee_market": free,
+            "background_users": {
+                "arrivals_per_s": wanted_per_s,
+                "gas_mean": GAS,
+                "bytes": ROLLUP_BYTES,
+                "value_law": "exponential",
+                "value_gwei": VALUE_GWEI,
+                "patience_s": 5.0,  # so that a moment's crowd is not lost to the gas of a block
+            },
+            "rollup": {
+                "kind": "optimistic",
+                "claim_interval_s": 86_400.0,
+                "challenges": {"challengers": 0},
+                # Nobody minds waiting: only full postings are made, of as many blobs as fit under every upgrade.
+                "posting": {
+                    "bytes_per_byte": 1.0,
+                    "batch_bytes": 6 * USABLE_BYTES_PER_BLOB,
+                    "delay_cost_usd_per_h": 0.0,
+                    "users_pay_share": 1.0,
+                },
+            },
+            "chains": [parent],
+        }
+    )
+    market = Market(scenario, seed=752, tapes="none")
+    market.run_for(seconds)
+    own, below = (blocks[blocks["time_s"] > 0.3 * seconds] for blocks in (market.blocks(), market.blocks(1)))
+    rate = own["transactions"].mean() / ROLLUP_BLOCK_S
+    return float(rate), float(below["blobs"].mean()), float(below["blob_base_fee_gwei"].mean())
 
 
 def _under_eip1559(blocks: int, burn_in: int = 200) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from blockspace.experiments.validation import (
     Row,
     all_targets,
     bare_scenario,
+    batches,
     compare,
     conservation,
     fee_market,
@@ -26,7 +27,7 @@ from blockspace.experiments.validation import (
 )
 from blockspace.network.fee_market import EIP1559
 
-NAMES = ("V1", "V2", "V3", "V4", "V5", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V37", "V39", "V42")
+NAMES = ("V1", "V2", "V3", "V4", "V5", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V37", "V39", "V40", "V42")
 
 
 def failed(rows):
@@ -130,6 +131,13 @@ def test_the_integral_equation_is_what_is_known_in_closed_form():
     mean, square = pools.beyond_band(5e-4, 3e-4, 3e-4)
     assert np.mean(found) == pytest.approx(mean, rel=0.01)
     assert np.mean(np.square(found)) == pytest.approx(square, rel=0.02)
+
+
+def test_a_wrong_batch_is_noticed(monkeypatch):
+    right = batches.best_batch
+    monkeypatch.setattr(batches, "best_batch", lambda *costs: 1.1 * right(*costs))
+    wrong = failed(run_validation(["V40"], quick=True))
+    assert sum("transactions of a batch" in what for what in wrong) == 3
 
 
 def test_a_wrong_queue_is_noticed(monkeypatch):

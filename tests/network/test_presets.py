@@ -19,11 +19,24 @@ CALIBRATED = {
     "arbitrum-one": (900, 300, (0.02, 0.02), (0.03, 0.15), 20),
     "monad": (900, 300, (100, 100), (0.02, 0.1), 20),
     "hyperliquid-like": (300, 100, (0, 0), (0.02, 0.15), 20),
+    "ethereum-with-blobs": (7_200, 3_600, (0.16, 0.32), (0.45, 0.55), 20),
+    "application-chain": (1_800, 600, (0, 0), (0.02, 0.15), 20),
+}
+
+# Rollups with the chains below them: seconds to run, and least batches that have been posted by then.
+STACKS = {
+    "base-on-ethereum": (600, 2),
+    "op-mainnet": (600, 1),
+    "unichain": (600, 1),
+    "arbitrum-one-on-ethereum": (600, 2),
+    "zksync-era": (600, 1),
+    "megaeth": (120, 1),
+    "modular-stack": (600, 1),
 }
 
 
 def test_every_preset_is_calibrated():
-    assert sorted(CALIBRATED) == preset_names()
+    assert sorted([*CALIBRATED, *STACKS]) == preset_names()
 
 
 @pytest.mark.parametrize("name", CALIBRATED)
@@ -38,6 +51,46 @@ def test_preset_comes_out_at_its_figures(name):
     assert summary["trades_per_h"] > 20
     assert summary["one_sided_share"] < 0.6
     assert 0 < summary["median_quoted_spread_bps"] < widest
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_a_stack_runs_and_posts_what_happens_on_it(name):
+    duration, least = STACKS[name]
+    market = Market(load_scenario(name), seed=1)
+    market.run_for(duration)
+    market.check()
+    assert market.blocks()["transactions"].sum() > 0
+    assert (market.transactions()["kind"] == "place").any()
+    batches = market.batches()
+    assert batches["posted_s"].notna().sum() >= least
+    # Nobody trades on the chains below.
+    for number in range(1, len(market.worlds)):
+        assert len(market.blocks(number)) > 0
+        assert not (market.transactions(number)["kind"] == "place").any()
+
+
+def test_rollups_use_about_29_per_cent_of_the_blobs_that_ethereum_targets():
+    market = Market(load_scenario("ethereum-with-blobs"), seed=2, tapes="none")
+    market.run_for(7_200.0)
+    assert market.blocks()["blobs"].mean() / 14.0 == pytest.approx(0.29, abs=0.04)
+    fees = market.blocks()["blob_base_fee_gwei"] / market.blocks()["base_fee_gwei"]
+    assert fees.iloc[300:].median() == pytest.approx(1.0 / 16.0, rel=0.15)
+
+
+def test_provers_of_a_validity_rollup_keep_up():
+    market = Market(load_scenario("zksync-era"), seed=1, tapes="none")
+    market.run_for(7_200.0)
+    claims = market.claims()
+    worked = (claims["ready_s"] - claims["requested_s"]).to_numpy()
+    assert len(worked) > 8
+    assert 3_000.0 < worked.min()
+    assert worked.max() < 4_500.0
+
+
+def test_base_and_the_other_rollups_use_what_was_reported():
+    market = Market(load_scenario("base-on-ethereum"), seed=1, tapes="none")
+    market.run_for(1_800.0)
+    assert market.blocks(1)["blobs"].mean() / 14.0 == pytest.approx(0.29, abs=0.05)
 
 
 @pytest.mark.parametrize("name", preset_names())
