@@ -69,6 +69,7 @@ from blockspace.network.transaction import (
 )
 
 if TYPE_CHECKING:
+    from blockspace.experiments.bridge import Bridge
     from blockspace.experiments.settlement import Settlement
 
 HANDED_IN = ("route", "placement", "target", "protected")
@@ -158,7 +159,7 @@ class World(Stateful):
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[population.Trader] = []
         self.settlement: Settlement | None = None  # of this chain on another one, if it is a rollup
-        self.above: list[Settlement] = []  # of rollups on this chain
+        self.above: list[Settlement | Bridge] = []  # of rollups on this chain, and bridges to others
         self.inboxes = np.zeros(1, INBOX)
         self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
@@ -834,8 +835,8 @@ class World(Stateful):
             return
         base_fee = self.chain.price_next(int(self.chain.blocks["gas_used"][0]))  # and that of blobs
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
-        for settlement in self.above:
-            settlement.take_in(self)
+        for one in self.above:
+            one.take_in(self)
 
     def _close(self) -> None:
         if self.chain.timing is None:
