@@ -88,10 +88,8 @@ TRANSACTION = np.dtype(
         ("ladder", "i4", (2 * LADDER,)),
         ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity;
         # of what is about another chain: the number of what it is about
-        (
-            "bound",
-            "i8",
-        ),  # swap: least that comes out or most that goes in; mint, combination: most micro-dollars; bridge: micro-dollars
+        # Swap: least that comes out or most that goes in; mint, combination: most micro-dollars; bridge: micro-dollars.
+        ("bound", "i8"),
         ("blob_fee", "i8"),  # wei per unit of blob gas that it pays at the most
         ("target", "i8"),  # sequence of the transaction that this one wants to be next to
         ("access", "u2"),  # access point where the sender sits

@@ -1,4 +1,7 @@
-"""Transfers of cash between a rollup and its parent: what becomes of each. Times are in ns; 0 for what has not happened."""
+"""Transfers of cash between a rollup and its parent: what becomes of each.
+
+All times are in ns, and 0 stands for what has not happened yet.
+"""
 
 import numpy as np
 
