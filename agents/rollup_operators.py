@@ -48,14 +48,23 @@ class Sender(Trader):
         How far the rollup has got.
     access
         Name of the access point.
+    cash_usd, ether
+        Endowment; by default the scenario's.
     """
 
     CONSTANTS: ClassVar[tuple[str, ...]] = (*Trader.CONSTANTS, "settings", "progresses", "progress")
 
     def __init__(
-        self, model: Any, world: Any, settings: RollupSettings, progresses: npt.NDArray[Any], access: str
+        self,
+        model: Any,
+        world: Any,
+        settings: RollupSettings,
+        progresses: npt.NDArray[Any],
+        access: str,
+        cash_usd: float | None = None,
+        ether: float | None = None,
     ) -> None:
-        super().__init__(model, access, world=world)
+        super().__init__(model, access, cash_usd, ether, world=world)
         self.settings = settings
         self.progresses = progresses
         self.progress = progresses[0]
@@ -66,7 +75,9 @@ class Sender(Trader):
         marginal = self.seen("marginal_tip")
         return max(int(self.world.wallet_tip_wei), marginal + marginal // 8)
 
-    def send_message(self, kind: int, number: int, gas: int, size: int, tries: int, blobs: int = 0) -> int:
+    def send_message(
+        self, kind: int, number: int, gas: int, size: int, tries: int, blobs: int = 0, cash: int = 0
+    ) -> int:
         """Send a transaction about the rollup; returns when it expires, in ns."""
         rise = RISE**tries
         tip = int(self.wallet_tip * rise)
@@ -82,6 +93,7 @@ class Sender(Trader):
             blobs,
             self.decision_ns,
             number,
+            cash,
             int(4 * self.base_fee * rise) + tip,
             tip,
             blob_fee,

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.experiments.bridge import Bridge, on_the_way
 from blockspace.experiments.margin_hub import MarginHub
 from blockspace.experiments.prices import price_path
+from blockspace.experiments.recording.bridge_summary import summarise_bridge
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.recording.security import summarise_security
 from blockspace.experiments.recording.settlement_summary import summarise_settlement
@@ -101,6 +103,11 @@ class Market(mesa.Model, Stateful):
             Settlement(self, world, seed) for world in self.worlds if world.scenario.rollup.kind != "none"
         ]
         self.margin_hub = MarginHub(self, seed) if scenario.hedgers.count else None
+        self.bridges = [
+            Bridge(self, settlement, seed)
+            for settlement in self.settlements
+            if settlement.settings.bridge.users_per_h > 0.0
+        ]
         # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
         # chain says so: the clocks put it on Mesa's event list, and Mesa's own beat is silenced.
         self._default_schedule.stop()
@@ -134,8 +141,15 @@ class Market(mesa.Model, Stateful):
         return measures
 
     def _measures(self, world: World) -> dict[str, Any]:
-        settled = summarise_settlement(world.settlement, self.time) if world.settlement is not None else {}
-        return summarise(world) | settled | summarise_security(world, self.time)
+        measures = summarise(world) | summarise_security(world, self.time)
+        if world.settlement is not None:
+            measures |= summarise_settlement(world.settlement, self.time)
+        for bridge in self._bridges_of(world):
+            measures |= summarise_bridge(bridge.transfers(), world.scenario.warm_up_s)
+        return measures
+
+    def _bridges_of(self, world: World) -> list[Bridge]:
+        return [bridge for bridge in self.bridges if bridge.settlement.world is world]
 
     def batches(self, world: int = 0) -> pd.DataFrame:
         """One row per batch that a rollup has posted; no row where a chain settles on no other."""
@@ -146,6 +160,11 @@ class Market(mesa.Model, Stateful):
         """One row per claim about the state of a rollup; no row where a chain settles on no other."""
         settlement = self.worlds[world].settlement
         return settlement.claims() if settlement is not None else pd.DataFrame()
+
+    def transfers(self, world: int = 0) -> pd.DataFrame:
+        """One row per transfer of cash between a rollup and its parent; no row where there is no bridge."""
+        frames = [bridge.transfers() for bridge in self._bridges_of(self.worlds[world])]
+        return frames[0] if frames else pd.DataFrame()
 
     def blocks(self, world: int = 0) -> pd.DataFrame:
         """One row per block in which something could happen."""
@@ -214,9 +233,10 @@ class Market(mesa.Model, Stateful):
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, an insurance fund is below zero, a pool is not what its
-            account and its providers' claims say, with the chain, the block and the numbers; or if collateral that
-            left one chain is neither under way nor on another.
+            If a column of a ledger does not sum to zero, the escrows of a bridge do not hold what is on its way over
+            it, an insurance fund is below zero, or a pool is not what its account and its providers' claims say, with
+            the chain, the block and the numbers; or if collateral that left one chain is neither under way nor on
+            another.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
@@ -236,6 +256,11 @@ class Market(mesa.Model, Stateful):
                 check_pools(world.venues[0])
             except AssertionError as error:
                 raise RuntimeError(f"{world.scenario.name}, after block {world.chain.number}: {error}") from None
+        for names, held, moving in on_the_way(self.bridges):
+            if held != moving:
+                raise RuntimeError(
+                    f"the escrows of {names} hold {held} micro-dollars, and {moving} are on their way between them"
+                )
 
         if self.margin_hub is not None:
             self.margin_hub.check()

@@ -181,6 +181,22 @@ class Settlement(Stateful):
             transfer_cash(ledger, self.claimer.account, account, int(claim["fee"]))
             transfer_cash(ledger, account, GENESIS, round(gas * float(prover["cost_usd_per_gas"]) * 1e6))
 
+    def final_ns(self, time: int) -> int:
+        """When the parent knew for good what the rollup's block at this time did; 0 if it does not yet."""
+        progress = self.progresses[0]
+        count = int(progress["batch_count"])
+        first, last = max(count - BATCHES, 0), count
+        while first < last:
+            middle = (first + last) // 2
+            if int(progress["batches"][middle & (BATCHES - 1)]["closed"]) < time:
+                first = middle + 1
+            else:
+                last = middle
+        if first == count:
+            return 0
+        claim = int(progress["batches"][first & (BATCHES - 1)]["claim"])
+        return int(progress["claims"][claim & (BATCHES - 1)]["final"]) if claim >= 0 else 0
+
     def _challenged(self, number: int, time: int) -> None:
         """Strike out a false claim and those that build on it; what they claimed has to be claimed anew."""
         progress = self.progresses[0]

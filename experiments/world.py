@@ -69,6 +69,7 @@ from blockspace.network.transaction import (
 )
 
 if TYPE_CHECKING:
+    from blockspace.experiments.bridge import Bridge
     from blockspace.experiments.margin_hub import MarginHub
     from blockspace.experiments.settlement import Settlement
 
@@ -161,7 +162,7 @@ class World(Stateful):
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[population.Trader] = []
         self.settlement: Settlement | None = None  # of this chain on another one, if it is a rollup
-        self.above: list[Settlement | MarginHub] = []  # of rollups on this chain; and what links it to others
+        self.above: list[Settlement | Bridge | MarginHub] = []  # of rollups on this chain, and what links it to others
         self.inboxes = np.zeros(1, INBOX)
         self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from blockspace.markets import ledger as books_of_account
 from blockspace.markets.batch import BATCH
 from blockspace.markets.batch_execution import clear_batches, wait_for_batch
+from blockspace.markets.bridging import send_to_escrow
 from blockspace.markets.collateral import committed_lots, free_collateral
 from blockspace.markets.combinations import execute_combination
 from blockspace.markets.instruments import HANDLES, INSTRUMENT, OPTION
@@ -29,6 +30,7 @@ from blockspace.network.compilation import kernel
 from blockspace.network.transaction import (
     AFTER_TARGET,
     BEFORE_TARGET,
+    BRIDGE,
     BURN,
     COMBINATION,
     FAILED,
@@ -68,6 +70,7 @@ VENUE = np.dtype(
         ("options", OPTIONS),
         ("margin", MARGIN),
         ("liquidations", LIQUIDATION_LOG),
+        ("escrow", "u4"),  # account that holds what is sent to other chains; 0 where no bridge is
     ],
     align=True,
 )
@@ -94,6 +97,8 @@ def _trade_with_pool(venue, log, transaction):
 @kernel
 def _carry_out(venue, log, block, slot, transaction):
     """Carry out a transaction; returns whether it succeeded. Only its sender's orders are within its reach."""
+    if transaction.kind == BRIDGE:
+        return send_to_escrow(venue, transaction)
     if not is_of_market(transaction.kind):
         return True
     if transaction.instrument >= venue.count:

@@ -309,9 +309,12 @@ def submit_to_pool(
 
 @kernel
 def submit_message(
-    pools, sender, access, kind, gas, size_bytes, blobs, decided, number, max_fee, tip, blob_fee, expires
+    pools, sender, access, kind, gas, size_bytes, blobs, decided, number, cash, max_fee, tip, blob_fee, expires
 ):
-    """Draft and submit one transaction about another chain from Python; ``number`` says what it is about."""
+    """Draft and submit one transaction about another chain from Python.
+
+    ``number`` says what it is about, and ``cash`` how many micro-dollars go with it over a bridge.
+    """
     pool = pools[0]
     slot = draft(pool)
     transaction = pool.transactions[slot]
@@ -323,6 +326,7 @@ def submit_message(
     transaction.blobs = blobs
     transaction.decided = decided
     transaction.amount = number
+    transaction.bound = cash
     transaction.max_fee = max_fee
     transaction.tip = tip
     transaction.blob_fee = blob_fee

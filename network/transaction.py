@@ -27,9 +27,9 @@ NEVER = np.int64(2**62)
 
 # Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space. So do those from POST
 # on, which are about another chain: its data, a claim about its state (with a proof or without one), and a challenge to
-# such a claim. What they mean is for those to say who look for them in the blocks.
+# such a claim. What they mean is for those to say who look for them in the blocks. BRIDGE sends cash to another chain.
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT, COMBINATION = range(11)
-POST, CLAIM, CHALLENGE = range(11, 14)
+POST, CLAIM, CHALLENGE, BRIDGE = range(11, 15)
 KINDS = (
     "transfer",
     "place",
@@ -45,6 +45,7 @@ KINDS = (
     "post",
     "claim",
     "challenge",
+    "bridge",
 )
 
 # Styles of a swap: whether `amount` is what goes in, or what comes out.
@@ -85,8 +86,10 @@ TRANSACTION = np.dtype(
         # Quote: LADDER bid prices, then LADDER ask prices, in ticks; 0 for none. Mint and burn: the range, in ticks of
         # the pool. Combination: instrument and signed lots per unit of each leg in turn; 0 lots for none.
         ("ladder", "i4", (2 * LADDER,)),
-        ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity
-        ("bound", "i8"),  # swap: least that comes out or most that goes in; mint, combination: most micro-dollars
+        ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity;
+        # of what is about another chain: the number of what it is about
+        # Swap: least that comes out or most that goes in; mint, combination: most micro-dollars; bridge: micro-dollars.
+        ("bound", "i8"),
         ("blob_fee", "i8"),  # wei per unit of blob gas that it pays at the most
         ("target", "i8"),  # sequence of the transaction that this one wants to be next to
         ("access", "u2"),  # access point where the sender sits
@@ -122,7 +125,7 @@ def data_fee_wei(size_bytes, price):
 @kernel
 def is_of_market(kind):
     """Whether transactions of a kind are about the market on this chain."""
-    return kind != TRANSFER and not POST <= kind <= CHALLENGE
+    return kind != TRANSFER and not POST <= kind <= BRIDGE
 
 
 @kernel

@@ -80,6 +80,33 @@ class ChallengeSettings(Settings):
     )
 
 
+class BridgeSettings(Settings):
+    """Cash that moves between a rollup and its parent: who sends it, and who pays it out early for a fee."""
+
+    users_per_h: float = Field(
+        0.0, ge=0, le=1e5, description="transfers per hour that users want in each direction; no bridge where it is 0"
+    )
+    amount_usd: float = Field(2_000.0, ge=1, le=1e8, description="dollars of the median transfer")
+    amount_spread: float = Field(1.0, ge=0, le=3, description="standard deviation of the log of the amounts")
+    waiting_cost_per_year: float = Field(
+        0.5, ge=0, le=1e4, description="share of the amount that a year's wait costs the median user"
+    )
+    waiting_cost_spread: float = Field(1.0, ge=0, le=5, description="standard deviation of the log of that share")
+    gas: int = Field(90_000, ge=21_000, le=10**7, description="gas of sending cash over the bridge")
+    bytes: int = Field(200, ge=1, le=10**5, description="bytes of such a transaction")
+    deposit_s: float = Field(
+        60.0, ge=0, le=DAY_S, description="seconds after which the rollup takes a deposit in that it has seen"
+    )
+    providers: int = Field(3, ge=0, le=64, description="providers of the fast bridge; none means that there is none")
+    capital_usd: float = Field(1e6, ge=0, le=1e9, description="dollars that each provider has on each of both chains")
+    capital_cost_per_year: float = Field(
+        0.1, ge=0, le=10, description="what the median provider must earn in a year on capital that is locked, a share"
+    )
+    capital_cost_spread: float = Field(
+        0.1, ge=0, le=3, description="standard deviation of the log of the providers' costs of capital"
+    )
+
+
 class RollupSettings(Settings):
     """Whether a chain settles on another one of the market, and how."""
 
@@ -95,6 +122,7 @@ class RollupSettings(Settings):
     )
     proofs: ProofSettings = ProofSettings()
     challenges: ChallengeSettings = ChallengeSettings()
+    bridge: BridgeSettings = BridgeSettings()
     force_after_s: float = Field(
         DAY_S, gt=0, le=30 * DAY_S, description="seconds after which what users send by way of the parent is included"
     )
