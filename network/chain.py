@@ -189,6 +189,14 @@ class Chain(Stateful):
         gap = draw_exponential(self._arrival_key, 0, self.number)
         return time_ns + max(math.ceil(gap * self._interval_ns), 1)
 
+    def resize(self, gas_limit: int) -> None:
+        """Change the gas that a block can hold, from the next block on; to be called between two blocks.
+
+        A chain that was resized is not what its scenario says, so that checkpoints of it do not restore.
+        """
+        self.settings = self.settings.model_copy(update={"gas_limit": gas_limit})
+        self.blocks[0]["gas_limit"] = gas_limit
+
     def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
         """Let some validators wait before closing their blocks; to be called before the first block."""
         reach = np.rint(stake_reach_ns(self.graph, settings.needed_share) * self._latency_scale).astype(np.int64)
