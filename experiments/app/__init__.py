@@ -12,4 +12,3 @@ import os
 
 os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] = "False"
 os.environ.setdefault("SOLARA_THEME_SHOW_BANNER", "False")
-os.environ.setdefault("SOLARA_THEME_VARIANT", "auto")

@@ -4,17 +4,23 @@ import functools
 from typing import Any
 
 import solara
-import solara.lab
 from matplotlib import rc_params_from_file
+from matplotlib.colors import to_hex
 
+from blockspace.experiments.app.sampling import rounded
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.reports.figures import STYLE
 
-COLOURS = [f"#{entry['color']}" for entry in rc_params_from_file(STYLE, use_default_template=False)["axes.prop_cycle"]]
+COLOURS = [
+    to_hex(entry["color"]) for entry in rc_params_from_file(STYLE, use_default_template=False)["axes.prop_cycle"]
+]
 """Those of the figures of reports, which the colour-blind can tell apart (Okabe and Ito, 2008)."""
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = COLOURS[:6]
 GREY = "#8a929c"
+
+LONG_S = 10_800.0
+"""Seconds after which charts count in hours."""
 
 _OF_ROLES = {
     "background": "#b5bcc4",
@@ -67,9 +73,29 @@ def _ink(dark: bool) -> dict[str, str]:
     return {"text": "#24272b", "faint": "#5d646d", "line": "#e2e5e9", "paper": "#ffffff"}
 
 
+is_dark = solara.reactive(False)
+"""Whether the browser of a session shows the page in the dark, as the browser says."""
+
+
+@solara.component_vue("scheme.vue")
+def Scheme(event_is_dark: Any) -> None:
+    """Tells whether the page is dark, now and whenever that changes."""
+
+
 def ink() -> dict[str, str]:
     """Colours of text and lines in the theme of the session; to be called in a component."""
-    return _ink(bool(solara.lab.use_dark_effective()))
+    return _ink(is_dark.value)
+
+
+def clock(seconds: Any) -> tuple[list[float | None], str]:
+    """Times of blocks for a horizontal axis, and their unit."""
+    long = len(seconds) > 0 and seconds[-1] > LONG_S
+    return rounded(seconds / (3600.0 if long else 60.0), 7), "hours" if long else "minutes"
+
+
+def through_time(colours: dict[str, str], unit: str) -> dict[str, Any]:
+    """The horizontal axis of a chart through time, which ends with the data."""
+    return horizontal(colours, unit, max="dataMax")
 
 
 def axis(colours: dict[str, str], name: str, **more: Any) -> dict[str, Any]:
@@ -113,8 +139,9 @@ def frame(colours: dict[str, str], series: list[dict[str, Any]], **more: Any) ->
             "data": named,
             "top": 0,
             "left": 0,
+            "icon": "roundRect",
             "itemWidth": 14,
-            "itemHeight": 8,
+            "itemHeight": 4,
             "textStyle": {"color": colours["faint"], "fontSize": 11},
         },
         "tooltip": {
@@ -161,3 +188,21 @@ def short(value: float | None, unit: str = "", digits: int = 3) -> str:
             return f"{value / divisor:.{digits}g}{suffix}{unit}"
     text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
     return f"{text}{unit}"
+
+
+def amounts(values: list[float], colours: list[str], ink_colours: dict[str, str]) -> list[dict[str, Any]]:
+    """Bars with their colours, and their values written beside them."""
+    return [
+        {
+            "value": value,
+            "itemStyle": {"color": colour},
+            "label": {
+                "show": True,
+                "position": "right",
+                "color": ink_colours["faint"],
+                "fontSize": 10,
+                "formatter": short(value),
+            },
+        }
+        for value, colour in zip(rounded(values), colours, strict=True)
+    ]

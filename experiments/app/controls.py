@@ -26,7 +26,7 @@ from blockspace.experiments.scenario import ScenarioError
 SPEEDS = {"one block": 1, "5 blocks": 5, "25 blocks": 25, "100 blocks": 100, "500 blocks": 500}
 """Blocks between two frames."""
 
-FRAME_MS = 40
+FRAME_MS = 12
 """Pause after a frame, in which the browser draws."""
 
 FIRST_SEED = 7
@@ -64,7 +64,12 @@ class Session:
 
 def new_session() -> Session:
     """A session with a market of the first preset."""
-    parameters = {"preset": first_preset(), "additions": "nothing else", "ordering": AS_PRESET, "seed": FIRST_SEED}
+    parameters: dict[str, Any] = {
+        "preset": first_preset(),
+        "additions": "nothing else",
+        "ordering": AS_PRESET,
+        "seed": FIRST_SEED,
+    }
     return Session(
         model=solara.reactive(LiveMarket(**parameters)),
         chosen=solara.reactive({name: parameters[name] for name in ("preset", "additions", "ordering")}),

@@ -10,7 +10,7 @@ from blockspace.experiments.app.charts import BLUE, COLOURS, axis, chart, frame,
 from blockspace.experiments.app.controls import Session, wanted
 from blockspace.experiments.app.paired_sweep import Curve, sweep_capacity
 from blockspace.experiments.app.panel import panel
-from blockspace.experiments.app.settings import live_scenario
+from blockspace.experiments.app.settings import AS_PRESET, NUMBERS, live_scenario
 from blockspace.experiments.scenario import change_settings
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -20,12 +20,26 @@ WARM_UP_SHARE = 0.25
 MOST_PINNED = 4
 
 SHOWN = (
-    ("spread", "Quoted spread", "basis points", "Median of best ask over best bid. More space lets makers replace stale "
-     "quotes more cheaply; nobody tells them to quote tighter."),
-    ("depth", "Depth within 25 bp", "dollars a side", "Dollars that rest within 25 basis points of the middle, mean of "
-     "both sides and over time."),
-    ("base fee", "Base fee", "gwei", "What a unit of gas costs. It collapses once there is more space than is wanted."),
-)  # fmt: skip
+    (
+        "spread",
+        "Quoted spread",
+        "basis points",
+        "Median of best ask over best bid. More space lets makers replace stale quotes more cheaply; nobody tells them "
+        "to quote tighter.",
+    ),
+    (
+        "depth",
+        "Depth within 100 bp",
+        "thousand dollars a side",
+        "What rests within 100 basis points of the middle, mean of both sides and over time.",
+    ),
+    (
+        "base fee",
+        "Base fee",
+        "gwei",
+        "What a unit of gas costs. It collapses once there is more space than is wanted.",
+    ),
+)
 
 
 @solara.component
@@ -38,7 +52,7 @@ def Emergence(session: Session) -> None:
     running, set_running = solara.use_state(False)
     error, set_error = solara.use_state("")
     seeds, set_seeds = solara.use_state("6 seeds")
-    length, set_length = solara.use_state("20 minutes")
+    length, set_length = solara.use_state("3 hours")
     stop = solara.use_memo(threading.Event, [])
     solara.use_effect(lambda: stop.set, [])
 
@@ -46,11 +60,10 @@ def Emergence(session: Session) -> None:
 
     def run(found: Curve, scenario: Any, numbers: list[int]) -> None:
         try:
-            runs = 0
-            for capacity, seed, measures in sweep_capacity(scenario, FACTORS, numbers, stop.is_set):
+            runs = sweep_capacity(scenario, FACTORS, numbers, stop.is_set)
+            for count, (capacity, seed, measures) in enumerate(runs, 1):
                 found.samples[capacity][seed] = measures
-                runs += 1
-                set_done(runs)
+                set_done(count)
         except Exception as problem:
             set_error(f"{type(problem).__name__}: {problem}")
         finally:
@@ -111,16 +124,12 @@ def Emergence(session: Session) -> None:
 
 def _describe(parameters: dict[str, Any], length: str) -> str:
     """Name of a curve: what its market is made of, in a few words."""
+    usual = ("nothing else", AS_PRESET)
     words = [parameters["preset"]]
-    words += [parameters[name] for name in ("additions", "ordering") if " " not in parameters[name]]
-    words += (
-        [parameters["additions"]]
-        if parameters["additions"] != "nothing else" and " " in parameters["additions"]
-        else []
-    )
-    words += [
-        f"{name} {value:g}" for name, value in parameters.items() if isinstance(value, int | float) and name != "seed"
-    ]
+    words += [parameters[name] for name in ("additions", "ordering") if parameters[name] not in usual]
+    for setting in NUMBERS:
+        if setting.name in parameters:
+            words.append(f"{setting.label.lower()} {parameters[setting.name] / setting.scale:g}")
     return ", ".join([*words, length])
 
 
@@ -132,14 +141,17 @@ def Curves(curves: list[Curve], measure: str, title: str, unit: str, about: str,
     estimates = [(name, points) for name, points in estimates if points]
 
     def body() -> None:
+        # ECharts stacks bands over categories alone; the factors between them are equal.
+        capacities = sorted({x for _, points in estimates for x, _ in points})
+        places = {x: number for number, x in enumerate(capacities)}
         series: list[dict[str, Any]] = []
         for number, (name, points) in enumerate(estimates):
             colour = COLOURS[(len(estimates) - 1 - number) % len(COLOURS)] if number < len(estimates) - 1 else BLUE
-            xs = [x / 1e6 for x, _ in points]
+            xs = [places[x] for x, _ in points]
             lows = [one.low if one.low == one.low else one.mean for _, one in points]
             highs = [one.high if one.high == one.high else one.mean for _, one in points]
             base = {"type": "line", "stack": f"band {number}", "symbol": "none", "lineStyle": {"width": 0},
-                    "silent": True, "tooltip": {"show": False}, "stackStrategy": "all"}  # fmt: skip
+                    "silent": True, "connectNulls": True, "stackStrategy": "all"}  # fmt: skip
             series.append({**base, "data": [[x, low] for x, low in zip(xs, lows, strict=True)]})
             band = [[x, high - low] for x, low, high in zip(xs, lows, highs, strict=True)]
             series.append({**base, "data": band, "areaStyle": {"color": colour, "opacity": 0.2}})
@@ -156,9 +168,16 @@ def Curves(curves: list[Curve], measure: str, title: str, unit: str, about: str,
         option = frame(
             colours,
             series,
-            xAxis=horizontal(colours, "capacity, million gas per second", type="log", logBase=2),
+            xAxis=horizontal(
+                colours,
+                "capacity, million gas per second",
+                type="category",
+                data=[f"{x / 1e6:.3g}" for x in capacities],
+                boundaryGap=False,
+            ),
             yAxis=axis(colours, unit, scale=False),
         )
+        option["tooltip"]["show"] = False
         option["legend"] = {**option["legend"], "show": True, "type": "scroll"}
         said = "; ".join(
             f"{name}: " + ", ".join(f"{one.mean:.3g} at {x / 1e6:.3g}" for x, one in points)

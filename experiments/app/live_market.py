@@ -2,9 +2,10 @@
 
 import math
 import traceback
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from blockspace.experiments.app.history import History
 from blockspace.experiments.app.live_price import change_moves, make_live
@@ -113,7 +114,7 @@ class LiveMarket(Market):
             self.volatility_per_day = value
             change_moves(self.path, self._live_price, seen_ns, factor=value / usual)
 
-    def profits_usd(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def profits_usd(self) -> npt.NDArray[np.float64]:
         """What each account has gained since the start in dollars, at marks and the external price of ether."""
         venue = self.world.venues[0]
         now = venue["ledger"]["accounts"][: len(self.endowments)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import solara
 import solara.lab
 
+from blockspace.experiments.app.charts import Scheme, is_dark
 from blockspace.experiments.app.controls import new_session
 from blockspace.experiments.app.emergence import Emergence
 from blockspace.experiments.app.live import Live
@@ -28,14 +29,15 @@ def Page() -> None:
         session.model.value.running = False  # nobody watches any more: whatever plays it stops
 
     solara.use_effect(lambda: end, [])
-    dark = solara.lab.use_dark_effective()
+    solara.use_effect(_follow_the_system, [])
     solara.Title("Blockspace")
     solara.Style(STYLE)
+    Scheme(event_is_dark=is_dark.set)
     with solara.AppBar():
         solara.lab.ThemeToggle()
     with solara.AppBarTitle():
         solara.Text("Blockspace")
-    with solara.v.Html(tag="main", class_=f"bs-page {'bs-dark' if dark else 'bs-light'}"):
+    with solara.v.Html(tag="main", class_=f"bs-page {'bs-dark' if is_dark.value else 'bs-light'}"):
         with solara.lab.Tabs(value=tab):
             for name in TABS:
                 solara.lab.Tab(name)
@@ -43,3 +45,8 @@ def Page() -> None:
         for number, show in enumerate((lambda: Live(session), lambda: Emergence(session), ResultsPage)):
             with solara.v.Html(tag="div", style_="" if tab.value == number else "display:none"):
                 show()
+
+
+def _follow_the_system() -> None:
+    """Be light or dark as the system is, until somebody chooses."""
+    solara.lab.theme.dark = None

@@ -10,8 +10,12 @@ from blockspace.experiments.market import Market
 from blockspace.experiments.results.statistics import Estimate, estimate
 from blockspace.experiments.scenario import Scenario, change_settings
 
-MEASURES = {"spread": "median_quoted_spread_bps", "depth": "depth_25bps_usd", "base fee": "base_fee_gwei"}
-"""Measures of a run that are shown, by what they are called."""
+MEASURES = {
+    "spread": ("median_quoted_spread_bps", 1.0),
+    "depth": ("depth_100bps_usd", 1e-3),
+    "base fee": ("base_fee_gwei", 1.0),
+}
+"""Measures of a run that are shown, by what they are called, and what they are multiplied by."""
 
 SLICES = 20
 """Parts of a run between which it is looked whether to stop."""
@@ -61,7 +65,7 @@ def sweep_capacity(
                 market.run_for(scenario.duration_s / SLICES)
             summary = market.summary()
             measures = {
-                name: float(summary.get(measure, summary.get(f"{first}.{measure}", float("nan"))))
-                for name, measure in MEASURES.items()
+                name: scale * float(summary.get(measure, summary.get(f"{first}.{measure}", float("nan"))))
+                for name, (measure, scale) in MEASURES.items()
             }
             yield chosen.gas_per_second, seed, measures

@@ -110,13 +110,16 @@ def Folder(name: str) -> None:
                 solara.Image(file, width="100%")
                 solara.v.Html(tag="figcaption", children=[str(file.relative_to(folder))])
 
+    def show_summary() -> None:
+        solara.v.Html(tag="pre", children=[summary.read_text(encoding="utf-8")])
+
     def show_files() -> None:
         with solara.v.Html(tag="div", class_="bs-files"):
             for file in files:
                 size = file.stat().st_size
                 shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(size / 1e3, 0.1):.1f} kB"
                 solara.FileDownload(
-                    lambda file=file: file.open("rb"),  # type: ignore[misc]
+                    lambda file=file: file.open("rb"),
                     filename=file.name,
                     label=f"{file.relative_to(folder)} ({shown})",
                 )
@@ -126,6 +129,5 @@ def Folder(name: str) -> None:
         panel("Figures", "As the study or sweep drew them.", show_figures,
               None if figures else "No figures: blockspace show draws those of a sweep.", True)  # fmt: skip
         if summary.is_file():
-            panel("Summary", "What came out of the run.",
-                  lambda: solara.v.Html(tag="pre", children=[summary.read_text(encoding="utf-8")]), None, True)  # fmt: skip
+            panel("Summary", "What came out of the run.", show_summary, None, True)
         panel("Files", "Everything that is in the folder, to download.", show_files, None, True)

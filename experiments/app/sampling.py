@@ -22,6 +22,9 @@ LADDER_LEVELS = 14
 MOST_BOXES = 160
 """Transactions of a block that are drawn one by one; in fuller blocks neighbours of a kind are drawn together."""
 
+SMALLEST_VALUE_USD = 0.05
+"""Value of an option below which a premium over it says nothing."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -134,7 +137,7 @@ def rents_by_part(market: LiveMarket) -> dict[str, float]:
 
 
 def option_surface(world: World, volatility_per_day: float) -> list[dict[str, Any]]:
-    """Series that are quoted: ``tenor`` (days), ``moneyness``, implied ``volatility`` of the middle, ``premium``.
+    """Series that are quoted: ``place`` of their tenor, ``moneyness``, implied ``volatility`` of the middle, ``premium``.
 
     The premium is the middle over the value of Black and Scholes (1973) at the volatility of the external price, as a
     share of that value. Of each strike the series out of the money is taken.
@@ -151,15 +154,15 @@ def option_surface(world: World, volatility_per_day: float) -> list[dict[str, An
         middle = 0.5 * (float(row["best_bid_usd"]) + float(row["best_ask_usd"]))
         if years <= 0 or not np.isfinite(middle) or (moneyness - 1.0) * right < 0:
             continue
-        fair = price_option(float(row["index_usd"]), strike, years, volatility, "call" if right > 0 else "put")
+        kind = "call" if right > 0 else "put"
+        fair = price_option(kind, float(row["index_usd"]), strike, years, volatility).value
         found.append(
             {
-                "tenor": round(float(row["time_s"] * 0 + years * 365.0), 2),
                 "place": (int(row["instrument"]) - int(world.venues[0]["options"]["first"]))
                 // (2 * int(world.venues[0]["options"]["strikes"])),
                 "moneyness": round(moneyness, 4),
                 "volatility": 0.5 * float(row["bid_volatility"] + row["ask_volatility"]),
-                "premium": middle / float(fair) - 1.0 if float(fair) > 0.01 else None,
+                "premium": middle / fair - 1.0 if fair > SMALLEST_VALUE_USD else None,
             }
         )
     return sorted(found, key=lambda one: (one["place"], one["moneyness"]))

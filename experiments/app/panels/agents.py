@@ -3,10 +3,10 @@
 import solara
 from mesa.visualization.utils import update_counter
 
-from blockspace.experiments.app.charts import chart, colour_of, frame, horizontal, ink, name_of, short
+from blockspace.experiments.app.charts import amounts, chart, colour_of, frame, horizontal, ink, name_of, short
 from blockspace.experiments.app.live_market import LiveMarket
 from blockspace.experiments.app.panel import panel, waiting
-from blockspace.experiments.app.sampling import profits_by_role, rounded
+from blockspace.experiments.app.sampling import profits_by_role
 
 
 @solara.component
@@ -26,12 +26,8 @@ def Agents(market: LiveMarket) -> None:
             "axisLine": {"show": False},
             "axisTick": {"show": False},
         }
-        data = [
-            {"value": value, "itemStyle": {"color": colour_of(row[0])}}
-            for row, value in zip(rows, rounded([row[2] for row in rows]), strict=True)
-        ]
-        labels = {"show": True, "position": "right", "color": colours["faint"], "fontSize": 10}
-        series = [{"type": "bar", "data": data, "barMaxWidth": 22, "label": labels}]
+        bars = amounts([row[2] for row in rows], [colour_of(row[0]) for row in rows], colours)
+        series = [{"type": "bar", "data": bars, "barMaxWidth": 22}]
         option = frame(
             colours, series, xAxis=horizontal(colours, "dollars since the start", scale=False), yAxis=category
         )

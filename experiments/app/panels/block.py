@@ -30,7 +30,8 @@ def LatestBlock(market: LiveMarket) -> None:
             pieces.append(
                 f'<rect x="{left:.2f}" y="0" width="{max(width - 0.5, 0.4):.2f}" height="{HEIGHT}" '
                 f'fill="{colour_of(box["role"])}"{" opacity='0.45'" if failed else ""}><title>{several}'
-                f"{name_of(box['role'])}: {box['kind']}, {box['status']}, {box['gas']:,} gas, tip {box['tip_gwei']} gwei"
+                f"{name_of(box['role'])}: {box['kind']}, {box['status']}, {box['gas']:,} gas, "
+                f"tip {box['tip_gwei']} gwei"
                 "</title></rect>"
             )
             left += width

@@ -1,6 +1,7 @@
 """Headline figures: where the market stands, and where each figure goes."""
 
 import numpy as np
+import numpy.typing as npt
 import solara
 from mesa.visualization.utils import update_counter
 
@@ -21,13 +22,12 @@ def Headline(market: LiveMarket) -> None:
     blocks, markets = market.history.blocks(), market.history.markets()
     time_s = float(blocks["time_s"][-1]) if len(blocks) else 0.0
     number = int(market.world.chain.number)
-    instrument = market.world.scenario.instruments[0].name
     with solara.v.Html(tag="div", class_="bs-headline", attributes={"role": "group", "aria-label": "Headline figures"}):
         _figure("block", f"{number:,}", _clock(time_s), identity="block-number")
         figures = (
             ("external price", "$", blocks["external_price_usd"]),
-            (f"spread of {instrument}", " bp", markets["quoted_spread_bps"]),
-            ("depth in 25 bp", " $", markets["depth_25bps_usd"]),
+            ("spread", " bp", markets["quoted_spread_bps"]),
+            ("depth in 100 bp", " $", markets["depth_100bps_usd"]),
             ("slippage of $10,000", " bp", markets["slippage_10000usd_bps"]),
             ("base fee", " gwei", blocks["base_fee_gwei"]),
             ("utilisation", " %", 100.0 * blocks["utilisation"]),
@@ -35,14 +35,11 @@ def Headline(market: LiveMarket) -> None:
         )
         for name, unit, values in figures:
             value = float(values[-1]) if len(values) else None
-            if unit == "$":
-                text = "–" if value is None else f"${value:,.2f}"
-            else:
-                text = short(value, unit)
-            _figure(name, text, trend(values))
+            exact = unit == "$" and value is not None
+            _figure(name, f"${value:,.2f}" if exact else short(value, unit), trend(values))
 
 
-def trend(values: np.ndarray) -> str:  # type: ignore[type-arg]
+def trend(values: npt.NDArray[np.float64]) -> str:
     """Whether the latest values lie above or below those before them."""
     recent = np.asarray(values, float)[-RECENT:]
     recent = recent[np.isfinite(recent)]

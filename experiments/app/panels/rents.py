@@ -3,10 +3,10 @@
 import solara
 from mesa.visualization.utils import update_counter
 
-from blockspace.experiments.app.charts import COLOURS, chart, frame, horizontal, ink, short
+from blockspace.experiments.app.charts import COLOURS, amounts, chart, frame, horizontal, ink, short
 from blockspace.experiments.app.live_market import LiveMarket
 from blockspace.experiments.app.panel import panel, waiting
-from blockspace.experiments.app.sampling import rents_by_part, rounded
+from blockspace.experiments.app.sampling import rents_by_part
 
 
 @solara.component
@@ -26,12 +26,8 @@ def Rents(market: LiveMarket) -> None:
             "axisLine": {"lineStyle": {"color": colours["line"]}},
             "axisTick": {"show": False},
         }
-        data = [
-            {"value": value, "itemStyle": {"color": COLOURS[number % len(COLOURS)]}}
-            for number, value in enumerate(rounded(list(parts.values())))
-        ]
-        labels = {"show": True, "position": "right", "color": colours["faint"], "fontSize": 10}
-        series = [{"type": "bar", "data": data, "barMaxWidth": 22, "label": labels}]
+        bars = [COLOURS[number % len(COLOURS)] for number in range(len(parts))]
+        series = [{"type": "bar", "data": amounts(list(parts.values()), bars, colours), "barMaxWidth": 22}]
         option = frame(
             colours, series, xAxis=horizontal(colours, "dollars since the start", scale=False), yAxis=category
         )

@@ -4,7 +4,20 @@ import numpy as np
 import solara
 from mesa.visualization.utils import update_counter
 
-from blockspace.experiments.app.charts import BLUE, GREY, ORANGE, axis, chart, frame, horizontal, ink, line, short
+from blockspace.experiments.app.charts import (
+    BLUE,
+    GREY,
+    ORANGE,
+    axis,
+    chart,
+    clock,
+    frame,
+    horizontal,
+    ink,
+    line,
+    short,
+    through_time,
+)
 from blockspace.experiments.app.live_market import LiveMarket
 from blockspace.experiments.app.panel import panel, waiting
 from blockspace.experiments.app.sampling import margin_ratios, rounded
@@ -62,19 +75,19 @@ def Liquidations(market: LiveMarket) -> None:
     rows = market.history.blocks()
 
     def body() -> None:
-        minutes = rounded(rows["time_s"] / 60.0, 7)
+        times, unit_of_time = clock(rows["time_s"])
         series = [
             {"type": "bar", "name": "liquidated in a block", "itemStyle": {"color": ORANGE}, "barMinWidth": 2,
-             "data": list(zip(minutes, rounded(rows["liquidated_usd"] * 1e-3), strict=True))},
-            line("in the insurance fund", minutes, rounded(rows["insurance_usd"] * 1e-3), BLUE),
-            line("accounts due", minutes, rounded(rows["due_accounts"]), GREY, yAxisIndex=1, step="end"),
+             "data": list(zip(times, rounded(rows["liquidated_usd"] * 1e-3), strict=True))},
+            line("in the insurance fund", times, rounded(rows["insurance_usd"] * 1e-3), BLUE),
+            line("accounts due", times, rounded(rows["due_accounts"]), GREY, yAxisIndex=1, step="end"),
         ]  # fmt: skip
         right = axis(colours, "accounts", scale=False, minInterval=1, splitLine={"show": False})
         right["nameTextStyle"] = {"color": colours["faint"], "align": "right", "fontSize": 11}
         option = frame(
             colours,
             series,
-            xAxis=horizontal(colours, "minutes"),
+            xAxis=through_time(colours, unit_of_time),
             yAxis=[axis(colours, "thousand dollars", scale=False), right],
         )
         option["grid"] = {**option["grid"], "right": 40}

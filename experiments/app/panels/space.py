@@ -10,11 +10,13 @@ from blockspace.experiments.app.charts import (
     ORANGE,
     axis,
     chart,
+    clock,
     frame,
     horizontal,
     ink,
     line,
     short,
+    through_time,
 )
 from blockspace.experiments.app.live_market import LiveMarket
 from blockspace.experiments.app.panel import panel, waiting
@@ -29,17 +31,20 @@ def Fees(market: LiveMarket) -> None:
     rows = market.history.blocks()
 
     def body() -> None:
-        minutes = rounded(rows["time_s"] / 60.0, 7)
+        times, unit_of_time = clock(rows["time_s"])
         series = [
-            line("utilisation", minutes, rounded(100.0 * rows["utilisation"], 4), GREY, yAxisIndex=1,
+            line("utilisation", times, rounded(100.0 * rows["utilisation"], 4), GREY, yAxisIndex=1,
                  lineStyle={"width": 0}, areaStyle={"opacity": 0.22, "color": GREY}),
-            line("base fee", minutes, rounded(rows["base_fee_gwei"]), BLUE),
-            line("tip that gets in", minutes, rounded(rows["marginal_tip_gwei"]), ORANGE),
+            line("base fee", times, rounded(rows["base_fee_gwei"]), BLUE),
+            line("tip that gets in", times, rounded(rows["marginal_tip_gwei"]), ORANGE),
         ]  # fmt: skip
-        right = axis(colours, "% full", min=0, max=100, position="right", splitLine={"show": False})
+        right = axis(colours, "% full", min=0, max=100, interval=25, position="right", splitLine={"show": False})
         right["nameTextStyle"] = {"color": colours["faint"], "align": "right", "fontSize": 11}
         option = frame(
-            colours, series, xAxis=horizontal(colours, "minutes"), yAxis=[axis(colours, "gwei", scale=False), right]
+            colours,
+            series,
+            xAxis=through_time(colours, unit_of_time),
+            yAxis=[axis(colours, "gwei", scale=False), right],
         )
         option["grid"] = {**option["grid"], "right": 40}
         fee, full = float(rows["base_fee_gwei"][-1]), float(rows["utilisation"][-1])

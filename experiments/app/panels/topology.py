@@ -1,6 +1,8 @@
 """Where validators sit, what they have at stake, how far they are, and who made the block."""
 
 import math
+from collections import Counter
+from typing import Any
 
 import solara
 from mesa.visualization.utils import update_counter
@@ -11,10 +13,20 @@ from blockspace.experiments.app.panel import panel
 from blockspace.experiments.app.sampling import validators
 
 PLACES = {
-    "virginia": (-78, 38), "california": (-120, 37), "sao_paulo": (-47, -24), "london": (-4, 53), "frankfurt": (11, 50),
-    "mumbai": (73, 19), "singapore": (104, 1), "tokyo": (140, 36), "sydney": (151, -34),
-}  # fmt: skip
-"""Longitude and latitude of the regions in degrees, London and Frankfurt a little apart."""
+    "virginia": (-75, 38),
+    "california": (-122, 37),
+    "sao_paulo": (-47, -24),
+    "london": (-14, 54),
+    "frankfurt": (24, 50),
+    "mumbai": (70, 20),
+    "singapore": (106, 1),
+    "tokyo": (140, 36),
+    "sydney": (151, -34),
+}
+"""Longitude and latitude of the regions in degrees, neighbours a little apart."""
+
+RADIUS = 17.0
+"""Degrees within which the validators of a region are drawn around it."""
 
 GOLDEN = math.pi * (3 - math.sqrt(5))
 
@@ -29,11 +41,12 @@ def Topology(market: LiveMarket) -> None:
 
     def body() -> None:
         seen: dict[str, int] = {}
+        most = max(Counter(node["region"] for node in nodes).values())
         points = []
         for number, node in enumerate(nodes):
             longitude, latitude = PLACES[node["region"]]
             place = seen[node["region"]] = seen.get(node["region"], -1) + 1
-            radius = 1.9 * math.sqrt(place)
+            radius = RADIUS * math.sqrt(place / max(most - 1, 1))
             made = number == producer and market.history.count > 0
             points.append(
                 {
@@ -52,29 +65,29 @@ def Topology(market: LiveMarket) -> None:
         regions = [
             {
                 "name": f"{region.replace('_', ' ')}",
-                "value": [*PLACES[region]],
+                "value": [PLACES[region][0], PLACES[region][1] - (RADIUS if most > 1 else 2.0)],
                 "label": {
                     "show": True,
                     "formatter": "{b}",
                     "position": "bottom",
-                    "distance": 14,
+                    "distance": 6,
                     "color": colours["faint"],
                     "fontSize": 10,
                 },
             }
             for region in seen
         ]
-        series = [
+        series: list[dict[str, Any]] = [
             {"type": "scatter", "data": points, "encode": {"tooltip": [2, 3]},
              "dimensions": ["longitude", "latitude", "stake, %", "latency, ms"]},
-            {"type": "scatter", "data": regions, "symbolSize": 0.1, "silent": True},
+            {"type": "scatter", "data": regions, "symbolSize": 0.1, "silent": True, "z": 9},
         ]  # fmt: skip
         hidden = {"show": False, "type": "value"}
         option = frame(
             colours,
             series,
             xAxis={**hidden, "min": -140, "max": 170},
-            yAxis={**hidden, "min": -55, "max": 70},
+            yAxis={**hidden, "min": -64, "max": 74},
             grid={"left": 4, "right": 4, "top": 4, "bottom": 4},
         )
         option["tooltip"] = {**option["tooltip"], "trigger": "item"}
@@ -93,4 +106,4 @@ def Topology(market: LiveMarket) -> None:
         else f"{len(nodes)} validators by region, as large as their stake, in orange whoever made the block; point at "
         "one for stake and latency, a mean over where agents sit."
     )
-    panel("Who makes the block", about, body)
+    panel("Who makes the block", about, body, wide=True)

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 import solara
 from mesa.visualization.utils import update_counter
 
-from blockspace.experiments.app.charts import BLUE, GREEN, ORANGE, axis, chart, frame, horizontal, ink, line
+from blockspace.experiments.app.charts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    axis,
+    chart,
+    clock,
+    frame,
+    ink,
+    line,
+    through_time,
+)
 from blockspace.experiments.app.live_market import LiveMarket
 from blockspace.experiments.app.panel import panel, waiting
 from blockspace.experiments.app.sampling import rounded
@@ -54,11 +65,16 @@ def _through_time(
 ) -> None:
     update_counter.get()
     colours = ink()
-    rows, minutes = market.history.markets(), rounded(market.history.blocks()["time_s"] / 60.0, 7)
+    rows, (times, unit_of_time) = market.history.markets(), clock(market.history.blocks()["time_s"])
 
     def body() -> None:
-        series = [line(name, minutes, rounded(rows[column] * scale), colour) for name, column, colour in curves]
-        option = frame(colours, series, xAxis=horizontal(colours, "minutes"), yAxis=axis(colours, unit, scale=False))
-        chart(option, f"{title} in {unit} over {minutes[-1]} minutes")
+        series = [line(name, times, rounded(rows[column] * scale), colour) for name, column, colour in curves]
+        option = frame(
+            colours,
+            series,
+            xAxis=through_time(colours, unit_of_time),
+            yAxis=axis(colours, unit, scale=False),
+        )
+        chart(option, f"{title} in {unit} over {times[-1]} {unit_of_time}")
 
     panel(title, about, body, waiting(market))
