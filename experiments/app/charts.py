@@ -1,6 +1,7 @@
 """How charts look: colours, axes and text of ECharts options, in light and in dark."""
 
 import functools
+import json
 from typing import Any
 
 import solara
@@ -169,13 +170,14 @@ def line(name: str, x: list[Any], y: list[Any], colour: str, **more: Any) -> dic
     }
 
 
+@solara.component_vue("chart.vue")
+def _Chart(option: str, label: str, height_px: int) -> None:
+    """An ECharts chart whose option is a text of JSON, which Solara passes on without looking into it."""
+
+
 def chart(option: dict[str, Any], label: str, height_px: int = 230) -> None:
     """Show an option; ``label`` says to those who cannot see it what it shows now."""
-    solara.FigureEcharts(
-        option,
-        attributes={"style": f"height:{height_px}px;width:100%", "role": "img", "aria-label": label},
-        responsive=True,
-    )
+    _Chart(option=json.dumps(option, allow_nan=False), label=label, height_px=height_px)
 
 
 def short(value: float | None, unit: str = "", digits: int = 3) -> str:

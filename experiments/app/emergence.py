@@ -148,7 +148,7 @@ def Curves(curves: list[Curve], measure: str, title: str, unit: str, about: str,
         for number, (name, points) in enumerate(estimates):
             colour = COLOURS[(len(estimates) - 1 - number) % len(COLOURS)] if number < len(estimates) - 1 else BLUE
             xs = [places[x] for x, _ in points]
-            lows = [one.low if one.low == one.low else one.mean for _, one in points]
+            lows = [max(one.low, 0.0) if one.low == one.low else one.mean for _, one in points]
             highs = [one.high if one.high == one.high else one.mean for _, one in points]
             base = {"type": "line", "stack": f"band {number}", "symbol": "none", "lineStyle": {"width": 0},
                     "silent": True, "connectNulls": True, "stackStrategy": "all"}  # fmt: skip

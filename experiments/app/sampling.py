@@ -16,7 +16,7 @@ from blockspace.markets.options.black_scholes import YEAR_NS, price_option
 from blockspace.network.compilation import kernel
 from blockspace.network.transaction import KINDS, STATUSES, UNFUNDED
 
-LADDER_LEVELS = 14
+LADDER_LEVELS = 10
 """Prices of the ladder on either side."""
 
 MOST_BOXES = 160
@@ -137,7 +137,7 @@ def rents_by_part(market: LiveMarket) -> dict[str, float]:
 
 
 def option_surface(world: World, volatility_per_day: float) -> list[dict[str, Any]]:
-    """Series that are quoted: ``place`` of their tenor, ``moneyness``, implied ``volatility`` of the middle, ``premium``.
+    """Series that are quoted: ``place`` of the tenor, ``moneyness``, implied ``volatility`` of the middle, ``premium``.
 
     The premium is the middle over the value of Black and Scholes (1973) at the volatility of the external price, as a
     share of that value. Of each strike the series out of the money is taken.

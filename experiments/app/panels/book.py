@@ -34,7 +34,7 @@ def Ladder(market: LiveMarket) -> None:
             "type": "category",
             "data": prices,
             "inverse": True,
-            "axisLabel": {"color": colours["faint"], "fontSize": 10},
+            "axisLabel": {"color": colours["faint"], "fontSize": 9, "interval": 0},
             "axisLine": {"lineStyle": {"color": colours["line"]}},
             "axisTick": {"show": False},
         }

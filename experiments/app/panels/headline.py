@@ -22,21 +22,22 @@ def Headline(market: LiveMarket) -> None:
     blocks, markets = market.history.blocks(), market.history.markets()
     time_s = float(blocks["time_s"][-1]) if len(blocks) else 0.0
     number = int(market.world.chain.number)
-    with solara.v.Html(tag="div", class_="bs-headline", attributes={"role": "group", "aria-label": "Headline figures"}):
-        _figure("block", f"{number:,}", _clock(time_s), identity="block-number")
-        figures = (
-            ("external price", "$", blocks["external_price_usd"]),
-            ("spread", " bp", markets["quoted_spread_bps"]),
-            ("depth in 100 bp", " $", markets["depth_100bps_usd"]),
-            ("slippage of $10,000", " bp", markets["slippage_10000usd_bps"]),
-            ("base fee", " gwei", blocks["base_fee_gwei"]),
-            ("utilisation", " %", 100.0 * blocks["utilisation"]),
-            ("pending", "", blocks["pending"].astype(float)),
-        )
-        for name, unit, values in figures:
-            value = float(values[-1]) if len(values) else None
-            exact = unit == "$" and value is not None
-            _figure(name, f"${value:,.2f}" if exact else short(value, unit), trend(values))
+    figures = (
+        ("external price", "$", blocks["external_price_usd"]),
+        ("spread", " bp", markets["quoted_spread_bps"]),
+        ("depth in 100 bp", " $", markets["depth_100bps_usd"]),
+        ("slippage of $10,000", " bp", markets["slippage_10000usd_bps"]),
+        ("base fee", " gwei", blocks["base_fee_gwei"]),
+        ("utilisation", " %", 100.0 * blocks["utilisation"]),
+        ("pending", "", blocks["pending"].astype(float)),
+    )
+    shown = [_figure("block", f"{number:,}", _clock(time_s), " block-number")]
+    for name, unit, values in figures:
+        value = float(values[-1]) if len(values) else None
+        exact = unit == "$" and value is not None
+        shown.append(_figure(name, f"${value:,.2f}" if exact else short(value, unit), trend(values)))
+    # One piece of text: dozens of widgets would take longer than the block.
+    solara.HTML(tag="div", classes=["bs-headline"], unsafe_innerHTML="".join(shown))
 
 
 def trend(values: npt.NDArray[np.float64]) -> str:
@@ -58,8 +59,8 @@ def _clock(seconds: float) -> str:
     return (f"{days} d " if days else "") + f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
 
 
-def _figure(name: str, value: str, below: str, identity: str = "") -> None:
-    with solara.v.Html(tag="div", class_="bs-figure"):
-        solara.v.Html(tag="span", class_="bs-name", children=[name])
-        solara.v.Html(tag="span", class_=f"bs-value {identity}", children=[value])
-        solara.v.Html(tag="span", class_="bs-trend", children=[below])
+def _figure(name: str, value: str, below: str, identity: str = "") -> str:
+    return (
+        f'<div class="bs-figure"><span class="bs-name">{name}</span>'
+        f'<span class="bs-value{identity}">{value}</span><span class="bs-trend">{below}</span></div>'
+    )
