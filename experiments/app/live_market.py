@@ -21,7 +21,7 @@ class LiveMarket(Market):
 
     Parameters
     ----------
-    preset, additions, ordering, numbers
+    preset, additions, ordering, gas_limit, block_time_s, makers, demand_per_s, volatility_per_day
         See :func:`~blockspace.experiments.app.settings.live_scenario`.
     seed
         Seed of every random draw.
@@ -59,10 +59,27 @@ class LiveMarket(Market):
         additions: str = "nothing else",
         ordering: str = AS_PRESET,
         seed: int = 7,
-        **numbers: float | None,
+        gas_limit: int | None = None,
+        block_time_s: float | None = None,
+        makers: int | None = None,
+        demand_per_s: float | None = None,
+        volatility_per_day: float | None = None,
     ) -> None:
+        # One by one: a model that takes any keyword is given one of Mesa's own scenarios by Mesa's controller.
+        numbers = {
+            "gas_limit": gas_limit,
+            "block_time_s": block_time_s,
+            "makers": makers,
+            "demand_per_s": demand_per_s,
+            "volatility_per_day": volatility_per_day,
+        }
         super().__init__(live_scenario(preset, additions, ordering, **numbers), seed, tapes="none")
-        self.made_of = {"preset": preset, "additions": additions, "ordering": ordering, **numbers}
+        self.made_of = {
+            "preset": preset,
+            "additions": additions,
+            "ordering": ordering,
+        }
+        self.made_of |= {name: value for name, value in numbers.items() if value is not None}
         self.taken: set[str] = set()
         self.volatility_per_day = self.world.scenario.price.volatility_per_day
         self.failure: str | None = None

@@ -62,6 +62,17 @@ def serve(preset: str, port: int, host: str = LOOPBACK) -> None:
     from solara.server.starlette import app as pages  # it reads the variables above
 
     shown = f"[{host}]" if ":" in host else host
-    print(f"Blockspace is at http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends it)", flush=True)
-    server = uvicorn.Server(uvicorn.Config(pages, log_level="warning", lifespan="on"))
+    server = _Server(uvicorn.Config(pages, log_level="warning", lifespan="on"))
+    server.sentence = f"Blockspace is at http://{shown}:{listener.getsockname()[1]}/  (Ctrl-C ends it)"
     server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that says where it is once it answers."""
+
+    sentence = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        print(self.sentence, flush=True)
