@@ -47,6 +47,7 @@ benchmark: develop
 
 screenshots: develop
 	$(BIN)/python docs/screenshots.py
+	$(BIN)/python docs/app_screenshots.py
 
 constraints:
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from blockspace.experiments.commands.browser import app as browser
 from blockspace.experiments.commands.catalogue import presets, settings
 from blockspace.experiments.commands.common import USER_ERROR, complain
 from blockspace.experiments.commands.facts import facts
@@ -43,6 +44,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 for command in (run, study, sweep, sensitivity, show, compare, facts, replay, presets, settings, validate):
     app.command()(command)
+app.command("app")(browser)
 
 
 @app.callback()

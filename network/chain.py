@@ -295,6 +295,14 @@ class Chain(Stateful):
         network = gossip_network(self.graph, self.settings.verification_ns_per_gas, self._latency_scale)
         self.attestation = Attestation(settings, network, self._seed, count_from_ns)
 
+    def resize(self, gas_limit: int) -> None:
+        """Change the gas that a block can hold, from the next block on; to be called between two blocks.
+
+        A chain that was resized is not what its scenario says, so that checkpoints of it do not restore.
+        """
+        self.settings = self.settings.model_copy(update={"gas_limit": gas_limit})
+        self.blocks[0]["gas_limit"] = gas_limit
+
     def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
         """Let some validators wait before closing their blocks; to be called after :meth:`attest`."""
         if self.attestation is None:

@@ -124,6 +124,14 @@ class OptionRecords(Stateful):
             self._rows.append(self._rows_now[:listed].copy())
             self._next_look = (time // self._interval_ns + 1) * self._interval_ns
 
+    def forget(self) -> None:
+        """Let go of all observations but the last."""
+        del self._rows.arrays[:-1]
+
+    def latest(self) -> npt.NDArray[Any]:
+        """Rows of all series as they were observed last, of type ``OPTION_ROW``."""
+        return self._rows.arrays[-1] if self._rows.arrays else self._rows_now[:0]
+
     def series_rows(self) -> npt.NDArray[Any]:
         """All series so far by number, of type ``SETTLED_SERIES``; ``settled`` is 0 while they live."""
         options = self._options[0]

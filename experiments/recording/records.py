@@ -170,11 +170,22 @@ class Records(Stateful):
 
     def latest_value_micro_usd(self) -> int:
         """What changed hands in trades of the block recorded last, in micro-dollars."""
+        return round(1e6 * float(self.latest()[1]["volume_usd"].sum()))
+
+    def latest(self) -> tuple[Any, Any]:
+        """Rows of the block recorded last: its own, and those of the instruments after it."""
         if self._index:
-            volume = self._market_rows[self._index - 1]["volume_usd"].sum()
-        else:
-            volume = self._full_markets.arrays[-1][-1]["volume_usd"].sum()
-        return round(1e6 * float(volume))
+            return self._block_rows[self._index - 1], self._market_rows[self._index - 1]
+        return self._full_blocks.arrays[-1][-1], self._full_markets.arrays[-1][-1]
+
+    def forget(self) -> None:
+        """Let go of all rows of earlier blocks but the last few thousand: memory is flat, and summaries are of these.
+
+        For markets that run for as long as somebody watches; the number of rows counts those that are forgotten.
+        """
+        for pieces in (self._full_blocks, self._full_markets, self._full_pools):
+            del pieces.arrays[:-1]
+        self.options.forget()
 
     def _drain_liquidations(self) -> None:
         log = self._venues[0]["liquidations"]
