@@ -37,18 +37,21 @@ def assert_closed(market, ledger_before):
         + found["sequencer_base_fee_wei"]
         + found["tips_wei"]
         + found["data_wei"]
+        + found["blobs_wei"]
         + found["auction_revenue_wei"]
     )
-    assert paid == found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"] + found["data_wei"]
+    purposes = found["plain_space_wei"] + found["congestion_wei"] + found["place_wei"]
+    assert paid == purposes + found["data_wei"] + found["blobs_wei"]
     assert found["failed_gas_of_searchers_wei"] <= min(found["failed_gas_wei"], found["place_wei"])
     assert found["venue_fees_micro_usd"] == found["fees_of_others_micro_usd"] + found["searcher_fees_micro_usd"]
     lost = found["loss_to_arbitrage_micro_usd"] + found["loss_to_sandwiches_micro_usd"]
     assert lost == found["searcher_fees_micro_usd"] + found["searcher_cash_micro_usd"]
     change = after["ether_wei"] - ledger_before["ether_wei"]
     role = after["role"]
-    assert change[BURNED] == found["burned_wei"]
+    assert change[BURNED] == found["burned_wei"] + found["blobs_wei"]
     assert found["tips_wei"] == found["tips_of_proposers_wei"] + found["builders_margin_wei"]
     producers = found["sequencer_base_fee_wei"] + found["tips_of_proposers_wei"] + found["auction_revenue_wei"]
+    producers += found["data_wei"]
     assert change[role == "producer"].sum() == producers
     assert change[role == "builder"].sum() == found["builders_margin_wei"]
     assert -change[role.isin(SEARCHING)].sum() == found["paid_by_searchers_wei"]
