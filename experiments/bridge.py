@@ -55,7 +55,7 @@ class Bridge(Stateful):
         self.settlement = settlement
         self.settings = settlement.settings.bridge
         self.chains = ((rollup, parent), (parent, rollup))  # by direction: where from, where to
-        points = [settlement._access_point(rollup, below) for below in (rollup, parent)]
+        points = [settlement.access_point(rollup, below) for below in (rollup, parent)]
         self.access = tuple(
             world.access_number(point) for world, point in zip((rollup, parent), points, strict=True)
         )  # by direction, where it is seen that a transfer is in a block

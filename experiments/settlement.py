@@ -50,10 +50,10 @@ class Settlement(Stateful):
         self.parent = chains[settings.parent] if settings.parent else model.worlds[1]
         self.data = chains[settings.data_chain] if settings.data_chain else self.parent
         self.progresses = new_progress()
-        access = self._access_point(world, self.data)
+        access = self.access_point(world, self.data)
         faults = world.scenario.faults
         self.batcher = Batcher(model, self.data, settings, self.progresses, access, faults)
-        access = self._access_point(world, self.parent)
+        access = self.access_point(world, self.parent)
         accounts = [
             self.parent.open_agent_account("prover")
             for _ in range(settings.proofs.provers if settings.kind == "validity" else 0)
@@ -79,7 +79,7 @@ class Settlement(Stateful):
         self._set_price(self._price(int(self.data.chain.base_fee), int(self.data.chain.blocks["blob_base_fee"][0])))
 
     @staticmethod
-    def _access_point(world: "World", below: "World") -> str:
+    def access_point(world: "World", below: "World") -> str:
         """Where on a chain below the sequencer's messages come in: in its own region, if that chain is there."""
         region = f"access/{world.scenario.topology.regions[0]}"
         return region if region in below.chain.access_points else below.chain.access_points[0]

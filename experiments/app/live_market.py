@@ -74,7 +74,7 @@ class LiveMarket(Market):
             "volatility_per_day": volatility_per_day,
         }
         super().__init__(live_scenario(preset, additions, ordering, **numbers), seed, tapes="none")
-        self.made_of = {
+        self.made_of: dict[str, Any] = {
             "preset": preset,
             "additions": additions,
             "ordering": ordering,
