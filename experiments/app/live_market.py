@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
