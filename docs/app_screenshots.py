@@ -56,17 +56,27 @@ def opened(browser, address, size, scheme):
     return page
 
 
-def run_everything(page):
-    """A market with options and leverage, twenty minutes and a crash after its start."""
+def take_live(page, scheme):
+    """A market with options and leverage, twenty minutes after its start, and then a crash."""
     choose(page, "Beside the book", "options and leveraged traders")
     page.get_by_text("press Reset.").wait_for()
     press(page, "Reset")
     choose(page, "Blocks per frame", "100 blocks")
     press(page, "Step")
+    page.locator("section[aria-label='Order book'] canvas").wait_for()
+    page.wait_for_timeout(1_000)
+    take(page, f"live-{scheme}")
+    for name in ("Block space", "Agents and rents", "Options"):
+        tab(page, name)
+        take(page, f"{name.lower().replace(' ', '-')}-{scheme}")
+    page.get_by_label(re.compile("^Crash")).fill("8")
+    page.get_by_label(re.compile("^Crash")).press("Enter")
     press(page, "Crash now")
     choose(page, "Blocks per frame", "25 blocks")
     press(page, "Step")
     page.wait_for_timeout(2_000)
+    tab(page, "Leverage")
+    take(page, f"leverage-{scheme}")
 
 
 def main():
@@ -74,16 +84,12 @@ def main():
     if chromium is None:
         raise SystemExit("Chromium is needed for screenshots: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        run_study("capacity", quick=True, out=Path(folder) / "results" / "capacity-quick")
+        run_study("capacity", quick=True, seeds=2, out=Path(folder) / "results" / "capacity-quick")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         with served(folder) as address:
             for scheme in ("light", "dark"):
                 page = opened(browser, address, WIDE, scheme)
-                run_everything(page)
-                take(page, f"live-{scheme}")
-                for name in ("Block space", "Agents and rents", "Options", "Leverage"):
-                    tab(page, name)
-                    take(page, f"{name.lower().replace(' ', '-')}-{scheme}")
+                take_live(page, scheme)
                 choose(page, "Beside the book", "nothing else")
                 tab(page, "Emergence")
                 press(page, "Run the sweep")

@@ -89,7 +89,7 @@ def Folder(name: str) -> None:
     files = solara.use_memo(lambda: files_of(folder), [name])
     tables = [file for file in files if file.suffix in TABLES]
     figures = [file for file in files if file.suffix == ".png"]
-    preferred = [file for file in tables if file.stem in ("table", "index", "blocks")] or tables
+    preferred = sorted(tables, key=lambda file: (file.stem not in ("table", "blocks"), len(file.parts)))
     chosen, set_chosen = solara.use_state(str(preferred[0].relative_to(folder)) if preferred else "")
     summary = folder / "summary.json"
 
