@@ -8,7 +8,8 @@ that comes too late fails and costs its gas. Who cannot hope to earn the gas sta
 when space is dear, and their losses grow.
 
 What it took over it sells or buys back at once, as far as the book has room within a tolerance of the
-external price.
+external price; for an option the tolerance, a share of the external price too, is from its mark. Who looks after a
+perpetual looks after the options on it as well, one instrument at a time. Options that find no book are kept, unhedged.
 
 A venue may have a *backstop*: a liquidator that also acts for accounts with less than nothing, whatever that earns, and
 pays the gas out of its own pocket, so that the insurance fund and deleveraging do their part.
@@ -23,6 +24,7 @@ from pydantic import Field
 
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order, tip_worth
 from blockspace.markets.feed import VIEWS, wallet_tip
+from blockspace.markets.ledger import INSTRUMENTS
 from blockspace.markets.matching import BUY, SELL
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
@@ -53,6 +55,11 @@ LIQUIDATOR = np.dtype(
         ("asked", "i8"),  # transactions
         ("cash", "i8"),  # micro-dollars that it owned when it last looked
         ("lots", "i8"),
+        ("stock_taken", "i8"),  # number of the block after which that was
+        ("first", "i8"),  # number of the first option on the perpetual
+        ("count", "i8"),  # of those options
+        ("held", "i8", (INSTRUMENTS,)),  # lots of them, from the first one on
+        ("series", "i8", (INSTRUMENTS,)),  # that they are of
         ("tries", "i8"),
         ("wins", "i8"),
     ],
@@ -86,13 +93,25 @@ class LiquidatorSettings(Settings):
 
 
 def new_liquidators(
-    settings: LiquidatorSettings, accounts: list[int], access: list[int], instruments: list[int], cash: list[int]
+    settings: LiquidatorSettings,
+    accounts: list[int],
+    access: list[int],
+    instruments: list[int],
+    cash: list[int],
+    underlying: int = -1,
+    first: int = 0,
+    count: int = 0,
 ) -> npt.NDArray[Any]:
-    """State of the population: one row of type ``LIQUIDATOR`` each; ``cash`` is in micro-dollars."""
+    """State of the population: one row of type ``LIQUIDATOR`` each.
+
+    ``cash`` is in micro-dollars; ``count`` options on the perpetual ``underlying`` lie from place ``first`` on.
+    """
     rows = np.zeros(len(accounts), LIQUIDATOR)
     rows["account"], rows["access"], rows["instrument"], rows["cash"] = accounts, access, instruments, cash
     if settings.backstop:
         rows["backstop"][np.unique(rows["instrument"], return_index=True)[1]] = 1
+    of_options = rows["instrument"] == underlying
+    rows["first"][of_options], rows["count"][of_options] = first, count
     rows["bid_share"] = 0.1
     rows["success"] = 0.5
     rows["learning_rate"] = settings.learning_rate
@@ -121,6 +140,61 @@ def _learn(row, feed, view):
 
 
 @kernel
+def _take_stock(row, receipt, view):
+    """Learn from a statement what the account owns: cash, and lots of the instrument that it is about."""
+    if receipt.stated == row.stock_taken:
+        return
+    row.stock_taken = receipt.stated
+    row.cash = receipt.cash
+    if receipt.about == row.instrument:
+        row.lots = receipt.lots
+    elif row.first <= receipt.about < row.first + row.count:
+        row.held[receipt.about - row.first] = receipt.lots
+        row.series[receipt.about - row.first] = view.quotes[receipt.about].series
+
+
+@kernel
+def _is_mine(row, number):
+    """Whether an instrument is the perpetual that it looks after, or an option on it."""
+    return number == row.instrument or row.first <= number < row.first + row.count
+
+
+@kernel
+def _tolerated(row, feed, number, mark, side, price):
+    """Worst price for unwinding a lot, in dollars: so far from the external price, or from an option's mark."""
+    lot_size = feed.terms[number].lot_size
+    if number == row.instrument:
+        return price * (1.0 + side * row.tolerance) * lot_size
+    return max(mark + side * row.tolerance * price * lot_size, 0.0)
+
+
+@kernel
+def _room(row, feed, number, needed, lots, price):
+    """Lots of an instrument that there is margin for, where there is for ``lots`` of the perpetual."""
+    if number == row.instrument:
+        return lots
+    terms = feed.terms[number]
+    return np.int64(max(lots, np.int64(0)) * needed / (terms.initial_margin * price * terms.lot_size * 1e6))
+
+
+@kernel
+def _in_perpetuals(row, feed, number, needed, lots, price):
+    """Lots of the perpetual that need as much margin as ``lots`` of an instrument."""
+    if number == row.instrument:
+        return lots
+    terms = feed.terms[number]
+    return np.int64(math.ceil(lots * (terms.initial_margin * price * terms.lot_size * 1e6) / needed))
+
+
+@kernel
+def _holds_options(row):
+    for place in range(row.count):
+        if row.held[place] != 0:
+            return True
+    return False
+
+
+@kernel
 def _lots_to_take(feed, due, room):
     """Lots of a position that one liquidation may take, and for which there is room."""
     lots = abs(due.lots)
@@ -135,8 +209,9 @@ def _earnings(row, feed, view, due, lots, price):
 
     What the visible book cannot take of them is valued at the worst price at which it would be unwound.
     """
-    terms = feed.terms[row.instrument]
-    quotes = view.quotes[row.instrument]
+    number = np.int64(due.instrument)
+    terms = feed.terms[number]
+    quotes = view.quotes[number]
     mark = quotes.mark * 1e-6
     bonus = feed.liquidation_terms.bonus * lots * mark
     equity = due.equity * 1e-6
@@ -146,7 +221,7 @@ def _earnings(row, feed, view, due, lots, price):
         return -1.0
     side = np.int64(SELL if due.lots > 0 else BUY)
     filled, average = average_price(quotes, side, lots)
-    worst = price * (1.0 + side * row.tolerance) * terms.lot_size
+    worst = _tolerated(row, feed, number, mark, side, price)
     cost = side * (filled * (average * terms.tick * terms.lot_size - mark) + (lots - filled) * (worst - mark))
     return bonus - cost - terms.taker_fee * lots * mark
 
@@ -227,14 +302,60 @@ def _unwind(row, feed, pool, outlook, view):
 
 
 @kernel
-def _best_of(row, feed, view, entries, chosen, room, price):
-    """Place of the account that promises most and is not chosen yet, the lots to take, and what they earn."""
+def _unwind_options(row, feed, pool, outlook, view):
+    """Trade back the first of its options for which the visible book has room; returns whether there is any."""
+    for place in range(row.count):
+        number = row.first + place
+        quotes = view.quotes[number]
+        if row.held[place] == 0 or quotes.right == 0 or quotes.series != row.series[place]:
+            row.held[place] = 0  # what has expired is settled
+            continue
+        side = np.int64(SELL if row.held[place] > 0 else BUY)
+        terms, price = feed.terms[number], outlook.external_price
+        limit = _tolerated(row, feed, number, quotes.mark * 1e-6, side, price) / (terms.tick * terms.lot_size)
+        limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+        lots, _ = lots_within(quotes, side, limit_ticks)
+        size = min(lots, abs(row.held[place]))
+        if size == 0 or limit_ticks <= 0 or quotes.expiry <= row.expires:
+            continue
+        tip = wallet_tip(feed, view)
+        spend = row.tolerance * size * price * terms.lot_size
+        max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
+        send_taking_order(
+            pool,
+            feed,
+            row.account,
+            row.access,
+            np.uint32(number),
+            side,
+            size,
+            limit_ticks,
+            row.sent_at,
+            row.expires,
+            max_fee,
+            tip,
+        )
+        row.status = UNWINDING
+        row.asked = 1
+        return True
+    return False
+
+
+@kernel
+def _best_of(row, feed, view, entries, chosen, about, needed, room, price):
+    """Place of the account that promises most and is not chosen yet, the lots to take, and what they earn.
+
+    Only positions in the instrument ``about`` count, unless it is -1.
+    """
     best, best_lots, most = np.int64(-1), np.int64(0), 0.0
     for place in range(view.due):
         due = entries[place]
-        if (chosen >> np.uint64(place)) & np.uint64(1) != 0 or due.instrument != row.instrument:
+        number = np.int64(due.instrument)
+        if (chosen >> np.uint64(place)) & np.uint64(1) != 0 or not _is_mine(row, number):
             continue
-        lots = _lots_to_take(feed, due, room)
+        if about >= 0 and number != about:
+            continue
+        lots = _lots_to_take(feed, due, _room(row, feed, number, needed, room, price))
         if lots > 0 and due.account != row.account:
             earned = _earnings(row, feed, view, due, lots, price)
             if earned > most:
@@ -249,27 +370,30 @@ def _pursue(row, feed, pool, outlook, view):
     mark = view.quotes[row.instrument].mark
     needed = feed.terms[row.instrument].initial_margin * mark
     room = np.int64(max((row.cash + row.lots * mark) / needed, 0.0)) - abs(row.lots)
-    chosen = np.uint64(0)
+    chosen, about = np.uint64(0), np.int64(-1)
     row.asked = 0
     price = outlook.external_price
     if row.backstop != 0:
         tip = wallet_tip(feed, view)
         for place in range(view.due):
             due = entries[place]
-            if due.equity < 0 and due.instrument == row.instrument:
-                lots = min(abs(due.lots), max(room, 1))
-                room -= lots
+            number = np.int64(due.instrument)
+            if due.equity < 0 and _is_mine(row, number) and (about < 0 or number == about):
+                about = number
+                lots = min(abs(due.lots), max(_room(row, feed, number, needed, room, price), 1))
+                room -= _in_perpetuals(row, feed, number, needed, lots, price)
                 chosen |= np.uint64(1) << np.uint64(place)
                 max_fee = 4 * (view.base_fee + tip)
                 _send_liquidation(row, feed, pool, due, lots, max_fee, tip)
     while row.asked < view.due:
-        place, lots, earned = _best_of(row, feed, view, entries, chosen, room, price)
+        place, lots, earned = _best_of(row, feed, view, entries, chosen, about, needed, room, price)
         if place < 0:
             break
         max_fee, tip = _bid(row, feed, view, earned, price)
         if tip < 0:
             break
-        room -= lots
+        about = np.int64(entries[place].instrument)
+        room -= _in_perpetuals(row, feed, about, needed, lots, price)
         chosen |= np.uint64(1) << np.uint64(place)
         _send_liquidation(row, feed, pool, entries[place], lots, max_fee, tip)
 
@@ -292,10 +416,11 @@ def liquidate(rows, feeds, pools, blocks):
         if row.status != IDLE or receipt.stated > view.settled:
             continue
         if receipt.stated > 0:
-            row.cash, row.lots = receipt.cash, receipt.lots
-        if row.lots == 0 and view.due == 0:
+            _take_stock(row, receipt, view)
+        if row.lots == 0 and view.due == 0 and not _holds_options(row):
             continue
         row.sent_at = outlook.decision
         row.expires = block.time + (row.patience if feed.rules.tips_buy_nothing != 0 else 0)
-        if not _unwind(row, feed, pools[0], outlook, view):
+        unwinds = _unwind(row, feed, pools[0], outlook, view) or _unwind_options(row, feed, pools[0], outlook, view)
+        if not unwinds:
             _pursue(row, feed, pools[0], outlook, view)
