@@ -22,7 +22,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order, tip_worth
+from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, tip_worth
+from blockspace.agents.unwinding import (
+    IDLE,
+    LIQUIDATING,
+    holds_something,
+    in_perpetuals,
+    is_mine,
+    room_in,
+    take_stock,
+    unwind,
+    worst_price,
+)
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.ledger import INSTRUMENTS
 from blockspace.markets.matching import BUY, SELL
@@ -33,8 +44,6 @@ from blockspace.network.transaction import LIQUIDATE
 
 HOPE_RETURNS = 0.1
 """How fast hope returns to those who stay away, in learning rates."""
-
-IDLE, LIQUIDATING, UNWINDING = np.arange(3)
 
 LIQUIDATOR = np.dtype(
     [
@@ -140,61 +149,6 @@ def _learn(row, feed, view):
 
 
 @kernel
-def _take_stock(row, receipt, view):
-    """Learn from a statement what the account owns: cash, and lots of the instrument that it is about."""
-    if receipt.stated == row.stock_taken:
-        return
-    row.stock_taken = receipt.stated
-    row.cash = receipt.cash
-    if receipt.about == row.instrument:
-        row.lots = receipt.lots
-    elif row.first <= receipt.about < row.first + row.count:
-        row.held[receipt.about - row.first] = receipt.lots
-        row.series[receipt.about - row.first] = view.quotes[receipt.about].series
-
-
-@kernel
-def _is_mine(row, number):
-    """Whether an instrument is the perpetual that it looks after, or an option on it."""
-    return number == row.instrument or row.first <= number < row.first + row.count
-
-
-@kernel
-def _tolerated(row, feed, number, mark, side, price):
-    """Worst price for unwinding a lot, in dollars: so far from the external price, or from an option's mark."""
-    lot_size = feed.terms[number].lot_size
-    if number == row.instrument:
-        return price * (1.0 + side * row.tolerance) * lot_size
-    return max(mark + side * row.tolerance * price * lot_size, 0.0)
-
-
-@kernel
-def _room(row, feed, number, needed, lots, price):
-    """Lots of an instrument that there is margin for, where there is for ``lots`` of the perpetual."""
-    if number == row.instrument:
-        return lots
-    terms = feed.terms[number]
-    return np.int64(max(lots, np.int64(0)) * needed / (terms.initial_margin * price * terms.lot_size * 1e6))
-
-
-@kernel
-def _in_perpetuals(row, feed, number, needed, lots, price):
-    """Lots of the perpetual that need as much margin as ``lots`` of an instrument."""
-    if number == row.instrument:
-        return lots
-    terms = feed.terms[number]
-    return np.int64(math.ceil(lots * (terms.initial_margin * price * terms.lot_size * 1e6) / needed))
-
-
-@kernel
-def _holds_options(row):
-    for place in range(row.count):
-        if row.held[place] != 0:
-            return True
-    return False
-
-
-@kernel
 def _lots_to_take(feed, due, room):
     """Lots of a position that one liquidation may take, and for which there is room."""
     lots = abs(due.lots)
@@ -221,7 +175,7 @@ def _earnings(row, feed, view, due, lots, price):
         return -1.0
     side = np.int64(SELL if due.lots > 0 else BUY)
     filled, average = average_price(quotes, side, lots)
-    worst = _tolerated(row, feed, number, mark, side, price)
+    worst = worst_price(row, feed, view, number, side, price) * terms.lot_size
     cost = side * (filled * (average * terms.tick * terms.lot_size - mark) + (lots - filled) * (worst - mark))
     return bonus - cost - terms.taker_fee * lots * mark
 
@@ -267,81 +221,6 @@ def _send_liquidation(row, feed, pool, due, lots, max_fee, tip):
 
 
 @kernel
-def _unwind(row, feed, pool, outlook, view):
-    """Trade back what has been taken over, as far as the visible book has room; returns whether there is any."""
-    if row.lots == 0:
-        return False
-    quotes = view.quotes[row.instrument]
-    side = np.int64(SELL if row.lots > 0 else BUY)
-    limit = outlook.external_price * (1.0 + side * row.tolerance) / feed.terms[row.instrument].tick
-    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
-    lots, _ = lots_within(quotes, side, limit_ticks)
-    size = min(lots, abs(row.lots))
-    if size == 0 or limit_ticks <= 0:
-        return False
-    spend = row.tolerance * size * quotes.mark * 1e-6
-    tip = wallet_tip(feed, view)
-    max_fee = max(fee_worth(feed, feed.gas.place, spend, outlook.external_price), view.base_fee + tip)
-    send_taking_order(
-        pool,
-        feed,
-        row.account,
-        row.access,
-        row.instrument,
-        side,
-        size,
-        limit_ticks,
-        row.sent_at,
-        row.expires,
-        max_fee,
-        tip,
-    )
-    row.status = UNWINDING
-    row.asked = 1
-    return True
-
-
-@kernel
-def _unwind_options(row, feed, pool, outlook, view):
-    """Trade back the first of its options for which the visible book has room; returns whether there is any."""
-    for place in range(row.count):
-        number = row.first + place
-        quotes = view.quotes[number]
-        if row.held[place] == 0 or quotes.right == 0 or quotes.series != row.series[place]:
-            row.held[place] = 0  # what has expired is settled
-            continue
-        side = np.int64(SELL if row.held[place] > 0 else BUY)
-        terms, price = feed.terms[number], outlook.external_price
-        limit = _tolerated(row, feed, number, quotes.mark * 1e-6, side, price) / (terms.tick * terms.lot_size)
-        limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
-        lots, _ = lots_within(quotes, side, limit_ticks)
-        size = min(lots, abs(row.held[place]))
-        if size == 0 or limit_ticks <= 0 or quotes.expiry <= row.expires:
-            continue
-        tip = wallet_tip(feed, view)
-        spend = row.tolerance * size * price * terms.lot_size
-        max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
-        send_taking_order(
-            pool,
-            feed,
-            row.account,
-            row.access,
-            np.uint32(number),
-            side,
-            size,
-            limit_ticks,
-            row.sent_at,
-            row.expires,
-            max_fee,
-            tip,
-        )
-        row.status = UNWINDING
-        row.asked = 1
-        return True
-    return False
-
-
-@kernel
 def _best_of(row, feed, view, entries, chosen, about, needed, room, price):
     """Place of the account that promises most and is not chosen yet, the lots to take, and what they earn.
 
@@ -351,11 +230,11 @@ def _best_of(row, feed, view, entries, chosen, about, needed, room, price):
     for place in range(view.due):
         due = entries[place]
         number = np.int64(due.instrument)
-        if (chosen >> np.uint64(place)) & np.uint64(1) != 0 or not _is_mine(row, number):
+        if (chosen >> np.uint64(place)) & np.uint64(1) != 0 or not is_mine(row, number):
             continue
         if about >= 0 and number != about:
             continue
-        lots = _lots_to_take(feed, due, _room(row, feed, number, needed, room, price))
+        lots = _lots_to_take(feed, due, room_in(row, feed, number, needed, room, price))
         if lots > 0 and due.account != row.account:
             earned = _earnings(row, feed, view, due, lots, price)
             if earned > most:
@@ -378,10 +257,10 @@ def _pursue(row, feed, pool, outlook, view):
         for place in range(view.due):
             due = entries[place]
             number = np.int64(due.instrument)
-            if due.equity < 0 and _is_mine(row, number) and (about < 0 or number == about):
+            if due.equity < 0 and is_mine(row, number) and (about < 0 or number == about):
                 about = number
-                lots = min(abs(due.lots), max(_room(row, feed, number, needed, room, price), 1))
-                room -= _in_perpetuals(row, feed, number, needed, lots, price)
+                lots = min(abs(due.lots), max(room_in(row, feed, number, needed, room, price), 1))
+                room -= in_perpetuals(row, feed, number, needed, lots, price)
                 chosen |= np.uint64(1) << np.uint64(place)
                 max_fee = 4 * (view.base_fee + tip)
                 _send_liquidation(row, feed, pool, due, lots, max_fee, tip)
@@ -393,7 +272,7 @@ def _pursue(row, feed, pool, outlook, view):
         if tip < 0:
             break
         about = np.int64(entries[place].instrument)
-        room -= _in_perpetuals(row, feed, about, needed, lots, price)
+        room -= in_perpetuals(row, feed, about, needed, lots, price)
         chosen |= np.uint64(1) << np.uint64(place)
         _send_liquidation(row, feed, pool, entries[place], lots, max_fee, tip)
 
@@ -416,11 +295,10 @@ def liquidate(rows, feeds, pools, blocks):
         if row.status != IDLE or receipt.stated > view.settled:
             continue
         if receipt.stated > 0:
-            _take_stock(row, receipt, view)
-        if row.lots == 0 and view.due == 0 and not _holds_options(row):
+            take_stock(row, receipt, view)
+        if view.due == 0 and not holds_something(row):
             continue
         row.sent_at = outlook.decision
         row.expires = block.time + (row.patience if feed.rules.tips_buy_nothing != 0 else 0)
-        unwinds = _unwind(row, feed, pools[0], outlook, view) or _unwind_options(row, feed, pools[0], outlook, view)
-        if not unwinds:
+        if not unwind(row, feed, pools[0], outlook, view):
             _pursue(row, feed, pools[0], outlook, view)

@@ -68,12 +68,12 @@ class Liquidator(mesa.Agent):
             series = {one.instrument: one.series for one in view.options}
             self.held[statement.about] = series.get(statement.about), statement.lots
 
-    def tolerated(self, number, mark, side, price):
-        """Worst price of a lot in dollars."""
-        tolerance, lot_size = self.settings.tolerance_bps * 1e-4, self.model.venue.instruments[number].lot_size
+    def worst_price(self, number, mark, side, price):
+        """Worst price for unwinding, dollars per unit; ``mark`` is in dollars per lot."""
+        tolerance = self.settings.tolerance_bps * 1e-4
         if number == self.instrument.number:
-            return price * (1.0 + side * tolerance) * lot_size
-        return max(mark + side * tolerance * price * lot_size, 0.0)
+            return price * (1.0 + side * tolerance)
+        return max(mark / self.model.venue.instruments[number].lot_size + side * tolerance * price, 0.0)
 
     def option_need(self, number, price):
         """Micro-dollars that a lot of an option at the money needs."""
@@ -91,7 +91,7 @@ class Liquidator(mesa.Agent):
                 continue
             side = -1 if lots > 0 else 1
             tolerance = self.settings.tolerance_bps * 1e-4
-            limit = self.tolerated(number, view.marks[number] * 1e-6, side, price) / (option.tick * option.lot_size)
+            limit = self.worst_price(number, view.marks[number] * 1e-6, side, price) / option.tick
             limit = math.floor(limit) if side > 0 else math.ceil(limit)
             size = min(view.quotes[number].lots_within(side, limit)[0], abs(lots))
             if not size or limit <= 0 or round(seen.expiry_s * 1e9) <= self.expires:
@@ -198,7 +198,7 @@ class Liquidator(mesa.Agent):
             return -1.0
         side = -1 if due.lots > 0 else 1
         filled, average = view.quotes[instrument.number].average_price(side, lots)
-        worst = self.tolerated(due.instrument, mark, side, outlook.external_price)
+        worst = self.worst_price(due.instrument, mark, side, outlook.external_price) * instrument.lot_size
         lost = filled * (average * instrument.tick * instrument.lot_size - mark) + (lots - filled) * (worst - mark)
         return bonus - side * lost - instrument.taker_fee * lots * mark
 
