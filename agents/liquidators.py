@@ -8,7 +8,8 @@ that comes too late fails and costs its gas. Who cannot hope to earn the gas sta
 when space is dear, and their losses grow.
 
 What it took over it sells or buys back at once, as far as the book has room within a tolerance of the
-external price.
+external price; for an option the tolerance, a share of the external price too, is from its mark. Who looks after a
+perpetual looks after the options on it as well, one instrument at a time. Options that find no book are kept, unhedged.
 
 A venue may have a *backstop*: a liquidator that also acts for accounts with less than nothing, whatever that earns, and
 pays the gas out of its own pocket, so that the insurance fund and deleveraging do their part.
@@ -21,8 +22,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, lots_within, send_taking_order, tip_worth
+from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, tip_worth
+from blockspace.agents.unwinding import (
+    IDLE,
+    LIQUIDATING,
+    holds_something,
+    in_perpetuals,
+    is_mine,
+    room_in,
+    take_stock,
+    unwind,
+    worst_price,
+)
 from blockspace.markets.feed import VIEWS, wallet_tip
+from blockspace.markets.ledger import INSTRUMENTS
 from blockspace.markets.matching import BUY, SELL
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
@@ -31,8 +44,6 @@ from blockspace.network.transaction import LIQUIDATE
 
 HOPE_RETURNS = 0.1
 """How fast hope returns to those who stay away, in learning rates."""
-
-IDLE, LIQUIDATING, UNWINDING = np.arange(3)
 
 LIQUIDATOR = np.dtype(
     [
@@ -53,6 +64,11 @@ LIQUIDATOR = np.dtype(
         ("asked", "i8"),  # transactions
         ("cash", "i8"),  # micro-dollars that it owned when it last looked
         ("lots", "i8"),
+        ("stock_taken", "i8"),  # number of the block after which that was
+        ("first", "i8"),  # number of the first option on the perpetual
+        ("count", "i8"),  # of those options
+        ("held", "i8", (INSTRUMENTS,)),  # lots of them, from the first one on
+        ("series", "i8", (INSTRUMENTS,)),  # that they are of
         ("tries", "i8"),
         ("wins", "i8"),
     ],
@@ -86,13 +102,25 @@ class LiquidatorSettings(Settings):
 
 
 def new_liquidators(
-    settings: LiquidatorSettings, accounts: list[int], access: list[int], instruments: list[int], cash: list[int]
+    settings: LiquidatorSettings,
+    accounts: list[int],
+    access: list[int],
+    instruments: list[int],
+    cash: list[int],
+    underlying: int = -1,
+    first: int = 0,
+    count: int = 0,
 ) -> npt.NDArray[Any]:
-    """State of the population: one row of type ``LIQUIDATOR`` each; ``cash`` is in micro-dollars."""
+    """State of the population: one row of type ``LIQUIDATOR`` each.
+
+    ``cash`` is in micro-dollars; ``count`` options on the perpetual ``underlying`` lie from place ``first`` on.
+    """
     rows = np.zeros(len(accounts), LIQUIDATOR)
     rows["account"], rows["access"], rows["instrument"], rows["cash"] = accounts, access, instruments, cash
     if settings.backstop:
         rows["backstop"][np.unique(rows["instrument"], return_index=True)[1]] = 1
+    of_options = rows["instrument"] == underlying
+    rows["first"][of_options], rows["count"][of_options] = first, count
     rows["bid_share"] = 0.1
     rows["success"] = 0.5
     rows["learning_rate"] = settings.learning_rate
@@ -135,8 +163,9 @@ def _earnings(row, feed, view, due, lots, price):
 
     What the visible book cannot take of them is valued at the worst price at which it would be unwound.
     """
-    terms = feed.terms[row.instrument]
-    quotes = view.quotes[row.instrument]
+    number = np.int64(due.instrument)
+    terms = feed.terms[number]
+    quotes = view.quotes[number]
     mark = quotes.mark * 1e-6
     bonus = feed.liquidation_terms.bonus * lots * mark
     equity = due.equity * 1e-6
@@ -146,7 +175,7 @@ def _earnings(row, feed, view, due, lots, price):
         return -1.0
     side = np.int64(SELL if due.lots > 0 else BUY)
     filled, average = average_price(quotes, side, lots)
-    worst = price * (1.0 + side * row.tolerance) * terms.lot_size
+    worst = worst_price(row, feed, view, number, side, price) * terms.lot_size
     cost = side * (filled * (average * terms.tick * terms.lot_size - mark) + (lots - filled) * (worst - mark))
     return bonus - cost - terms.taker_fee * lots * mark
 
@@ -192,49 +221,20 @@ def _send_liquidation(row, feed, pool, due, lots, max_fee, tip):
 
 
 @kernel
-def _unwind(row, feed, pool, outlook, view):
-    """Trade back what has been taken over, as far as the visible book has room; returns whether there is any."""
-    if row.lots == 0:
-        return False
-    quotes = view.quotes[row.instrument]
-    side = np.int64(SELL if row.lots > 0 else BUY)
-    limit = outlook.external_price * (1.0 + side * row.tolerance) / feed.terms[row.instrument].tick
-    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
-    lots, _ = lots_within(quotes, side, limit_ticks)
-    size = min(lots, abs(row.lots))
-    if size == 0 or limit_ticks <= 0:
-        return False
-    spend = row.tolerance * size * quotes.mark * 1e-6
-    tip = wallet_tip(feed, view)
-    max_fee = max(fee_worth(feed, feed.gas.place, spend, outlook.external_price), view.base_fee + tip)
-    send_taking_order(
-        pool,
-        feed,
-        row.account,
-        row.access,
-        row.instrument,
-        side,
-        size,
-        limit_ticks,
-        row.sent_at,
-        row.expires,
-        max_fee,
-        tip,
-    )
-    row.status = UNWINDING
-    row.asked = 1
-    return True
+def _best_of(row, feed, view, entries, chosen, about, needed, room, price):
+    """Place of the account that promises most and is not chosen yet, the lots to take, and what they earn.
 
-
-@kernel
-def _best_of(row, feed, view, entries, chosen, room, price):
-    """Place of the account that promises most and is not chosen yet, the lots to take, and what they earn."""
+    Only positions in the instrument ``about`` count, unless it is -1.
+    """
     best, best_lots, most = np.int64(-1), np.int64(0), 0.0
     for place in range(view.due):
         due = entries[place]
-        if (chosen >> np.uint64(place)) & np.uint64(1) != 0 or due.instrument != row.instrument:
+        number = np.int64(due.instrument)
+        if (chosen >> np.uint64(place)) & np.uint64(1) != 0 or not is_mine(row, number):
             continue
-        lots = _lots_to_take(feed, due, room)
+        if about >= 0 and number != about:
+            continue
+        lots = _lots_to_take(feed, due, room_in(row, feed, number, needed, room, price))
         if lots > 0 and due.account != row.account:
             earned = _earnings(row, feed, view, due, lots, price)
             if earned > most:
@@ -249,27 +249,30 @@ def _pursue(row, feed, pool, outlook, view):
     mark = view.quotes[row.instrument].mark
     needed = feed.terms[row.instrument].initial_margin * mark
     room = np.int64(max((row.cash + row.lots * mark) / needed, 0.0)) - abs(row.lots)
-    chosen = np.uint64(0)
+    chosen, about = np.uint64(0), np.int64(-1)
     row.asked = 0
     price = outlook.external_price
     if row.backstop != 0:
         tip = wallet_tip(feed, view)
         for place in range(view.due):
             due = entries[place]
-            if due.equity < 0 and due.instrument == row.instrument:
-                lots = min(abs(due.lots), max(room, 1))
-                room -= lots
+            number = np.int64(due.instrument)
+            if due.equity < 0 and is_mine(row, number) and (about < 0 or number == about):
+                about = number
+                lots = min(abs(due.lots), max(room_in(row, feed, number, needed, room, price), 1))
+                room -= in_perpetuals(row, feed, number, needed, lots, price)
                 chosen |= np.uint64(1) << np.uint64(place)
                 max_fee = 4 * (view.base_fee + tip)
                 _send_liquidation(row, feed, pool, due, lots, max_fee, tip)
     while row.asked < view.due:
-        place, lots, earned = _best_of(row, feed, view, entries, chosen, room, price)
+        place, lots, earned = _best_of(row, feed, view, entries, chosen, about, needed, room, price)
         if place < 0:
             break
         max_fee, tip = _bid(row, feed, view, earned, price)
         if tip < 0:
             break
-        room -= lots
+        about = np.int64(entries[place].instrument)
+        room -= in_perpetuals(row, feed, about, needed, lots, price)
         chosen |= np.uint64(1) << np.uint64(place)
         _send_liquidation(row, feed, pool, entries[place], lots, max_fee, tip)
 
@@ -292,10 +295,10 @@ def liquidate(rows, feeds, pools, blocks):
         if row.status != IDLE or receipt.stated > view.settled:
             continue
         if receipt.stated > 0:
-            row.cash, row.lots = receipt.cash, receipt.lots
-        if row.lots == 0 and view.due == 0:
+            take_stock(row, receipt, view)
+        if view.due == 0 and not holds_something(row):
             continue
         row.sent_at = outlook.decision
         row.expires = block.time + (row.patience if feed.rules.tips_buy_nothing != 0 else 0)
-        if not _unwind(row, feed, pools[0], outlook, view):
+        if not unwind(row, feed, pools[0], outlook, view):
             _pursue(row, feed, pools[0], outlook, view)

@@ -230,8 +230,9 @@ class World(Stateful):
             terms["lot_size"] = instrument.lot_size
             terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
             terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
-        for number, instrument in enumerate(scenario.instruments):
-            feed["terms"][number]["initial_margin"] = instrument.initial_margin
+        margins = [one.initial_margin for one in scenario.instruments]
+        margins += [scenario.options.initial_share] * scenario.options.count
+        feed["terms"]["initial_margin"][: len(margins)] = margins
         feed["liquidation_terms"]["bonus"] = scenario.margin.bonus_bps * 1e-4
         feed["liquidation_terms"]["partial"] = scenario.margin.partial_share
         feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
@@ -381,6 +382,7 @@ class World(Stateful):
         self.liquidators = new_liquidators(
             liquidators,
             *self._perpetual_places("liquidator", capital, ether, liquidators.colocated, seed),
+            *self._options_on_their_underlying(),
         )
         keeper = scenario.oracle_keeper
         count = 1 if scenario.venue.oracle == "on_chain" else 0
@@ -391,10 +393,9 @@ class World(Stateful):
 
     def _settle_option_agents(self, seed: int) -> None:
         """Create those who make and trade options, vaults with what their depositors have put in."""
-        scenario, first = self.scenario, len(self.scenario.instruments)
+        scenario = self.scenario
         makers, traders = scenario.option_makers, scenario.option_traders
-        names = [instrument.name for instrument in scenario.instruments]
-        underlying = names.index(scenario.options.underlying) if scenario.options.count else 0
+        underlying, first, _ = self._options_on_their_underlying()
         places = self._places("option_maker", makers.count, makers.colocated, seed)
         self.option_makers = new_option_makers(makers, *places[:2], scenario.options, first, underlying)
         places = self._places("option_trader", traders.count, False, seed)
@@ -408,6 +409,13 @@ class World(Stateful):
         desks = scenario.delta_hedgers
         places = self._places("delta_hedger", desks.count, False, seed)
         self.delta_hedgers = new_delta_hedgers(desks, *places[:2], scenario.options, first, underlying, seed)
+
+    def _options_on_their_underlying(self) -> tuple[int, int, int]:
+        """Number of the options' underlying, of the first option, and how many there are."""
+        scenario = self.scenario
+        names = [instrument.name for instrument in scenario.instruments]
+        underlying = names.index(scenario.options.underlying) if scenario.options.count else 0
+        return underlying, len(names), scenario.options.count
 
     def _perpetual_places(
         self, kind: str, cash_usd: list[float], ether: float, colocated: bool, seed: int

@@ -94,7 +94,8 @@ RECEIPT = np.dtype(
         # The account after the last block in which it sent something, or in which its position was closed for it.
         ("stated", "i8"),  # number of that block
         ("cash", "i8"),  # micro-dollars
-        ("lots", "i8"),  # of the instrument that this was about
+        ("about", "i8"),  # instrument
+        ("lots", "i8"),  # of it
     ],
     align=True,
 )
@@ -143,7 +144,7 @@ TERMS = np.dtype(
         ("lot_size", "f8"),  # units of the underlying
         ("maker_fee", "f8"),  # fraction of notional
         ("taker_fee", "f8"),
-        ("initial_margin", "f8"),  # share of a position's value
+        ("initial_margin", "f8"),  # share of a position's value; of the index, if it is a short option
     ],
     align=True,
 )
@@ -328,6 +329,7 @@ def _state(feed, venue, account, instrument, block):
     receipt = feed.receipts[account]
     receipt.stated = block
     receipt.cash = venue.ledger.accounts[account].cash
+    receipt.about = instrument
     receipt.lots = venue.ledger.accounts[account].position[instrument]
 
 

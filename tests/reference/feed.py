@@ -110,6 +110,7 @@ class Statement:
     block: int
     cash: int
     lots: int
+    about: int  # instrument whose lots these are
 
 
 class Feed:
@@ -239,7 +240,7 @@ class Feed:
                 changed += [(trade.maker, trade.instrument), (trade.taker, trade.instrument)]
         for account, instrument in changed:
             holder = venue.ledger.accounts[account]
-            self.statements[account] = Statement(block.number, holder.cash, holder.positions[instrument])
+            self.statements[account] = Statement(block.number, holder.cash, holder.positions[instrument], instrument)
 
     @staticmethod
     def options_of(venue):

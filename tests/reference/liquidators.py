@@ -26,6 +26,11 @@ class Liquidator(mesa.Agent):
         self.status = IDLE
         self.bid_share, self.success = 0.1, 0.5
         self.cash = model.venue.ledger.accounts[self.account].cash
+        listed, options = model.settings.instruments, model.settings.options
+        on_mine = options.count and listed[self.instrument.number].name == options.underlying
+        self.mine = [self.instrument.number, *range(len(listed), len(listed) + options.count * on_mine)]
+        self.held = {}  # series and lots of options, by instrument
+        self.stock_taken = 0
         self.lots = self.next_look = self.sent_at = self.expires = self.asked = self.tries = self.wins = 0
 
     def due(self):
@@ -44,14 +49,60 @@ class Liquidator(mesa.Agent):
         if self.status != IDLE or (statement and statement.block > view.settled):
             return
         if statement:
-            self.cash, self.lots = statement.cash, statement.lots
-        if self.lots or view.due:
+            self.take_stock(statement, view)
+        if self.lots or view.due or any(lots for _, lots in self.held.values()):
             self.sent_at = outlook.decision
             self.expires = self.model.block.time
             if not self.tips_count:
                 self.expires += int(self.settings.patience_s * 1e9)
-            if not self.unwind(outlook):
+            if not self.unwind(outlook) and not self.unwind_options(outlook):
                 self.pursue(outlook)
+
+    def take_stock(self, statement, view):
+        if statement.block == self.stock_taken:
+            return
+        self.stock_taken, self.cash = statement.block, statement.cash
+        if statement.about == self.instrument.number:
+            self.lots = statement.lots
+        elif statement.about in self.mine:
+            series = {one.instrument: one.series for one in view.options}
+            self.held[statement.about] = series.get(statement.about), statement.lots
+
+    def worst_price(self, number, mark, side, price):
+        """Worst price for unwinding, dollars per unit; ``mark`` is in dollars per lot."""
+        tolerance = self.settings.tolerance_bps * 1e-4
+        if number == self.instrument.number:
+            return price * (1.0 + side * tolerance)
+        return max(mark / self.model.venue.instruments[number].lot_size + side * tolerance * price, 0.0)
+
+    def option_need(self, number, price):
+        """Micro-dollars that a lot of an option at the money needs."""
+        return self.model.settings.options.initial_share * price * self.model.venue.instruments[number].lot_size * 1e6
+
+    def unwind_options(self, outlook):
+        """The same for the first of its options for which there is room."""
+        feed, view, price = self.model.feed, outlook.view, outlook.external_price
+        listed = {one.instrument: one for one in view.options}
+        for number in sorted(self.held):
+            series, lots = self.held[number]
+            option, seen = self.model.venue.instruments[number], listed.get(number)
+            if not lots or seen is None or seen.series != series:
+                del self.held[number]
+                continue
+            side = -1 if lots > 0 else 1
+            tolerance = self.settings.tolerance_bps * 1e-4
+            limit = self.worst_price(number, view.marks[number] * 1e-6, side, price) / option.tick
+            limit = math.floor(limit) if side > 0 else math.ceil(limit)
+            size = min(view.quotes[number].lots_within(side, limit)[0], abs(lots))
+            if not size or limit <= 0 or round(seen.expiry_s * 1e9) <= self.expires:
+                continue
+            tip = feed.wallet_tip(view)
+            spend = tolerance * size * price * option.lot_size
+            max_fee = max(feed.fee_worth(self.model.gas.place, spend, price), view.base_fee + tip)
+            send_taking_order(self, side, size, limit, self.sent_at, self.expires, max_fee, tip, instrument=number)
+            self.status, self.asked = UNWINDING, 1
+            return True
+        return False
 
     def learn(self, view):
         receipt = self.model.feed.receipts.get(self.account)
@@ -89,26 +140,43 @@ class Liquidator(mesa.Agent):
         """Ask for insolvent accounts as the backstop, and then for those that promise most."""
         view = outlook.view
         mark = view.marks[self.instrument.number]
-        room = int(max((self.cash + self.lots * mark) / (self.margin * mark), 0.0)) - abs(self.lots)
-        mine = [due for due in view.due if due.instrument == self.instrument.number]
+        needed, price = self.margin * mark, outlook.external_price
+        room = int(max((self.cash + self.lots * mark) / needed, 0.0)) - abs(self.lots)
+
+        def room_in(number):
+            if number == self.instrument.number:
+                return room
+            return int(max(room, 0) * needed / self.option_need(number, price))
+
+        def in_perpetuals(number, lots):
+            if number == self.instrument.number:
+                return lots
+            return math.ceil(lots * self.option_need(number, price) / needed)
+
+        mine = [due for due in view.due if due.instrument in self.mine]
         self.asked = 0
         if self.backstop:
             tip = self.model.feed.wallet_tip(view)
-            for due in [due for due in mine if due.equity < 0]:
-                lots = min(abs(due.lots), max(room, 1))
-                room -= lots
+            insolvent = [due for due in mine if due.equity < 0]
+            for due in [due for due in insolvent if due.instrument == insolvent[0].instrument]:
+                lots = min(abs(due.lots), max(room_in(due.instrument), 1))
+                room -= in_perpetuals(due.instrument, lots)
                 mine.remove(due)
                 self.send(due, lots, 4 * (view.base_fee + tip), tip)
+                about = due.instrument
+            if insolvent:
+                mine = [due for due in mine if due.instrument == about]
         while mine:
-            worth = [(self.earnings(outlook, due, self.lots_to_take(due, room)), due) for due in mine]
-            earned, due = max(worth, key=lambda pair: pair[0], default=(0.0, None))
-            bid = self.bid(outlook, earned) if earned > 0.0 else None
+            lots = [self.lots_to_take(due, room_in(due.instrument)) for due in mine]
+            worth = [self.earnings(outlook, *pair) for pair in zip(mine, lots, strict=True)]
+            best = worth.index(max(worth))
+            bid = self.bid(outlook, worth[best]) if worth[best] > 0.0 else None
             if bid is None:
                 break
-            lots = self.lots_to_take(due, room)
-            room -= lots
-            mine.remove(due)
-            self.send(due, lots, *bid)
+            due = mine.pop(best)
+            room -= in_perpetuals(due.instrument, lots[best])
+            mine = [one for one in mine if one.instrument == due.instrument]
+            self.send(due, lots[best], *bid)
 
     def lots_to_take(self, due, room):
         lots = abs(due.lots)
@@ -118,7 +186,7 @@ class Liquidator(mesa.Agent):
 
     def earnings(self, outlook, due, lots):
         """Dollars before gas."""
-        view, instrument = outlook.view, self.instrument
+        view, instrument = outlook.view, self.model.venue.instruments[due.instrument]
         mark = view.marks[instrument.number] * 1e-6
         if lots <= 0 or due.account == self.account:
             return 0.0
@@ -130,7 +198,7 @@ class Liquidator(mesa.Agent):
             return -1.0
         side = -1 if due.lots > 0 else 1
         filled, average = view.quotes[instrument.number].average_price(side, lots)
-        worst = outlook.external_price * (1.0 + side * self.settings.tolerance_bps * 1e-4) * instrument.lot_size
+        worst = self.worst_price(due.instrument, mark, side, outlook.external_price) * instrument.lot_size
         lost = filled * (average * instrument.tick * instrument.lot_size - mark) + (lots - filled) * (worst - mark)
         return bonus - side * lost - instrument.taker_fee * lots * mark
 

@@ -4,7 +4,7 @@ from .constants import HANDLES, IMMEDIATE_OR_CANCEL, PLACE, TAKER_HANDLE
 from .mempool import Transaction
 
 
-def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip, copy=0):
+def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip, copy=0, instrument=None):
     """Send an immediate-or-cancel order of ``size`` lots at ``limit`` ticks."""
     gas = agent.model.gas
     agent.model.mempool.submit(
@@ -13,7 +13,7 @@ def send_taking_order(agent, side, size, limit, decided, expires, max_fee, tip, 
             style=IMMEDIATE_OR_CANCEL,
             sender=agent.account,
             access=agent.access,
-            instrument=agent.instrument.number,
+            instrument=agent.instrument.number if instrument is None else instrument,
             handle=agent.account * HANDLES + TAKER_HANDLE,
             side=side,
             size=size,
