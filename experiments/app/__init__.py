@@ -12,3 +12,4 @@ import os
 
 os.environ["SOLARA_TELEMETRY_MIXPANEL_ENABLE"] = "False"
 os.environ.setdefault("SOLARA_THEME_SHOW_BANNER", "False")
+os.environ.setdefault("SOLARA_KERNEL_CULL_TIMEOUT", "10m")  # after which the market of a tab that is gone is let go

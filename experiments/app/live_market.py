@@ -2,7 +2,7 @@
 
 import math
 import traceback
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,12 +74,14 @@ class LiveMarket(Market):
             "volatility_per_day": volatility_per_day,
         }
         super().__init__(live_scenario(preset, additions, ordering, **numbers), seed, tapes="none")
-        self.made_of: dict[str, Any] = {
+        self.made_of: dict[str, str | float] = {
             "preset": preset,
             "additions": additions,
             "ordering": ordering,
         }
-        self.made_of |= {name: value for name, value in numbers.items() if value is not None}
+        for name, value in numbers.items():
+            if value is not None:
+                self.made_of[name] = value
         self.taken: set[str] = set()
         self.volatility_per_day = self.world.scenario.price.volatility_per_day
         self.failure: str | None = None

@@ -10,7 +10,7 @@ from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.recording.rows import ROLES, TAPE
 from blockspace.experiments.world import World
 from blockspace.markets.instruments import SPOT
-from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, WEI_PER_ETHER
+from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, WEI_PER_ETHER
 from blockspace.markets.margin import equity_behind, maintenance_of
 from blockspace.markets.options.black_scholes import YEAR_NS, price_option
 from blockspace.network.compilation import kernel
@@ -148,7 +148,7 @@ def option_surface(world: World, volatility_per_day: float) -> list[dict[str, An
     for row in world.records.options.latest():
         instrument = instruments[row["instrument"]]
         years = (int(instrument["expiry"]) - row["time_s"] * 1e9) / YEAR_NS
-        strike = float(instrument["strike"]) / float(instrument["index"]) * float(row["index_usd"])
+        strike = float(instrument["strike"]) / (world.scenario.options.lot_size * MICRO_DOLLARS)
         moneyness = strike / float(row["index_usd"])
         right = int(instrument["right"])
         middle = 0.5 * (float(row["best_bid_usd"]) + float(row["best_ask_usd"]))

@@ -105,7 +105,7 @@ CASES = {
     ),
     "unknown preset": (
         ["run", "etherium"],
-        "there is no preset 'etherium' (did you mean 'ethereum'?); there are arbitrum",
+        "there is no preset 'etherium' (did you mean 'ethereum'?); there are application-chain, arbitrum",
     ),
     "unknown preset to print": (["presets", "etherium"], "there is no preset 'etherium' (did you mean 'ethereum'?)"),
     "misspelled setting": (
