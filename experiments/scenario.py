@@ -30,6 +30,7 @@ from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
 from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
 from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
+from blockspace.agents.validators import ValidatorSettings
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.options.settings import OptionSettings
@@ -155,6 +156,7 @@ class Scenario(Settings):
     liquidity_providers: LiquidityProviderSettings = LiquidityProviderSettings()
     sandwichers: SandwicherSettings = SandwicherSettings()
     producers: ProducerSettings = ProducerSettings()
+    validators: ValidatorSettings = ValidatorSettings()
     leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
     liquidators: LiquidatorSettings = LiquidatorSettings()
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()

@@ -159,7 +159,7 @@ class Chain(Stateful):
         Whether the block under construction comes too late to count.
     """
 
-    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork", "_outages", "_partitions", "voting_ns")
+    CONSTANTS: ClassVar = ("settings", "policy", "graph", "blob_fork", "_outages", "_partitions", "_votes_ns")
 
     def __init__(
         self,
@@ -253,9 +253,14 @@ class Chain(Stateful):
         return Partition(fault.interval, validators, np.flatnonzero(access))
 
     @cached_property
+    def _votes_ns(self) -> npt.NDArray[np.int64]:
+        """Time until the votes of two thirds of all stake are known, for each producer, in ns."""
+        return stake_reach_ns(self.graph, QUORUM)
+
+    @property
     def voting_ns(self) -> int:
-        """Time until the votes of two thirds of all stake are known, from a producer drawn by stake, in ns."""
-        return round(float(self.stake @ stake_reach_ns(self.graph, QUORUM)) * self._latency_scale)
+        """The same from a producer drawn by stake."""
+        return round(float(self.stake @ self._votes_ns) * self._latency_scale)
 
     def final_at_ns(self, time_ns: int) -> int:
         """Time in ns at which a block of this time is final; see :mod:`blockspace.network.finality`."""
@@ -285,6 +290,13 @@ class Chain(Stateful):
         """Let blocks that reach too little stake by a deadline not count; to be called before the first block."""
         network = gossip_network(self.graph, self.settings.verification_ns_per_gas, self._latency_scale)
         self.attestation = Attestation(settings, network, self._seed, count_from_ns)
+
+    def delegate(self, stake: npt.NDArray[np.float64]) -> None:
+        """Give validators other shares of all stake from the next block on; who has none makes no blocks."""
+        self.stake[:] = stake
+        self._cumulative_stake[:] = np.cumsum(self.stake)
+        if self.attestation is not None:
+            self.attestation.stake[: len(stake)] = stake
 
     def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
         """Let some validators wait before closing their blocks; to be called after :meth:`attest`."""

@@ -110,7 +110,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)
-    summary |= _attestation(world) | _timing_games(world)
+    summary |= _attestation(world) | _timing_games(world) | _validators(world)
     summary |= summarise_options(world, hours, meter)
     summary |= summarise_option_makers(world, hours, meter)
     summary |= summarise_vaults(world, hours, meter)
@@ -277,6 +277,24 @@ def _timing_games(world: "World") -> dict[str, float]:
         measures[f"{name}_missed_share"] = _ratio(float(tally["missed"]), float(tally["slots"]))
         measures[f"{name}_revenue_per_slot_gwei"] = _ratio(float(tally["revenue_gwei"]), float(tally["slots"]))
     return measures
+
+
+def _validators(world: "World") -> dict[str, float]:
+    """Who is left of the validators, and how concentrated they are, at the last review; nothing if all stay."""
+    if world.validators is None or not world.validators.reviews:
+        return {}
+    reviews = world.validators.table()
+    last = reviews[-1]
+    return {
+        "validators_active": float(last["active"]),
+        "validators_left": float(reviews["left"].sum()),
+        "validator_nakamoto_third": float(last["nakamoto_third"]),
+        "validator_nakamoto_half": float(last["nakamoto_half"]),
+        "validator_gini": float(last["gini"]),
+        "validator_hhi": float(last["hhi"]),
+        "home_stake_share": float(last["home_stake_share"]),
+        "votes_in_time_share": float(last["votes_in_time_share"]),
+    }
 
 
 def _makers(world: "World", hours: float) -> dict[str, float]:
