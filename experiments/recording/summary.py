@@ -18,6 +18,7 @@ from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
 from blockspace.markets.express_lane import VACANT, recent_rounds
+from blockspace.network.decentralisation import share_that_keeps_up
 from blockspace.network.timing_games import OTHERS, PLAYERS
 from blockspace.network.topology import nodes_of_kind
 
@@ -252,12 +253,22 @@ def _lane(world: "World") -> dict[str, float]:
 
 
 def _attestation(world: "World") -> dict[str, float]:
-    """Slots whose block came too late, by kind of line; nothing where every block counts."""
+    """Slots whose block came too late, by kind of line, and who could keep up; nothing where every block counts."""
     attestation, graph = world.chain.attestation, world.chain.graph
     if attestation is None:
         return {}
-    at_home = np.array([graph.nodes[node]["home"] for node in nodes_of_kind(graph, "validator")])
+    validators, chain = nodes_of_kind(graph, "validator"), world.chain.settings
+    at_home = np.array([graph.nodes[node]["home"] for node in validators])
+    download_mbps = np.array([graph.nodes[node]["download_mbps"] for node in validators])
     return {
+        "stake_that_keeps_up_share": share_that_keeps_up(
+            world.chain.stake,
+            download_mbps,
+            chain.byte_limit,
+            chain.gas_limit,
+            attestation.settings.deadline_s,
+            chain.verification_ns_per_gas,
+        ),
         "slots_missed_share": attestation.missed_share(),
         "home_slots_missed_share": attestation.missed_share(at_home),
         "data_centre_slots_missed_share": attestation.missed_share(~at_home),

@@ -51,6 +51,15 @@ def test_larger_blocks_miss_more_slots_and_votes_and_drive_out_home_validators(s
     assert after["validator_hhi"] > before["validator_hhi"]
 
 
+def test_who_could_keep_up_with_the_largest_block(small):
+    # Eight mebibytes take 1.34 s at 50 megabits per second, and 30 million gas 0.15 s.
+    assert small.summary()["stake_that_keeps_up_share"] == pytest.approx(1.0)
+    slow = run(15, 2_400, **{"topology.home_download_mbps": 15.0})
+    at_home = slow.world.validators.rows["at_home"] != 0
+    keeps_up = slow.summary()["stake_that_keeps_up_share"]
+    assert keeps_up == pytest.approx(slow.world.chain.stake[~at_home].sum())
+
+
 def test_who_has_left_makes_no_blocks(large):
     rows, chain = large.world.validators.rows, large.world.chain
     left = rows["active"] == 0
