@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from blockspace.agents.validators import REVIEW
 from blockspace.experiments.bridge import Bridge, on_the_way
 from blockspace.experiments.margin_hub import MarginHub
 from blockspace.experiments.prices import price_path
@@ -183,6 +184,13 @@ class Market(mesa.Model, Stateful):
         found = pd.DataFrame(recent_rounds(self.worlds[world].lanes))
         found.insert(1, "start_s", found.pop("start") * 1e-9)
         return found.rename(columns={"highest": "highest_gwei", "price": "price_gwei"})
+
+    def validator_reviews(self, world: int = 0) -> pd.DataFrame:
+        """One row per review of the validators, with measures of concentration; no row where all stay."""
+        validators = self.worlds[world].validators
+        found = pd.DataFrame(np.zeros(0, REVIEW) if validators is None else validators.table())
+        found.insert(0, "time_s", found.pop("time") * 1e-9)
+        return found
 
     def liquidations(self, world: int = 0) -> pd.DataFrame:
         """One row per liquidation: who, what, what it cost whom, and since when the account had too little.

@@ -32,6 +32,7 @@ from blockspace.agents.pool_arbitrageurs import PoolArbitrageurSettings
 from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
 from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
+from blockspace.agents.validators import ValidatorSettings
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.options.settings import OptionSettings
@@ -159,6 +160,7 @@ class Scenario(Settings):
     liquidity_providers: LiquidityProviderSettings = LiquidityProviderSettings()
     sandwichers: SandwicherSettings = SandwicherSettings()
     producers: ProducerSettings = ProducerSettings()
+    validators: ValidatorSettings = ValidatorSettings()
     leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
     liquidators: LiquidatorSettings = LiquidatorSettings()
     hedgers: HedgerSettings = HedgerSettings()

@@ -30,6 +30,7 @@ from blockspace.agents.sandwichers import extract, new_sandwichers, sandwich
 from blockspace.agents.sight import Sight
 from blockspace.agents.swappers import new_swappers, swap_on_private_values
 from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
+from blockspace.agents.validators import COUNTS, Validators, new_validators
 from blockspace.experiments.recording.records import Records
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
@@ -55,10 +56,12 @@ from blockspace.network.faults import intervals, is_within
 from blockspace.network.rollups.progress import INBOX, collect_messages
 from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
+from blockspace.network.topology import nodes_of_kind
 from blockspace.network.transaction import (
     BURN,
     CANCEL,
     COMBINATION,
+    GAS_PER_BLOB,
     LEGS,
     LIQUIDATE,
     MINT,
@@ -116,6 +119,7 @@ PHASES = (
     ("check margins", "_check_margins"),
     ("record", "_record"),
     ("price and publish", "_publish"),
+    ("validators stay or leave", "_review_validators"),
     ("close the block", "_close"),
 )
 """The order of a block: what happens, and the method that does it."""
@@ -266,11 +270,15 @@ class World(Stateful):
         roles = self.records.meters[0]["roles"]
         endow(ledger, BACKGROUND, ether=9e8)
         roles[BACKGROUND] = ROLES.index("background")
-        producers = np.zeros(len(self.chain.stake), [("account", "u4"), ("stake_share", "f8")])
-        for number in range(len(producers)):
-            producers["account"][number] = account = open_account(ledger)
-            roles[account] = ROLES.index("producer")
-        producers["stake_share"] = self.chain.stake
+        accounts = [open_account(ledger) for _ in self.chain.stake]
+        roles[accounts] = ROLES.index("producer")
+        at_home = [self.chain.graph.nodes[node]["home"] for node in nodes_of_kind(self.chain.graph, "validator")]
+        producers = new_validators(accounts, self.chain.stake, at_home)
+        self.validators: Validators | None = None
+        if scenario.validators.review_s > 0:
+            self.validators = Validators(scenario.validators, producers, scenario.topology.peers)
+            if self.chain.attestation is not None:
+                self.chain.attestation.counts_votes = True
         self.chain.producers["account"] = producers["account"]
         self.chain.blocks[0]["base_fee_account"] = BURNED
         lot_sizes = np.array([instrument.lot_size for instrument in scenario.instruments])
@@ -848,6 +856,25 @@ class World(Stateful):
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, base_fee)
         for linked in self.above:
             linked.take_in(self)
+
+    def _review_validators(self) -> None:
+        """Let validators take in a block that counts, and decide whether to stay when it is time to."""
+        validators, chain = self.validators, self.chain
+        if validators is None:
+            return
+        if not chain.missed:
+            blobs = int(chain.blocks[0]["blobs"]) * self.scenario.attestation.sampled_share * GAS_PER_BLOB
+            validators.note_block(int(chain.blocks[0]["gas_used"]), int(chain.blocks[0]["bytes"]) + int(blobs))
+        if not validators.is_due(chain.time_ns):
+            return
+        tips_gwei = int(self.venues[0]["ledger"]["accounts"]["gwei"][validators.rows["account"]].sum())
+        counts, voted = np.zeros(len(validators.rows), COUNTS), 0
+        if chain.attestation is not None:
+            voted = chain.attestation.voted
+            for name in ("slots", "missed", "votes"):
+                counts[name] = getattr(chain.attestation, name)
+        if validators.review(chain.time_ns, tips_gwei, self.ether_usd(chain.time_ns), counts, voted):
+            chain.delegate(validators.rows["stake_share"])
 
     def _close(self) -> None:
         if self.chain.timing is None:

@@ -34,6 +34,12 @@ class Attestation(Stateful):
 
     Attributes
     ----------
+    stake : numpy.ndarray
+        Share of all stake of each node of the network.
+    counts_votes : bool
+        Whether to count whose votes are in time, which takes somewhat longer.
+    votes : numpy.ndarray
+        Votes of each validator that were in time, shape (validators,), out of ``voted``.
     slots, missed : numpy.ndarray
         Slots of each validator, and how many of them had no block that counts; shape (validators,).
     """
@@ -48,6 +54,10 @@ class Attestation(Stateful):
         self.deadline_ns = round(settings.deadline_s * 1e9)
         self._key = np.uint64(stream_key(seed, "attestation/jitter"))
         self._count_from_ns = count_from_ns
+        self.stake = network.stake.copy()
+        self.counts_votes = False
+        self.votes = np.zeros(network.validators, np.int64)
+        self.voted = 0
         self.slots = np.zeros(network.validators, np.int64)
         self.missed = np.zeros(network.validators, np.int64)
 
@@ -67,7 +77,11 @@ class Attestation(Stateful):
         """
         size = size_bytes + int(self.settings.sampled_share * blobs * GAS_PER_BLOB)
         jitter_ns = self.settings.jitter_s * 1e9 * draw_exponential(self._key, np.int64(0), np.int64(slot))
-        reach_ns = self.network.reach_ns(producer, size, gas, self.settings.needed_share)
+        reach_ns = self.network.reach_ns(producer, size, gas, self.settings.needed_share, self.stake)
+        if self.counts_votes:
+            arrival_ns = self.network.arrival_ns(producer, size, gas)
+            self.votes += delay_ns + arrival_ns + jitter_ns <= self.deadline_ns
+            self.voted += 1
         return bool(delay_ns + reach_ns + jitter_ns > self.deadline_ns)
 
     def note(self, slot_ns: int, producer: int, missed: bool) -> None:

@@ -166,7 +166,7 @@ class Chain(Stateful):
         "blob_fork",
         "_outages",
         "_partitions",
-        "voting_ns",
+        "_votes_ns",
         "lowest_base_fee",
     )
 
@@ -262,9 +262,14 @@ class Chain(Stateful):
         return Partition(fault.interval, validators, np.flatnonzero(access))
 
     @cached_property
+    def _votes_ns(self) -> npt.NDArray[np.int64]:
+        """Time until the votes of two thirds of all stake are known, for each producer, in ns."""
+        return stake_reach_ns(self.graph, QUORUM)
+
+    @property
     def voting_ns(self) -> int:
-        """Time until the votes of two thirds of all stake are known, from a producer drawn by stake, in ns."""
-        return round(float(self.stake @ stake_reach_ns(self.graph, QUORUM)) * self._latency_scale)
+        """The same from a producer drawn by stake."""
+        return round(float(self.stake @ self._votes_ns) * self._latency_scale)
 
     def final_at_ns(self, time_ns: int) -> int:
         """Time in ns at which a block of this time is final; see :mod:`blockspace.network.finality`."""
@@ -302,6 +307,13 @@ class Chain(Stateful):
         """
         self.settings = self.settings.model_copy(update={"gas_limit": gas_limit})
         self.blocks[0]["gas_limit"] = gas_limit
+
+    def delegate(self, stake: npt.NDArray[np.float64]) -> None:
+        """Give validators other shares of all stake from the next block on; who has none makes no blocks."""
+        self.stake[:] = stake
+        self._cumulative_stake[:] = np.cumsum(self.stake)
+        if self.attestation is not None:
+            self.attestation.stake[: len(stake)] = stake
 
     def play_timing_games(self, settings: TimingGameSettings, count_from_ns: int = 0) -> None:
         """Let some validators wait before closing their blocks; to be called after :meth:`attest`."""

@@ -63,24 +63,33 @@ class GossipNetwork:
         numpy.ndarray
             Nanoseconds, shape (validators,); ``UNREACHABLE_NS`` without a path.
         """
-        arrival, _ = self._spread(producer, size_bytes, gas, 2.0)
+        arrival, _ = self._spread(producer, size_bytes, gas, 2.0, self.stake)
         return np.asarray(arrival[: self.validators])
 
-    def reach_ns(self, producer: int, size_bytes: int, gas: int, needed_share: float) -> int:
+    def reach_ns(
+        self,
+        producer: int,
+        size_bytes: int,
+        gas: int,
+        needed_share: float,
+        stake: NDArray[np.float64] | None = None,
+    ) -> int:
         """Time until validators with a share of all stake have received and verified a block, in nanoseconds.
 
-        ``UNREACHABLE_NS`` if they never do.
+        ``UNREACHABLE_NS`` if they never do. Another ``stake`` of each node than in the topology may be given.
         """
-        _, reached = self._spread(producer, size_bytes, gas, needed_share)
+        _, reached = self._spread(producer, size_bytes, gas, needed_share, self.stake if stake is None else stake)
         return int(reached)
 
-    def _spread(self, producer: int, size_bytes: int, gas: int, needed: float) -> tuple[NDArray[np.int64], int]:
+    def _spread(
+        self, producer: int, size_bytes: int, gas: int, needed: float, stake: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], int]:
         return spread(
             self.starts,
             self.targets,
             self.latency_ns,
             self.ns_per_byte,
-            self.stake,
+            stake,
             np.int64(producer),
             np.float64(size_bytes),
             np.float64(gas * self.verification_ns_per_gas),

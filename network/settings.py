@@ -175,7 +175,7 @@ class TimingGameSettings(Settings):
 class TopologySettings(Settings):
     """Where validators and agents sit, and how far apart."""
 
-    validators: int = Field(200, ge=1, le=4_000, description="number of validators; 1 for a single sequencer")
+    validators: int = Field(200, ge=1, le=10_000, description="number of validators; 1 for a single sequencer")
     regions: tuple[str, ...] = Field(
         REGIONS, min_length=1, description="regions in use; a single sequencer sits in the first"
     )

@@ -23,6 +23,7 @@ from blockspace.experiments.recording.pool_summary import summarise_pools
 from blockspace.experiments.recording.rents import rent_measures
 from blockspace.experiments.recording.rows import DEPTHS_BPS, NOTIONALS_USD, ROLES, SIZE_BUCKETS_USD
 from blockspace.markets.express_lane import VACANT, recent_rounds
+from blockspace.network.decentralisation import share_that_keeps_up
 from blockspace.network.timing_games import OTHERS, PLAYERS
 from blockspace.network.topology import nodes_of_kind
 
@@ -119,7 +120,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)
-    summary |= _attestation(world) | _timing_games(world)
+    summary |= _attestation(world) | _timing_games(world) | _validators(world)
     summary |= summarise_options(world, hours, meter)
     summary |= summarise_option_makers(world, hours, meter)
     summary |= summarise_vaults(world, hours, meter)
@@ -263,12 +264,22 @@ def _lane(world: "World") -> dict[str, float]:
 
 
 def _attestation(world: "World") -> dict[str, float]:
-    """Slots whose block came too late, by kind of line; nothing where every block counts."""
+    """Slots whose block came too late, by kind of line, and who could keep up; nothing where every block counts."""
     attestation, graph = world.chain.attestation, world.chain.graph
     if attestation is None:
         return {}
-    at_home = np.array([graph.nodes[node]["home"] for node in nodes_of_kind(graph, "validator")])
+    validators, chain = nodes_of_kind(graph, "validator"), world.chain.settings
+    at_home = np.array([graph.nodes[node]["home"] for node in validators])
+    download_mbps = np.array([graph.nodes[node]["download_mbps"] for node in validators])
     return {
+        "stake_that_keeps_up_share": share_that_keeps_up(
+            world.chain.stake,
+            download_mbps,
+            chain.byte_limit,
+            chain.gas_limit,
+            attestation.settings.deadline_s,
+            chain.verification_ns_per_gas,
+        ),
         "slots_missed_share": attestation.missed_share(),
         "home_slots_missed_share": attestation.missed_share(at_home),
         "data_centre_slots_missed_share": attestation.missed_share(~at_home),
@@ -288,6 +299,24 @@ def _timing_games(world: "World") -> dict[str, float]:
         measures[f"{name}_missed_share"] = _ratio(float(tally["missed"]), float(tally["slots"]))
         measures[f"{name}_revenue_per_slot_gwei"] = _ratio(float(tally["revenue_gwei"]), float(tally["slots"]))
     return measures
+
+
+def _validators(world: "World") -> dict[str, float]:
+    """Who is left of the validators, and how concentrated they are, at the last review; nothing if all stay."""
+    if world.validators is None or not world.validators.reviews:
+        return {}
+    reviews = world.validators.table()
+    last = reviews[-1]
+    return {
+        "validators_active": float(last["active"]),
+        "validators_left": float(reviews["left"].sum()),
+        "validator_nakamoto_third": float(last["nakamoto_third"]),
+        "validator_nakamoto_half": float(last["nakamoto_half"]),
+        "validator_gini": float(last["gini"]),
+        "validator_hhi": float(last["hhi"]),
+        "home_stake_share": float(last["home_stake_share"]),
+        "votes_in_time_share": float(last["votes_in_time_share"]),
+    }
 
 
 def _makers(world: "World", hours: float) -> dict[str, float]:
