@@ -200,7 +200,7 @@ def test_portfolios_that_are_due_are_found_to_the_micro_dollar():
     expected = set()
     for account in accounts:
         for number in dice.sample(range(7), dice.randint(1, 4)):
-            lots = dice.randint(-200, 200)
+            lots = dice.choice([-1, 1]) * dice.randint(1, 200)
             holders["position"][account, number] += lots
             holders["position"][0, number] -= lots
         stage.venue["options"]["touched"][account] = 0b1111110
