@@ -53,6 +53,7 @@ MARGIN = np.dtype(
         ("price_moves", "f8", (SCENARIOS,)),  # portfolio: relative moves of the price, scenario by scenario
         ("volatility_moves", "f8", (SCENARIOS,)),  # the same of the volatility
         ("losses", "i8", (SCENARIOS,)),  # of the portfolio that is being looked at
+        ("most_per_lot", "i8", (INSTRUMENTS,)),  # that a lot can add to a portfolio's worst loss, whatever its side
         ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
         ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
         ("credit", "i8", (ACCOUNTS,)),  # what the account's owner has elsewhere and may count here; less, if negative
@@ -237,6 +238,30 @@ def _set_aside(venue, account, number, before, after, paid):
 
 
 @kernel
+def _bound_losses(venue):
+    """Find what a lot of each instrument can lose at most."""
+    for number in range(venue.count):
+        instrument = venue.instruments[number]
+        most = np.int64(0)
+        for scenario in range(SCENARIOS):
+            most = max(most, abs(instrument.changes[scenario]))
+        venue.margin.most_per_lot[number] = most + _least_for_short(instrument, np.int64(-1))
+
+
+@kernel
+def _is_safe(venue, account):
+    """Whether a portfolio has enough even if all of its positions lost most at once: true of nearly all, and cheap."""
+    holder = venue.ledger.accounts[account]
+    equity, most = holder.cash, np.int64(0)
+    for number in range(_end_of(venue, account)):
+        lots = holder.position[number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            equity += lots * venue.instruments[number].mark
+            most += abs(lots) * venue.margin.most_per_lot[number]
+    return equity >= share_of(most, venue.margin.maintenance_ppm)
+
+
+@kernel
 def scan_margin(venues, blocks):
     """Find the accounts that have too little at the marks of the block; one scan serves everybody.
 
@@ -247,7 +272,12 @@ def scan_margin(venues, blocks):
     margin.due_count = 0
     if margin.liquidates == 0:
         return
+    if margin.mode == PORTFOLIO:
+        _bound_losses(venue)
     for account in range(FIRST_FREE_ACCOUNT, venue.ledger.count):
+        if margin.mode == PORTFOLIO and _is_safe(venue, account):
+            margin.below_since[account] = 0
+            continue
         positions = venue.ledger.accounts[account].position
         below = False
         for number in range(_end_of(venue, account)):

@@ -44,7 +44,7 @@ def test_a_wrong_maintenance_is_noticed(monkeypatch):
 def test_nothing_anchors_a_perpetual_where_nobody_earns_its_basis(monkeypatch):
     premium, rates = anchoring.run(anchoring.pushed_market(262), 1_200)
     assert premium.min() > 25.0
-    assert rates[-1] > rates[rates != 0.0][0] > 1e-4 / 8.0
+    assert rates[-1] > 5.0 * rates[rates != 0.0][0] > 0.0
     monkeypatch.setattr(anchoring, "CLAMP_BPS", 4.0)
     assert not all(row.passed for row in anchoring.anchoring(quick=True))
 

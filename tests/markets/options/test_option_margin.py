@@ -1,5 +1,7 @@
 """Margin of options: the formula, what accounts may do with it, and what becomes of those who have too little."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from blockspace.markets.margin import (
     account_equity,
     maintenance_of,
     option_margin,
+    scan_margin,
     short_margin,
     worst_loss,
 )
@@ -186,3 +189,29 @@ def test_what_is_listed_to_be_liquidated():
     due = margin["due"][0]
     assert (due["account"], due["instrument"], due["lots"]) == (debtor, CALL, -30)
     assert due["equity"] < due["maintenance"]
+
+
+def test_portfolios_that_are_due_are_found_to_the_micro_dollar():
+    """The scan passes over those who are safe whatever happens; it must never pass over anybody else."""
+    dice = random.Random(3)
+    stage = Stage(mode="portfolio")
+    holders = stage.ledger["accounts"]
+    accounts = [account_of(stage, 0.0) for _ in range(200)]
+    expected = set()
+    for account in accounts:
+        for number in dice.sample(range(7), dice.randint(1, 4)):
+            lots = dice.choice([-1, 1]) * dice.randint(1, 200)
+            holders["position"][account, number] += lots
+            holders["position"][0, number] -= lots
+        stage.venue["options"]["touched"][account] = 0b1111110
+        needed = int(maintenance_of(stage.venue, account, np.int64(0)))
+        spare = dice.choice([-1, 0, 1, 10**8])
+        cash = needed + spare - int(account_equity(stage.venue, account))
+        holders["cash"][account] += cash
+        holders["cash"][0] -= cash
+        if spare < 0:
+            expected.add(account)
+    scan_margin(stage.venues, stage.blocks)
+    margin = stage.venue["margin"]
+    assert set(margin["due"]["account"][: int(margin["due_count"])].tolist()) == expected
+    assert expected
