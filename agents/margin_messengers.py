@@ -64,9 +64,9 @@ class MarginMessenger(Trader):
             0,
             self.decision_ns,
             number,
+            0,
             4 * self.base_fee + tip,
             tip,
             0,
             self.decision_ns + int(self.settings.patience_s * 1e9),
-            0,
         )
