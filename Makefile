@@ -4,7 +4,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
 
-.PHONY: setup develop study lint test test-slow validate benchmark screenshots constraints clean
+.PHONY: setup develop study lint test coverage test-slow validate benchmark screenshots constraints clean
 
 setup: .venv/ready
 
@@ -34,6 +34,9 @@ lint: develop
 	$(BIN)/mypy
 
 test: lint
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks -n 2
+
+coverage: lint
 	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks --cov --cov-report=term -n 2
 
 test-slow: develop
