@@ -15,6 +15,8 @@ from blockspace.experiments.validation import (
     compare,
     conservation,
     fee_market,
+    forks,
+    late_blocks,
     mean_with_error,
     pools,
     queue,
@@ -62,6 +64,20 @@ def test_a_sandwich_of_another_size_is_noticed(monkeypatch):
     right = sandwiches.front_run
     monkeypatch.setattr(sandwiches, "front_run", lambda *settings: 1.001 * right(*settings))
     assert len(failed(run_validation(["V12"], quick=True))) == 2  # the front-run, and what it earns
+
+
+def test_stale_blocks_of_a_miner_that_are_too_many_are_noticed(monkeypatch):
+    right = forks.stale_share_of
+    monkeypatch.setattr(forks, "stale_share_of", lambda *case: 1.15 * right(*case))
+    assert len(failed(run_validation(["V37"], quick=True))) >= 2
+
+
+def test_a_way_of_blocks_that_is_too_short_is_noticed(monkeypatch):
+    right = late_blocks.reach_s
+    monkeypatch.setattr(late_blocks, "KILOBYTES", (250, 1_000))
+    monkeypatch.setattr(late_blocks, "reach_s", lambda *case: 0.9 * right(*case))
+    wrong = failed(run_validation(["V38"], quick=True))
+    assert "share of slots missed: blocks of 1000 kB made at home" in wrong
 
 
 def test_a_base_fee_that_is_one_wei_off_is_noticed(monkeypatch):

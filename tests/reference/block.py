@@ -50,6 +50,11 @@ class Block:
         score = self.score(transaction, self.base_fee)
         return -score, self.arrival(transaction), transaction.tie, transaction.sequence, transaction
 
+    def fill(self, mempool):
+        """Plan the block and take what was picked."""
+        self.plan(mempool)
+        self.take(mempool)
+
     def take(self, mempool):
         """Take what was picked out of the mempool."""
         for transaction in self.transactions:
