@@ -30,7 +30,7 @@ from blockspace.experiments.validation import (
 from blockspace.network.fee_market import EIP1559
 
 NAMES = (
-    *("V1", "V2", "V3", "V4", "V5", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V19"),
+    *("V1", "V2", "V3", "V4", "V5", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V17", "V19"),
     *("V37", "V38", "V39", "V40", "V42"),
 )
 
