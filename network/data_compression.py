@@ -77,6 +77,8 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "post": Footprint(4, 96, NONCE, 0),
     "claim": Footprint(8, 256, NONCE, RESERVES),
     "challenge": Footprint(40, 1_280, NONCE, RESERVES),
+    # Cash to another chain: recipient, chain and amount; what the bridge holds, and its list of messages.
+    "bridge": Footprint(4, 40, NONCE | CASH, RESERVES | INDEX),
 }
 """Approximate footprints by kind of transaction."""
 
