@@ -641,14 +641,12 @@ def _extend(data: dict[str, Any], origin: str) -> dict[str, Any]:
 
 
 def _extend_chain(chain: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete a further chain that extends a preset.
+    """Complete a further chain.
 
     Unless it says ``market = true``, nobody trades there but those whose number it gives.
     """
     data = dict(chain)
     has_market = data.pop("market", False)
-    if "extends" not in data:
-        return data
     named = {name for name in POPULATIONS if isinstance(data.get(name), dict) and "count" in data[name]}
     data = _extend(data, f"the chain {data.get('name', '')!r}")
     if has_market is not True:

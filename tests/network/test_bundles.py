@@ -227,7 +227,8 @@ def test_random_blocks_are_those_of_the_twin(seed):
                 assert int(block[name]) == int(getattr(twin, name)), name
         seen_bundles += int((picked["placement"] > 0).sum())
         fill_block(pools, blocks)
-        twin.fill(slow)
+        twin.plan(slow)
+        twin.take(slow)
         check_mempool(pools[0], in_block=block["order"][: int(block["count"])].tolist())
         release_block(pools, blocks)
     assert seen_bundles > 10
