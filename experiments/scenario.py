@@ -315,6 +315,9 @@ class Scenario(Settings):
             where = f"faults.{number}"
             if fault.kind in OF_ROLLUPS and self.rollup.kind == "none":
                 raise ValueError(f"{where}.kind is {fault.kind!r}; it may be so only where rollup.kind is not 'none'")
+            needed = {"false_claim": "optimistic", "prover_failure": "validity"}.get(fault.kind, self.rollup.kind)
+            if self.rollup.kind != needed:
+                raise ValueError(f"{where}.kind is {fault.kind!r}; it may be so only where rollup.kind is {needed!r}")
             if fault.kind == "oracle_stall" and self.venue.oracle != "on_chain":
                 raise ValueError(f"{where}.kind is 'oracle_stall'; it may be so only where venue.oracle is 'on_chain'")
             if fault.kind == "outage" and self.timing_games.share > 0:

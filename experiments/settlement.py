@@ -62,6 +62,7 @@ class Settlement(Stateful):
         self.claimer = Claimer(model, self.parent, settings, self.progresses, access, self.provers, faults)
         count = settings.challenges.challengers if settings.kind == "optimistic" else 0
         self.challengers = [Challenger(model, self.parent, settings, self.progresses, access) for _ in range(count)]
+        self._challenger_accounts = [challenger.account for challenger in self.challengers]
         self._open_claim = 0  # oldest claim that is not final
         self._undone = {below.scenario.name: 0 for below in (self.data, self.parent)}  # reorganisations so far
         self._coming: list[list[int]] = []  # prices of data that will count: since when, ns, and thousandths of a wei
@@ -117,7 +118,7 @@ class Settlement(Stateful):
                 self._posted(number, time, seen, cost, int(message["gas_used"]))
             elif below is self.parent and kind == CLAIM and sender == self.claimer.account:
                 self._claimed(number, time, int(view["visible"][self.claimer.access]), cost)
-            elif below is self.parent and kind == CHALLENGE:
+            elif below is self.parent and kind == CHALLENGE and sender in self._challenger_accounts:
                 self._challenged(number, time)
         if below is self.parent:
             self._finalise(time)
@@ -172,7 +173,8 @@ class Settlement(Stateful):
         if claim["included"]:
             return
         claim["included"], claim["seen"] = time, seen
-        if claim["prover"] >= 0:
+        if claim["prover"] >= 0 and not claim["paid"]:
+            claim["paid"] = True
             ledger, prover = self.parent.venues[0]["ledger"], self.provers[int(claim["prover"])]
             first, last = int(claim["first"]), int(claim["last"])
             batches = self.progresses[0]["batches"]

@@ -35,7 +35,8 @@ def parties_of_chain(stake: npt.ArrayLike) -> Parties:
     """Parties of a chain whose validators vote with their stake.
 
     More than a third can withhold its votes, more than a half can build on whatever blocks it likes, and two thirds can
-    vote for two histories (Buterin and Griffith, 2017).
+    make two histories final by themselves. A third could do that with honest help that it keeps apart from each other
+    (accountable safety: Buterin and Griffith, 2017), which is a fault of the network beside one of the parties.
     """
     return Parties(
         parties_needed(stake, 1.0 / 3.0), parties_needed(stake, 0.5), parties_needed(stake, 2.0 / 3.0 - 1e-9)

@@ -43,13 +43,8 @@ TABLE = {
     "parties_to_undo": "parties\nto undo",
 }
 
-ETHEREUM: Mapping[str, Any] = {
-    "extends": "ethereum-60m",
-    "name": "ethereum",
-    "chain": {"blobs": "bpo2", "initial_blob_base_fee_wei": 15_000_000},
-    "other_rollups": {"arrivals_per_s": 0.34, "blobs": 1, "value_gwei": 0.2},
-}
-"""The parent of rollups; other rollups take 29 % of its target of blobs (March 2026)."""
+ETHEREUM: Mapping[str, Any] = {"extends": "ethereum-with-blobs", "name": "ethereum"}
+"""The parent of rollups, with the blobs of others; see the preset."""
 
 SEQUENCER: Mapping[str, Any] = {
     "topology.validators": 1,

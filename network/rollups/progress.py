@@ -70,6 +70,7 @@ CLAIM_RECORD = np.dtype(
         ("prover", "i8"),  # number of the prover; -1 for none
         ("ready", "i8"),  # when its proof is made, or when it may be sent without one
         ("fee", "i8"),  # micro-dollars that the prover gets
+        ("paid", "u1"),  # 1 once it has got them: a claim that a reorganisation undoes is not paid for again
         ("sent", "i8"),
         ("expires", "i8"),
         ("tries", "i8"),

@@ -243,6 +243,16 @@ def test_a_reorganisation_of_the_parent_undoes_what_was_posted(optimistic):
     assert batches["posted_s"][~undone].tolist() == optimistic.batches()["posted_s"][~undone].tolist()
 
 
+def test_a_proof_that_a_reorganisation_undoes_is_paid_for_once():
+    undone = [{"kind": "reorganisation", "start_s": 500.0, "duration_s": 200.0}]
+    market = run(stack({"kind": "validity"}, parent_faults=undone))
+    claims, settlement = market.claims(), market.settlements[0]
+    assert claims["tries"].max() == 2
+    fees = round(1e6 * claims.query("included_s == included_s")["fee_usd"].sum())
+    endowed = round(market.worlds[1].scenario.endowment.cash_usd * 1e6)
+    assert market.ledger(1).loc[settlement.claimer.account, "cash_micro_usd"] == endowed - fees
+
+
 def test_postings_that_get_no_place_are_sent_anew_for_more():
     crowded = {"background_users": {"arrivals_per_s": 60.0, "value_gwei": 300.0, "burst_sd": 1.5, "patience_s": 300.0}}
     market = run(stack({"posting": {**POSTING, "wallet_patience_s": 13.0}}, crowded))
@@ -304,6 +314,7 @@ def test_data_can_lie_on_another_chain_than_the_claims():
             r"regions is \[\] for a fault of kind 'partition'; it must name at least",
         ),
         ({"faults": [{"regions": ["tokyo"]}]}, "must be empty for any other kind than 'partition'"),
+        ({"faults": [{"kind": "prover_failure"}]}, "it may be so only where rollup.kind is 'validity'"),
         ({"chains.0.faults": [{"kind": "withholding"}]}, "it may be so only where rollup.kind is not 'none'"),
     ],
 )
