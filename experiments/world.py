@@ -153,6 +153,8 @@ class World(Stateful):
             self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
         if scenario.attestation.deadline_s > 0:
             self.chain.attest(scenario.attestation, round(scenario.warm_up_s * NS))
+        if scenario.chain.block_arrivals == "poisson":
+            self.chain.fork(round(scenario.warm_up_s * NS))
         if scenario.timing_games.share > 0:
             self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
         if scenario.faults:

@@ -120,7 +120,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)
-    summary |= _attestation(world) | _timing_games(world) | _validators(world)
+    summary |= _attestation(world) | _forks(world) | _timing_games(world) | _validators(world)
     summary |= summarise_options(world, hours, meter)
     summary |= summarise_option_makers(world, hours, meter)
     summary |= summarise_vaults(world, hours, meter)
@@ -269,7 +269,7 @@ def _attestation(world: "World") -> dict[str, float]:
     if attestation is None:
         return {}
     validators, chain = nodes_of_kind(graph, "validator"), world.chain.settings
-    at_home = np.array([graph.nodes[node]["home"] for node in validators])
+    at_home = _at_home(world)
     download_mbps = np.array([graph.nodes[node]["download_mbps"] for node in validators])
     return {
         "stake_that_keeps_up_share": share_that_keeps_up(
@@ -283,6 +283,25 @@ def _attestation(world: "World") -> dict[str, float]:
         "slots_missed_share": attestation.missed_share(),
         "home_slots_missed_share": attestation.missed_share(at_home),
         "data_centre_slots_missed_share": attestation.missed_share(~at_home),
+    }
+
+
+def _at_home(world: "World") -> npt.NDArray[np.bool_]:
+    """Which validators are on lines at home."""
+    graph = world.chain.graph
+    return np.array([graph.nodes[node]["home"] for node in nodes_of_kind(graph, "validator")])
+
+
+def _forks(world: "World") -> dict[str, float]:
+    """Blocks found beside another one, by kind of line; nothing where blocks come in slots."""
+    forks = world.chain.forks
+    if forks is None:
+        return {}
+    at_home = _at_home(world)
+    return {
+        "blocks_stale_share": forks.stale_share(),
+        "home_blocks_stale_share": forks.stale_share(at_home),
+        "data_centre_blocks_stale_share": forks.stale_share(~at_home),
     }
 
 

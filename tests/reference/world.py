@@ -279,10 +279,12 @@ class ReferenceMarket(mesa.Model):
             searcher.act()
         producer = self.venue.ledger.accounts[self.block.producer.account]
         before = producer.wei // 10**9
-        self.mempool.expire(self.block.time)
-        self.hold_auction()
-        self.block.plan(self.mempool)
-        if not self.chain.is_missed(self.block):
+        stale = self.chain.is_stale()
+        if not stale:
+            self.mempool.expire(self.block.time)
+            self.hold_auction()
+            self.block.plan(self.mempool)
+        if not stale and not self.chain.is_missed(self.block):
             self.block.take(self.mempool)
             revalue(self.venue, self.path, self.block.time, self.block.number)
             self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
@@ -290,7 +292,7 @@ class ReferenceMarket(mesa.Model):
             scan(self.venue, self.block.time)
             self.record()
             self.publish(self.chain.price_next(self.block.gas_used))
-        self.chain.close_block(producer.wei // 10**9 - before)
+        self.chain.close_block(producer.wei // 10**9 - before, None if stale else self.block)
         self.skip_idle_blocks()
 
     def hold_auction(self):
