@@ -233,7 +233,7 @@ def test_a_step_is_one_block():
 
 @pytest.mark.parametrize("block_arrivals", ["slots", "poisson"])
 def test_blocks_come_when_the_chain_says(block_arrivals):
-    market = run(300, chain={"block_arrivals": block_arrivals})
+    market = run(300, chain={"block_arrivals": block_arrivals}, topology={"latency_scale": 0.0})  # and so without forks
     blocks = market.blocks()
     assert blocks["block"].tolist() == list(range(1, len(blocks) + 1))
     assert blocks["time_s"].iloc[-1] <= 300 < market.world.chain.next_time_ns / NS
