@@ -888,9 +888,11 @@ class World(Stateful):
     def _skip_idle_blocks(self) -> None:
         """Let blocks pass at once that come before anybody can be in them."""
         chain = self.chain
-        if self.own_agents or self.scenario.margin.liquidations or len(self.leveraged):
-            return  # those who watch marks may act in any block
+        if self.own_agents:
+            return
         due = int(self.feeds["next_due"][0])
+        if self.scenario.margin.liquidations or len(self.leveraged):  # there are those who watch marks
+            due = min(due, chain.time_ns + round(self.scenario.margin.watch_interval_s * NS))
         if due <= chain.next_time_ns:
             return
         due = int(next_event(self.venues, due))

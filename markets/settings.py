@@ -176,6 +176,12 @@ class MarginSettings(Settings):
         50.0, ge=0, lt=10_000, description="what the insurance fund gets, basis points of the same value"
     )
     insurance_usd: float = Field(1_000_000.0, ge=0, le=1e11, description="dollars in the insurance fund at the start")
+    watch_interval_s: float = Field(
+        0.05,
+        ge=0,
+        le=60,
+        description="seconds after which marks are struck anew where blocks come faster than that and nothing happens",
+    )
     price_shock: float = Field(
         0.15, gt=0, lt=1, description="largest relative move of the price that a portfolio must bear (portfolio)"
     )

@@ -136,6 +136,19 @@ def _measure_liquidations(row, meter, venue):
 
 
 @kernel
+def is_idle(meters, venues, logs, blocks, interval):
+    """Whether nothing happened in the block just executed, and the last row is less than ``interval`` ns old."""
+    meter = meters[0]
+    return (
+        blocks[0].count == 0
+        and blocks[0].lane_gwei == 0
+        and logs[0].count == meter.trades_seen
+        and venues[0].liquidations.count == meter.liquidations_seen
+        and meter.last_time > max(blocks[0].time - interval, 0)
+    )
+
+
+@kernel
 def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pools, blocks, paths, gas_token_price):
     """Write the rows of the block just executed.
 

@@ -144,7 +144,8 @@ def _chain_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: floa
         "base_fee_log_sd": float(np.log(positive).std()),
         "base_fee_sd_gwei": float(fee.std()),
         "base_fee_step_sd": float(steps.std()),
-        "utilisation": _ratio(float(rows["utilisation"].sum()), len(rows)),
+        "utilisation": float(rows["utilisation"].sum())
+        / (int(last["block"] - first["block"]) + 1),  # idle blocks as well
         "gas_used_per_s": _ratio(float(rows["gas_used"].sum()), hours * 3600.0),
         "transactions_per_s": _ratio(float(rows["transactions"].sum()), hours * 3600.0),
         "failed_share": _ratio(float(rows["failed_transactions"].sum()), float(rows["transactions"].sum())),

@@ -321,7 +321,7 @@ class ReferenceMarket(mesa.Model):
 
     def skip_idle_blocks(self):
         """Let blocks pass at once that come before anybody can be in them."""
-        if self.own_agents or self.venue.margin.liquidates or self.leveraged:
+        if self.own_agents:
             return
         nearest = self.chain.shortest_latency
         arrivals = (
@@ -333,6 +333,8 @@ class ReferenceMarket(mesa.Model):
         )
         fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
+        if self.venue.margin.liquidates or self.leveraged:
+            due = min(due, self.block.time + round(self.settings.margin.watch_interval_s * NS))
         if self.lane:
             due = min(due, self.lane.due())
         if self.venue.options:
