@@ -54,6 +54,8 @@ NAMES = {
     "liquidator": "liquidators",
     "keeper": "oracle's keeper",
     "own": "your own agents",
+    "insurance": "insurance fund",
+    "provider": "liquidity providers",
 }
 
 

@@ -135,6 +135,21 @@ def test_leverage_options_and_every_panel(opened):
         assert all(one.get_attribute("aria-label") for one in charts(page).all())
 
 
+def test_each_of_several_chains_can_be_looked_at(opened):
+    page = opened().page
+    choose(page, "Preset", "base-on-ethereum")
+    page.get_by_text("Some of this is for a new market: press Reset.").wait_for()
+    button(page, "Reset").click()
+    page.get_by_text("Some of this is for a new market").wait_for(state="detached")
+    choose(page, "Blocks per frame", "100 blocks")
+    button(page, "Step").click()
+    wait_for_block(page, 80)
+    rollup = settled(page)
+    choose(page, "Chain shown", "ethereum-with-blobs")
+    page.wait_for_timeout(500)
+    assert 5 < block(page) < rollup / 4
+
+
 def test_sessions_are_independent(opened):
     first, second = opened().page, opened().page
     button(first, "Step").click()
