@@ -67,6 +67,12 @@ def test_page_says_what_to_do(opened):
     assert page.get_by_text("Nothing yet: press ▶").first.is_visible()
 
 
+def test_solara_serves_the_same_page(opened, address_of_solara):
+    page = opened(address=address_of_solara).page
+    button(page, "Step").click()
+    wait_for_block(page, 1)
+
+
 def test_step_play_pause_and_reset(opened):
     page = opened().page
     button(page, "Step").click()
