@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from blockspace.agents.hedging import best_interval, clock_due
-from blockspace.agents.hedging_orders import beyond_band, hedge_costs, in_reach, send_hedge
+from blockspace.agents.hedging_orders import beyond_band, hedge_costs, send_hedge
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, gas_paid_usd, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.ledger import MICRO_DOLLARS
@@ -248,12 +248,10 @@ def _rehedge(row, feed, pool, block, outlook, view):
         units = gap
     else:
         units = beyond_band(row, feed, view, price, gap, row.gamma)
-    if not in_reach(row, feed, view, price, units):  # a desk waits for better prices rather than pay gas for nothing
+    if not send_hedge(row, feed, pool, block, outlook, view, units):
         return False
     row.last_hedge = now
     row.changed = 0
-    if not send_hedge(row, feed, pool, block, outlook, view, units):
-        return False
     row.hedges_sent += 1
     return True
 

@@ -431,6 +431,12 @@ class Scenario(Settings):
                 f"options asks for {options.count} series beside {len(names)} instruments; together there may be "
                 f"at most {INSTRUMENTS}, so take fewer expiries_days or strikes_per_expiry"
             )
+        for days in options.expiries_days:
+            if days * 86_400.0 <= self.chain.block_time_s:
+                raise ValueError(
+                    f"options.expiries_days holds {days:g}, or {days * 86_400.0:g} seconds; each must be longer than "
+                    f"chain.block_time_s, {self.chain.block_time_s:g}"
+                )
         back_s = options.settlement_window_s + self.venue.oracle_delay_s + self.look_ahead_s
         if back_s > LONGEST_LOOK_BACK_S:
             raise ValueError(
@@ -744,7 +750,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error" and isinstance(first["input"], Mapping | Settings):
         return f"{path}: {message}" if path else message
     shown = repr(first["input"])
-    wanted = re.sub(r"^\w+ should", "it must", message).split(" after validation")[0]
+    wanted = re.sub(r"^\w+ should", "it must", message).split(" after validation")[0].split(", unable to")[0]
+    wanted = wanted.replace("a valid tuple", "a list").replace("a valid", "a")
     if field and first["type"] != "value_error" and not first["type"].endswith(("too_long", "too_short")):
         wanted = _what_it_may_be(field) or wanted
     return f"{path} is {shown if len(shown) <= 60 else shown[:57] + '...'}; {wanted}"

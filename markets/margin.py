@@ -17,6 +17,7 @@ All amounts are in micro-dollars.
 """
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
 from blockspace.markets.instruments import OPTION, SCENARIOS, SPOT
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
@@ -53,7 +54,8 @@ MARGIN = np.dtype(
         ("price_moves", "f8", (SCENARIOS,)),  # portfolio: relative moves of the price, scenario by scenario
         ("volatility_moves", "f8", (SCENARIOS,)),  # the same of the volatility
         ("losses", "i8", (SCENARIOS,)),  # of the portfolio that is being looked at
-        ("most_per_lot", "i8", (INSTRUMENTS,)),  # that a lot can add to a portfolio's worst loss, whatever its side
+        ("counts_long", "i8", (INSTRUMENTS,)),  # mark of a lot, less the most that it can need
+        ("counts_short", "i8", (INSTRUMENTS,)),  # mark of a lot that is short, and the most that it can need
         ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
         ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
         ("credit", "i8", (ACCOUNTS,)),  # what the account's owner has elsewhere and may count here; less, if negative
@@ -238,27 +240,72 @@ def _set_aside(venue, account, number, before, after, paid):
 
 
 @kernel
-def _bound_losses(venue):
-    """Find what a lot of each instrument can lose at most."""
-    for number in range(venue.count):
-        instrument = venue.instruments[number]
+def _share_rounded_up(value, ppm):
+    """``ppm`` millionths of ``value``, rounded up: what no sum of such shares exceeds, however it is rounded down."""
+    return value // MILLION * ppm + (value % MILLION * ppm + MILLION - 1) // MILLION
+
+
+@kernel
+def _most_needed(venue, number, side):
+    """Most that a lot of an instrument can add to a maintenance requirement, long (1) or short (-1)."""
+    margin = venue.margin
+    instrument = venue.instruments[number]
+    if margin.mode == PORTFOLIO:
         most = np.int64(0)
         for scenario in range(SCENARIOS):
             most = max(most, abs(instrument.changes[scenario]))
-        venue.margin.most_per_lot[number] = most + _least_for_short(instrument, np.int64(-1))
+        return _share_rounded_up(most + _least_for_short(instrument, np.int64(-1)), margin.maintenance_ppm)
+    if instrument.kind == OPTION:
+        if side > 0:
+            return np.int64(0)
+        return short_margin(instrument, instrument.maintenance_share_ppm, instrument.maintenance_minimum_ppm)
+    return _share_rounded_up(_share_rounded_up(instrument.mark, instrument.initial_margin_ppm), margin.maintenance_ppm)
+
+
+@kernel
+def _bound_lots(venue):
+    """Find what a lot of each instrument counts for at least, once for all accounts: its mark, less what it needs."""
+    margin = venue.margin
+    for number in range(venue.count):
+        margin.counts_long[number] = margin.counts_short[number] = 0
+        if venue.instruments[number].kind != SPOT:
+            mark = venue.instruments[number].mark
+            margin.counts_long[number] = mark - _most_needed(venue, number, np.int64(1))
+            margin.counts_short[number] = mark + _most_needed(venue, number, np.int64(-1))
+
+
+@kernel
+def _counts_for(margin, number, lots):
+    """What a position adds at least to what an account has beyond what it needs: the lower is that of its own side."""
+    return min(lots * margin.counts_long[number], lots * margin.counts_short[number])
 
 
 @kernel
 def _is_safe(venue, account):
-    """Whether a portfolio has enough even if all of its positions lost most at once: true of nearly all, and cheap."""
-    holder = venue.ledger.accounts[account]
-    equity, most = holder.cash, np.int64(0)
-    for number in range(_end_of(venue, account)):
-        lots = holder.position[number]
-        if lots != 0 and venue.instruments[number].kind != SPOT:
-            equity += lots * venue.instruments[number].mark
-            most += abs(lots) * venue.margin.most_per_lot[number]
-    return equity >= share_of(most, venue.margin.maintenance_ppm)
+    """Whether an account has enough even if each of its positions needs the most that it can: true of nearly all.
+
+    No share is rounded down and nothing is netted, so that nobody is safe who is below maintenance. Whoever is not safe
+    may be below it, and is looked at closely.
+    """
+    margin = venue.margin
+    positions = venue.ledger.accounts[account].position
+    isolated = margin.mode == ISOLATED
+    together = venue.ledger.accounts[account].cash + margin.credit[account]
+    alone = np.int64(0)  # the least that is left behind any position by itself
+    for number in range(venue.options.first if venue.options.tenor_count > 0 else venue.count):
+        spare = _counts_for(margin, number, positions[number])
+        together += spare
+        if isolated:
+            alone = min(alone, margin.set_aside[account, number] + spare)
+    options = venue.options.touched[account]
+    while options:
+        number = np.int64(trailing_zeros(options))
+        options &= options - np.uint64(1)
+        spare = _counts_for(margin, number, positions[number])
+        together += spare
+        if isolated:
+            alone = min(alone, margin.set_aside[account, number] + spare)
+    return alone >= 0 if isolated else together >= 0
 
 
 @kernel
@@ -272,10 +319,9 @@ def scan_margin(venues, blocks):
     margin.due_count = 0
     if margin.liquidates == 0:
         return
-    if margin.mode == PORTFOLIO:
-        _bound_losses(venue)
+    _bound_lots(venue)
     for account in range(FIRST_FREE_ACCOUNT, venue.ledger.count):
-        if margin.mode == PORTFOLIO and _is_safe(venue, account):
+        if _is_safe(venue, account):
             margin.below_since[account] = 0
             continue
         positions = venue.ledger.accounts[account].position

@@ -54,7 +54,7 @@ class InstrumentSettings(Settings):
     maker_fee_bps: float = Field(0.0, ge=-100, le=1_000, description="fee of resting orders, basis points of notional")
     taker_fee_bps: float = Field(0.5, ge=0, le=1_000, description="fee of taking orders, basis points of notional")
     initial_margin: float = Field(
-        0.05, gt=0, le=1, description="initial margin as a share of the position's value (perpetual)"
+        0.05, ge=1e-6, le=1, description="initial margin as a share of the position's value (perpetual)"
     )
     impact_size: float = Field(
         10.0,
@@ -161,11 +161,11 @@ class MarginSettings(Settings):
         description="what stands behind a position: all equity, what was set aside for it, or all equity behind all",
     )
     maintenance_share: float = Field(
-        0.5, gt=0, lt=1, description="maintenance requirement as a share of the initial margin"
+        0.5, ge=1e-6, lt=1, description="maintenance requirement as a share of the initial margin"
     )
     partial_share: float = Field(
         0.5,
-        gt=0,
+        ge=1e-6,
         le=1,
         description="share of a position that one liquidation may take while half of the maintenance is still there",
     )
