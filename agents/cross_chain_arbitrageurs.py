@@ -1,0 +1,325 @@
+"""Arbitrageurs between chains: they buy an instrument where it is cheap and sell it where it is dear.
+
+A desk has a hand on each of two chains, with capital of its own. It sees both books as far as they have reached it, and
+sends both legs at once, at the last moment for the slower chain, since whatever is decided earlier only waits longer.
+No gap is named to it at which to trade. It trades the size that is worth most to it, if any is worth something, after
+fees, gas on both chains and two prices of its own for risk (:mod:`blockspace.agents.settlement_risk`):
+
+- until both legs are in blocks it is exposed to the price with one of them. How long that takes it learns from its own
+  trades;
+- until cash can be brought from one chain to the other each leg stands by itself: what one gains does not cover what
+  the other loses. How long that takes it learns from its own transfers, and from what can be seen of the bridge before
+  it has made any; and it may buy speed, at what the providers of the bridge ask. A trade that adds to its position
+  costs what that adds to this price, and one that takes from it earns as much.
+
+Where the two legs do not match, since one of them has found nothing, it first mends that at the best price.
+
+A position takes equity on both chains, and while the price moves what one leg gains the other one loses, so that one
+side runs short. What has been forgone for want of equity there adds up; as soon as that is what bringing cash would
+cost, half of the difference is sent. The cost is gas, and the fee of a provider or what the cash would have earned
+meanwhile, by what the desk has earned lately, whichever is less. A withdrawal of a week hardly ever pays.
+"""
+
+import math
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from blockspace.agents.cash_routes import CashRoute
+from blockspace.agents.chain_hands import Hand
+from blockspace.agents.settlement_risk import Waits, cost_of, risk_price_usd, sizes_to_try
+from blockspace.markets.ledger import MICRO_DOLLARS
+from blockspace.network.draws import draw_normal, draw_uniform, stream_key
+from blockspace.network.settings import Settings
+from blockspace.network.state import Stateful
+
+NS = 1_000_000_000
+_AVERSION, _PLACE = np.arange(2)
+
+
+class CrossChainArbitrageurSettings(Settings):
+    """Desks that trade the gap between the prices of an instrument on two chains."""
+
+    count: int = Field(0, ge=0, le=64, description="number of desks")
+    between: tuple[str, ...] = Field(
+        (),
+        max_length=2,
+        description="names of the two chains, a rollup and its parent or two rollups of one parent; the first chain "
+        "and the first of chains if empty",
+    )
+    instrument: str = Field(
+        "",
+        max_length=40,
+        description="name of the perpetual that is traded on both; the first of the first chain if empty",
+    )
+    capital_usd: float = Field(200_000.0, ge=0, le=1e9, description="dollars that each desk has on each of both chains")
+    largest_leverage: float = Field(
+        5.0, gt=0, le=100, description="most that a position may be worth, in multiples of the equity on its chain"
+    )
+    risk_aversion_per_usd: float = Field(
+        1e-5, gt=0, le=1, description="absolute risk aversion per dollar of the median desk"
+    )
+    risk_aversion_spread: float = Field(
+        0.3, ge=0, le=3, description="standard deviation of the log of the desks' risk aversions"
+    )
+    patience_s: float = Field(
+        30.0, gt=0, le=3_600, description="seconds after which an order that is not included lapses"
+    )
+    memory_s: float = Field(
+        3_600.0, gt=0, le=1e7, description="seconds over which what a desk knows of volatility and of its income fades"
+    )
+
+    @model_validator(mode="after")
+    def _two_chains_or_none(self) -> "CrossChainArbitrageurSettings":
+        if len(self.between) == 1 or len(set(self.between)) < len(self.between):
+            raise ValueError(f"between is {', '.join(self.between)}; it must name two chains, or none")
+        return self
+
+
+class Offer(NamedTuple):
+    """A pair of trades that a desk could make."""
+
+    buys_on: int
+    size: float
+    """Units of the underlying."""
+    worth_usd: float
+    """What it is worth to the desk, after everything."""
+    income_usd: float
+    """What it earns after fees and gas."""
+    limits_usd: tuple[float, float]
+    """Worst prices on both chains at which it is still worth something."""
+
+
+class CrossChainArbitrageur(Stateful):
+    """A desk with a hand on each of two chains.
+
+    Parameters
+    ----------
+    settings
+        Of the population.
+    number
+        Of the desk, for its draws.
+    seed
+        Seed of the run.
+
+    Attributes
+    ----------
+    hands : tuple of Hand
+        On the two chains; :meth:`settle_in` gives them to the desk.
+    routes : tuple of CashRoute
+        From each of the two chains to the other.
+    executions : Waits
+        How long it took until both legs were in blocks.
+    """
+
+    CONSTANTS: ClassVar = ("settings", "aversion", "hands", "lead")
+
+    def __init__(self, settings: CrossChainArbitrageurSettings, number: int, seed: int) -> None:
+        self.settings = settings
+        key = np.uint64(stream_key(seed, "cross_chain_arbitrageurs"))
+        spread = settings.risk_aversion_spread * draw_normal(key, number, _AVERSION)
+        self.aversion = settings.risk_aversion_per_usd * math.exp(spread)
+        self.place = float(draw_uniform(key, number, _PLACE))  # of its access point among those that both chains have
+        self.executions = Waits()
+        self.variance = 0.0  # of the log price, per second
+        self.income_usd_per_s = 0.0
+        self.looks = 0
+        self.last_ns, self.last_price = 0, 0.0
+        # Of the pair on its way: when it was decided, in ns, what a unit should earn, and the position before.
+        self.pair: list[float] = []
+        self.missed_usd = [0.0, 0.0]  # worth of what there is now and cannot be had for want of equity, by chain
+        self.forgone_usd = [0.0, 0.0]  # all of that since cash was sent there last
+        # Totals for whoever studies the run.
+        self.pairs = 0
+        self.mended = 0
+        self.volume_usd = 0.0
+
+    def settle_in(self, hands: tuple[Hand, Hand], routes: tuple[CashRoute, CashRoute]) -> None:
+        """Take hands and routes between them."""
+        self.hands, self.routes = hands, routes
+        self.lead = hands[int(_block_time_s(hands[1]) > _block_time_s(hands[0]))]
+
+    # Looking.
+
+    def look(self, hand: Hand) -> None:
+        """Take in what is visible; trade, mend or send cash if it is the moment for it."""
+        now = max(self.last_ns, hand.decision_ns)
+        for route in self.routes:
+            route.advance(now)
+        for own in self.hands:
+            own.peek(now)
+        if hand is not self.lead:
+            return
+        self._learn(now, hand.external_price)
+        if not all(own.has_settled() for own in self.hands):
+            return
+        if self._mend(now):
+            return
+        self._close_pair()
+        if any(route.is_leaving for route in self.routes):
+            return
+        offers = [self._offer(buys_on) for buys_on in (0, 1)]
+        best = max(offers, key=lambda offer: offer.worth_usd)
+        if best.worth_usd > 0.0:
+            self._send(best, now)
+        else:
+            self._move_cash(now)
+
+    def _learn(self, now: int, price: float) -> None:
+        """Update the desk's own estimate of volatility, and let its income fade."""
+        self.looks += 1
+        elapsed = (now - self.last_ns) / NS
+        if self.looks > 1 and elapsed > 0.0:
+            weight = max(1.0 - math.exp(-elapsed / self.settings.memory_s), 1.0 / self.looks)
+            self.variance += weight * (math.log(price / self.last_price) ** 2 / elapsed - self.variance)
+            self.income_usd_per_s -= weight * self.income_usd_per_s
+        self.last_ns, self.last_price = now, price
+
+    # What a trade is worth.
+
+    def usual_execution_s(self) -> npt.NDArray[np.float64]:
+        """How long it takes until both legs are in blocks: as seen, or a block of the slower chain by the rules."""
+        return self.executions.seen(_block_time_s(self.lead))
+
+    def position_price_usd(self, notional_usd: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Dollars that it would be worth not to hold a position of this notional on both chains, for want of a way.
+
+        Either leg may be the one that loses, so that the waits of both ways count; and cash comes slowly for nothing
+        or quickly for a fee on what the position ties up, whichever is less.
+        """
+        notional = np.abs(np.asarray(notional_usd, dtype=float))
+        slow = np.concatenate([route.slow_waits_s(self.last_ns) for route in self.routes])
+        price = risk_price_usd(slow, notional, self.variance, self.aversion)
+        evened_out = int(sum(hand.equity_usd for hand in self.hands) / 4.0 * MICRO_DOLLARS)  # at the most
+        fee = sum(route.fee_share(self.last_ns, evened_out) for route in self.routes) / 2.0
+        if math.isfinite(fee):
+            usual = float(self.usual_execution_s().mean())
+            quick = np.concatenate([route.quick_waits_s(usual) for route in self.routes])
+            quickly = risk_price_usd(quick, notional, self.variance, self.aversion)
+            price = np.minimum(price, quickly + fee * notional / self.settings.largest_leverage)
+        return price
+
+    def worth_usd(
+        self, sizes: npt.NDArray[np.float64], earned_usd: npt.NDArray[np.float64], buys_on: int
+    ) -> npt.NDArray[np.float64]:
+        """What it is worth to buy sizes (units) on one chain and sell them on the other, for what that earns."""
+        price = self.last_price
+        exposed = risk_price_usd(self.usual_execution_s(), sizes * price, self.variance, self.aversion)
+        hand = self.hands[buys_on]
+        position = hand.lots * hand.lot_size
+        held = self.position_price_usd(np.append(position + sizes, position) * price)
+        return earned_usd - exposed - (held[:-1] - held[-1])
+
+    def _offer(self, buys_on: int) -> Offer:
+        """Best pair of trades that buys on one chain, as far as equity allows; what it does not allow is noted."""
+        buyer, seller = self.hands[buys_on], self.hands[1 - buys_on]
+        asks, bids = buyer.levels("ask"), seller.levels("bid")
+        rooms = [self._room(hand, side) for hand, side in ((buyer, 1), (seller, -1))]
+        nothing = Offer(buys_on, 0.0, 0.0, 0.0, (0.0, 0.0))
+        sizes = np.unique(np.append(sizes_to_try(asks, bids, math.inf), sizes_to_try(asks, bids, min(rooms))))
+        sizes = np.unique(np.floor(sizes / buyer.lot_size + 1e-9)) * buyer.lot_size
+        sizes = sizes[sizes > 0.0]
+        short = int(rooms[1] < rooms[0])  # of buyer and seller
+        place = short if buys_on == 0 else 1 - short
+        if not len(sizes):
+            return nothing
+        paid, got = cost_of(asks, sizes), cost_of(bids, sizes)
+        gas = sum(hand.order_gas_usd(self.last_price) for hand in self.hands)
+        earned = got * (1.0 - seller.taker_fee) - paid * (1.0 + buyer.taker_fee) - gas
+        worth = self.worth_usd(sizes, earned, buys_on)
+        allowed = sizes <= min(rooms)
+        best = int(np.argmax(np.where(allowed, worth, -math.inf))) if allowed.any() else -1
+        possible = max(float(worth[best]), 0.0) if best >= 0 else 0.0
+        self._note_missed(place, max(float(worth.max()), 0.0) - possible)
+        if possible <= 0.0:
+            return nothing
+        slack = 0.5 * possible / float(sizes[best])
+        limits = (_worst(asks, sizes[best]) + slack, _worst(bids, sizes[best]) - slack)
+        return Offer(buys_on, float(sizes[best]), possible, float(earned[best]), limits)
+
+    def _note_missed(self, place: int, missed: float) -> None:
+        """Add up what is forgone; the same opportunity counts once, however often it is seen."""
+        self.forgone_usd[place] += max(missed - self.missed_usd[place], 0.0)
+        self.missed_usd[place] = missed
+
+    def _room(self, hand: Hand, side: int) -> float:
+        """Units that may be bought (side +1) or sold on a chain, by its margin and by the desk's own leverage."""
+        mark, instrument = hand.mark_usd, hand.world.feeds[0]["terms"][hand.instrument]
+        if mark <= 0.0:
+            return 0.0
+        share = max(float(instrument["initial_margin"]), 1.0 / self.settings.largest_leverage)
+        against = max(-side * hand.lots, 0) * hand.lot_size  # which it may close whatever it owns
+        kept = max(side * hand.lots, 0) * hand.lot_size
+        per_unit = mark * (share + hand.taker_fee) + abs(self.last_price - mark)
+        return against + max((hand.equity_usd - share * kept * mark) / per_unit, 0.0)
+
+    # Acting.
+
+    def _send(self, offer: Offer, now: int) -> None:
+        patience = int(self.settings.patience_s * NS)
+        lots = round(offer.size / self.lead.lot_size)
+        sides = ((offer.buys_on, 1), (1 - offer.buys_on, -1))
+        for (place, side), limit in zip(sides, offer.limits_usd, strict=True):
+            self.hands[place].send_order(side, limit, lots, patience)
+        self.pair = [float(now), offer.income_usd / offer.size, float(self.hands[0].lots)]
+
+    def _mend(self, now: int) -> bool:
+        """If the legs do not match, trade the difference where that costs least; returns whether they do not."""
+        surplus = self.hands[0].lots + self.hands[1].lots
+        if surplus == 0:
+            return False
+        if not self.pair:
+            self.pair = [float(now), 0.0, float(self.hands[0].lots)]
+        side, book = (-1, "bid") if surplus > 0 else (1, "ask")
+        units = abs(surplus) * self.lead.lot_size
+        choices = []
+        for hand in self.hands:
+            levels = hand.levels(book)
+            there = min(units, float(levels[:, 1].sum()))
+            if there > 0.0:
+                price = float(cost_of(levels, np.array([there]))[0]) / there
+                choices.append((side * price * (1.0 + side * hand.taker_fee), _worst(levels, there), hand))
+        if choices:
+            _, worst, hand = min(choices, key=lambda choice: choice[0])
+            move = math.sqrt(self.variance * float(self.usual_execution_s().mean()))
+            hand.send_order(side, worst * (1.0 + side * move), abs(surplus), int(self.settings.patience_s * NS))
+            self.mended += 1
+        return True
+
+    def _close_pair(self) -> None:
+        """Learn from a pair whose legs match: how long it took, and what it earned."""
+        if not self.pair:
+            return
+        decided, per_unit, before = self.pair
+        self.pair = []
+        self.executions.add(max((max(hand.included_ns for hand in self.hands) - decided) / NS, 0.0))
+        units = abs(self.hands[0].lots - before) * self.lead.lot_size
+        if units > 0.0:
+            self.pairs += 1
+            self.volume_usd += 2.0 * units * self.last_price
+            self.income_usd_per_s += units * per_unit / self.settings.memory_s
+
+    def _move_cash(self, now: int) -> None:
+        """Even out equity between the chains once what was forgone for want of it is what that costs."""
+        equities = [hand.equity_usd for hand in self.hands]
+        target = int(self.forgone_usd[1] > self.forgone_usd[0])
+        route = self.routes[1 - target]
+        amount = int((equities[1 - target] - equities[target]) / 2.0 * MICRO_DOLLARS)
+        if amount <= 0 or route.is_busy or self.forgone_usd[target] <= 0.0:
+            return
+        rate = max(self.income_usd_per_s, 0.0) / max(sum(equities), 1.0)
+        if self.forgone_usd[target] >= route.cost_usd(now, amount, rate, self.last_price):
+            self.forgone_usd[target] = 0.0
+            route.send(now, amount, rate)
+
+
+def _block_time_s(hand: Hand) -> float:
+    return float(hand.world.scenario.chain.block_time_s)
+
+
+def _worst(levels: npt.NDArray[np.float64], size: float) -> float:
+    """Price of the last level that a size reaches."""
+    place = int(np.searchsorted(np.cumsum(levels[:, 1]), size - 1e-9))
+    return float(levels[min(place, len(levels) - 1), 0])
