@@ -103,9 +103,6 @@ class CashRoute(Stateful):
 
     def advance(self, now: int) -> None:
         """Take in what has become of the cash under way, and send it on from where it has arrived."""
-        for hop in self.hops:
-            for hand in (hop.source, hop.target):
-                hand.peek(now)
         if self.hop < 0:
             return
         hop = self.hops[self.hop]

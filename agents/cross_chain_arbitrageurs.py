@@ -29,13 +29,17 @@ from pydantic import Field, model_validator
 
 from blockspace.agents.cash_routes import CashRoute
 from blockspace.agents.chain_hands import Hand
-from blockspace.agents.settlement_risk import Waits, cost_of, risk_price_usd, sizes_to_try
+from blockspace.agents.settlement_risk import REMEMBERED, Waits, cost_of, risk_price_usd, sizes_to_try
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.network.draws import draw_normal, draw_uniform, stream_key
 from blockspace.network.settings import Settings
 from blockspace.network.state import Stateful
 
 NS = 1_000_000_000
+
+FIRST_LESSONS = 4
+"""For how many pairs the trust counts that a desk begins with: that they earn what they promise."""
+
 _AVERSION, _PLACE = np.arange(2)
 
 
@@ -89,7 +93,20 @@ class Offer(NamedTuple):
     income_usd: float
     """What it earns after fees and gas."""
     limits_usd: tuple[float, float]
-    """Worst prices on both chains at which it is still worth something."""
+    """Worst prices of the purchase and of the sale: both books may move meanwhile, and a leg alone is worth nothing."""
+
+
+class Experience(NamedTuple):
+    """What a desk goes by."""
+
+    executions_s: npt.NDArray[np.float64]
+    """How long it took until both legs were in blocks."""
+    slow_s: npt.NDArray[np.float64]
+    """How long cash takes by the slow bridges, either way."""
+    quick_s: npt.NDArray[np.float64]
+    """How long it takes where providers pay it out early."""
+    fee_share: float
+    """What they ask for that, as a share of the cash; infinite if they do not."""
 
 
 class CrossChainArbitrageur(Stateful):
@@ -114,7 +131,7 @@ class CrossChainArbitrageur(Stateful):
         How long it took until both legs were in blocks.
     """
 
-    CONSTANTS: ClassVar = ("settings", "aversion", "hands", "lead")
+    CONSTANTS: ClassVar = ("settings", "aversion", "stops", "hands", "lead")
 
     def __init__(self, settings: CrossChainArbitrageurSettings, number: int, seed: int) -> None:
         self.settings = settings
@@ -127,18 +144,22 @@ class CrossChainArbitrageur(Stateful):
         self.income_usd_per_s = 0.0
         self.looks = 0
         self.last_ns, self.last_price = 0, 0.0
-        # Of the pair on its way: when it was decided, in ns, what a unit should earn, and the position before.
+        self.shortfall = 0.0  # by what pairs have earned less than they promised, as a share of their notional
+        self.lessons = 0
+        # Of the pair on its way: when it was decided, in ns, its notional and what it promises in dollars, and lots on
+        # the first chain and micro-dollars on both before it.
         self.pair: list[float] = []
-        self.missed_usd = [0.0, 0.0]  # worth of what there is now and cannot be had for want of equity, by chain
-        self.forgone_usd = [0.0, 0.0]  # all of that since cash was sent there last
+        self.missed_usd = [0.0, 0.0]  # worth of what cannot be had now for want of equity, by where it would buy
+        self.forgone_usd = [0.0, 0.0]  # all of that since cash was sent there last, by where equity is missing
         # Totals for whoever studies the run.
         self.pairs = 0
         self.mended = 0
         self.volume_usd = 0.0
 
-    def settle_in(self, hands: tuple[Hand, Hand], routes: tuple[CashRoute, CashRoute]) -> None:
-        """Take hands and routes between them."""
-        self.hands, self.routes = hands, routes
+    def settle_in(self, stops: tuple[Hand, ...], routes: tuple[CashRoute, CashRoute]) -> None:
+        """Take hands, on the two chains and on what lies between them in order, and the routes along them."""
+        self.stops, self.routes = stops, routes
+        self.hands = hands = stops[0], stops[-1]
         self.lead = hands[int(_block_time_s(hands[1]) > _block_time_s(hands[0]))]
 
     # Looking.
@@ -146,10 +167,10 @@ class CrossChainArbitrageur(Stateful):
     def look(self, hand: Hand) -> None:
         """Take in what is visible; trade, mend or send cash if it is the moment for it."""
         now = max(self.last_ns, hand.decision_ns)
+        for stop in self.stops:
+            stop.peek(now)
         for route in self.routes:
             route.advance(now)
-        for own in self.hands:
-            own.peek(now)
         if hand is not self.lead:
             return
         self._learn(now, hand.external_price)
@@ -160,9 +181,8 @@ class CrossChainArbitrageur(Stateful):
         self._close_pair()
         if any(route.is_leaving for route in self.routes):
             return
-        offers = [self._offer(buys_on) for buys_on in (0, 1)]
-        best = max(offers, key=lambda offer: offer.worth_usd)
-        if best.worth_usd > 0.0:
+        best = self.best_offer()
+        if best is not None:
             self._send(best, now)
         else:
             self._move_cash(now)
@@ -175,6 +195,7 @@ class CrossChainArbitrageur(Stateful):
             weight = max(1.0 - math.exp(-elapsed / self.settings.memory_s), 1.0 / self.looks)
             self.variance += weight * (math.log(price / self.last_price) ** 2 / elapsed - self.variance)
             self.income_usd_per_s -= weight * self.income_usd_per_s
+            self.shortfall -= weight * self.shortfall
         self.last_ns, self.last_price = now, price
 
     # What a trade is worth.
@@ -183,66 +204,93 @@ class CrossChainArbitrageur(Stateful):
         """How long it takes until both legs are in blocks: as seen, or a block of the slower chain by the rules."""
         return self.executions.seen(_block_time_s(self.lead))
 
-    def position_price_usd(self, notional_usd: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def experience(self) -> Experience:
+        """What the desk goes by at this moment."""
+        executions = self.usual_execution_s()
+        usual = float(executions.mean())
+        evened_out = int(sum(hand.equity_usd for hand in self.hands) / 4.0 * MICRO_DOLLARS)  # at the most
+        return Experience(
+            executions,
+            np.concatenate([route.slow_waits_s(self.last_ns) for route in self.routes]),
+            np.concatenate([route.quick_waits_s(usual) for route in self.routes]),
+            sum(route.fee_share(self.last_ns, evened_out) for route in self.routes) / 2.0,
+        )
+
+    def position_price_usd(self, notional_usd: npt.ArrayLike, known: Experience) -> npt.NDArray[np.float64]:
         """Dollars that it would be worth not to hold a position of this notional on both chains, for want of a way.
 
         Either leg may be the one that loses, so that the waits of both ways count; and cash comes slowly for nothing
         or quickly for a fee on what the position ties up, whichever is less.
         """
         notional = np.abs(np.asarray(notional_usd, dtype=float))
-        slow = np.concatenate([route.slow_waits_s(self.last_ns) for route in self.routes])
-        price = risk_price_usd(slow, notional, self.variance, self.aversion)
-        evened_out = int(sum(hand.equity_usd for hand in self.hands) / 4.0 * MICRO_DOLLARS)  # at the most
-        fee = sum(route.fee_share(self.last_ns, evened_out) for route in self.routes) / 2.0
-        if math.isfinite(fee):
-            usual = float(self.usual_execution_s().mean())
-            quick = np.concatenate([route.quick_waits_s(usual) for route in self.routes])
-            quickly = risk_price_usd(quick, notional, self.variance, self.aversion)
-            price = np.minimum(price, quickly + fee * notional / self.settings.largest_leverage)
+        price = risk_price_usd(known.slow_s, notional, self.variance, self.aversion)
+        if math.isfinite(known.fee_share):
+            quickly = risk_price_usd(known.quick_s, notional, self.variance, self.aversion)
+            price = np.minimum(price, quickly + known.fee_share * notional / self.settings.largest_leverage)
         return price
 
     def worth_usd(
-        self, sizes: npt.NDArray[np.float64], earned_usd: npt.NDArray[np.float64], buys_on: int
+        self, sizes: npt.NDArray[np.float64], earned_usd: npt.NDArray[np.float64], buys_on: int, known: Experience
     ) -> npt.NDArray[np.float64]:
         """What it is worth to buy sizes (units) on one chain and sell them on the other, for what that earns."""
         price = self.last_price
-        exposed = risk_price_usd(self.usual_execution_s(), sizes * price, self.variance, self.aversion)
+        exposed = risk_price_usd(known.executions_s, sizes * price, self.variance, self.aversion)
         hand = self.hands[buys_on]
         position = hand.lots * hand.lot_size
-        held = self.position_price_usd(np.append(position + sizes, position) * price)
-        return earned_usd - exposed - (held[:-1] - held[-1])
+        held = self.position_price_usd(np.append(position + sizes, position) * price, known)
+        return earned_usd - self.shortfall * sizes * price - exposed - (held[:-1] - held[-1])
 
-    def _offer(self, buys_on: int) -> Offer:
-        """Best pair of trades that buys on one chain, as far as equity allows; what it does not allow is noted."""
+    def best_offer(self) -> Offer | None:
+        """Pair of trades that is worth most, if any is worth something; what equity does not allow is noted."""
+        books = [(hand.levels("bid"), hand.levels("ask")) for hand in self.hands]
+        known: Experience | None = None
+        best: Offer | None = None
+        for buys_on in (0, 1):
+            asks, bids = books[buys_on][1], books[1 - buys_on][0]
+            missed, place = 0.0, buys_on
+            if len(asks) and len(bids) and (self.hands[buys_on].lots < 0 or self._gains(asks, bids, buys_on)):
+                known = known or self.experience()
+                offer, missed, place = self._offer(asks, bids, buys_on, known)
+                if offer is not None and (best is None or offer.worth_usd > best.worth_usd):
+                    best = offer
+            self._note_missed(buys_on, place, missed)
+        return best
+
+    def _gains(self, asks: npt.NDArray[np.float64], bids: npt.NDArray[np.float64], buys_on: int) -> bool:
+        """Whether the best prices are apart by more than the fees: without that only a smaller position is of use."""
+        got = bids[0, 0] * (1.0 - self.hands[1 - buys_on].taker_fee)
+        return bool(got > asks[0, 0] * (1.0 + self.hands[buys_on].taker_fee))
+
+    def _offer(
+        self, asks: npt.NDArray[np.float64], bids: npt.NDArray[np.float64], buys_on: int, known: Experience
+    ) -> tuple[Offer | None, float, int]:
+        """Best pair of trades that buys on one chain, what is missed for want of equity, and on which chain that is."""
         buyer, seller = self.hands[buys_on], self.hands[1 - buys_on]
-        asks, bids = buyer.levels("ask"), seller.levels("bid")
-        rooms = [self._room(hand, side) for hand, side in ((buyer, 1), (seller, -1))]
-        nothing = Offer(buys_on, 0.0, 0.0, 0.0, (0.0, 0.0))
-        sizes = np.unique(np.append(sizes_to_try(asks, bids, math.inf), sizes_to_try(asks, bids, min(rooms))))
+        rooms = self._room(buyer, 1), self._room(seller, -1)
+        place = buys_on if rooms[0] <= rooms[1] else 1 - buys_on
+        sizes = np.append(sizes_to_try(asks, bids, math.inf), sizes_to_try(asks, bids, min(rooms)))
         sizes = np.unique(np.floor(sizes / buyer.lot_size + 1e-9)) * buyer.lot_size
         sizes = sizes[sizes > 0.0]
-        short = int(rooms[1] < rooms[0])  # of buyer and seller
-        place = short if buys_on == 0 else 1 - short
         if not len(sizes):
-            return nothing
-        paid, got = cost_of(asks, sizes), cost_of(bids, sizes)
+            return None, 0.0, place
         gas = sum(hand.order_gas_usd(self.last_price) for hand in self.hands)
+        got, paid = cost_of(bids, sizes), cost_of(asks, sizes)
         earned = got * (1.0 - seller.taker_fee) - paid * (1.0 + buyer.taker_fee) - gas
-        worth = self.worth_usd(sizes, earned, buys_on)
-        allowed = sizes <= min(rooms)
-        best = int(np.argmax(np.where(allowed, worth, -math.inf))) if allowed.any() else -1
-        possible = max(float(worth[best]), 0.0) if best >= 0 else 0.0
-        self._note_missed(place, max(float(worth.max()), 0.0) - possible)
+        worth = np.maximum(self.worth_usd(sizes, earned, buys_on, known), 0.0)
+        allowed = np.where(sizes <= min(rooms) + 1e-9, worth, 0.0)
+        best = int(np.argmax(allowed))
+        possible = float(allowed[best])
+        missed = float(worth.max()) - possible
         if possible <= 0.0:
-            return nothing
-        slack = 0.5 * possible / float(sizes[best])
-        limits = (_worst(asks, sizes[best]) + slack, _worst(bids, sizes[best]) - slack)
-        return Offer(buys_on, float(sizes[best]), possible, float(earned[best]), limits)
+            return None, missed, place
+        move = self._usual_move()
+        limits = _worst(asks, sizes[best]) * (1.0 + move), _worst(bids, sizes[best]) * (1.0 - move)
+        return Offer(buys_on, float(sizes[best]), possible, float(earned[best]), limits), missed, place
 
-    def _note_missed(self, place: int, missed: float) -> None:
-        """Add up what is forgone; the same opportunity counts once, however often it is seen."""
-        self.forgone_usd[place] += max(missed - self.missed_usd[place], 0.0)
-        self.missed_usd[place] = missed
+    def _note_missed(self, buys_on: int, place: int, missed_usd: float) -> None:
+        """Add up what is forgone for want of equity; the same opportunity counts once, however often it is seen."""
+        self.forgone_usd[place] += max(missed_usd - self.missed_usd[buys_on], 0.0)
+        self.missed_usd[buys_on] = missed_usd
 
     def _room(self, hand: Hand, side: int) -> float:
         """Units that may be bought (side +1) or sold on a chain, by its margin and by the desk's own leverage."""
@@ -255,6 +303,10 @@ class CrossChainArbitrageur(Stateful):
         per_unit = mark * (share + hand.taker_fee) + abs(self.last_price - mark)
         return against + max((hand.equity_usd - share * kept * mark) / per_unit, 0.0)
 
+    def _usual_move(self) -> float:
+        """What the price does in the time that an execution takes, as a share of it."""
+        return math.sqrt(self.variance * float(self.usual_execution_s().mean()))
+
     # Acting.
 
     def _send(self, offer: Offer, now: int) -> None:
@@ -263,7 +315,11 @@ class CrossChainArbitrageur(Stateful):
         sides = ((offer.buys_on, 1), (1 - offer.buys_on, -1))
         for (place, side), limit in zip(sides, offer.limits_usd, strict=True):
             self.hands[place].send_order(side, limit, lots, patience)
-        self.pair = [float(now), offer.income_usd / offer.size, float(self.hands[0].lots)]
+        self._open_pair(now, offer.size * self.last_price, offer.income_usd)
+
+    def _open_pair(self, now: int, notional_usd: float, income_usd: float) -> None:
+        cash = float(sum(hand.cash for hand in self.hands))
+        self.pair = [float(now), notional_usd, income_usd, float(self.hands[0].lots), cash]
 
     def _mend(self, now: int) -> bool:
         """If the legs do not match, trade the difference where that costs least; returns whether they do not."""
@@ -271,7 +327,7 @@ class CrossChainArbitrageur(Stateful):
         if surplus == 0:
             return False
         if not self.pair:
-            self.pair = [float(now), 0.0, float(self.hands[0].lots)]
+            self._open_pair(now, 0.0, 0.0)
         side, book = (-1, "bid") if surplus > 0 else (1, "ask")
         units = abs(surplus) * self.lead.lot_size
         choices = []
@@ -283,8 +339,8 @@ class CrossChainArbitrageur(Stateful):
                 choices.append((side * price * (1.0 + side * hand.taker_fee), _worst(levels, there), hand))
         if choices:
             _, worst, hand = min(choices, key=lambda choice: choice[0])
-            move = math.sqrt(self.variance * float(self.usual_execution_s().mean()))
-            hand.send_order(side, worst * (1.0 + side * move), abs(surplus), int(self.settings.patience_s * NS))
+            limit = worst * (1.0 + side * self._usual_move())
+            hand.send_order(side, limit, abs(surplus), int(self.settings.patience_s * NS))
             self.mended += 1
         return True
 
@@ -292,14 +348,21 @@ class CrossChainArbitrageur(Stateful):
         """Learn from a pair whose legs match: how long it took, and what it earned."""
         if not self.pair:
             return
-        decided, per_unit, before = self.pair
+        decided, notional, promised, lots, cash = self.pair
         self.pair = []
         self.executions.add(max((max(hand.included_ns for hand in self.hands) - decided) / NS, 0.0))
-        units = abs(self.hands[0].lots - before) * self.lead.lot_size
+        units = abs(self.hands[0].lots - lots) * self.lead.lot_size
         if units > 0.0:
             self.pairs += 1
             self.volume_usd += 2.0 * units * self.last_price
-            self.income_usd_per_s += units * per_unit / self.settings.memory_s
+        if notional > 0.0 and not any(route.is_busy for route in self.routes):
+            # What both legs, mended or not, have brought in cash; the position is the same on both sides.
+            gas = sum(hand.order_gas_usd(self.last_price) for hand in self.hands)
+            earned = (sum(hand.cash for hand in self.hands) - cash) / MICRO_DOLLARS - gas
+            self.lessons += 1
+            weight = max(1.0 / (self.lessons + FIRST_LESSONS), 1.0 / REMEMBERED)
+            self.shortfall += weight * ((promised - earned) / notional - self.shortfall)
+            self.income_usd_per_s += earned / self.settings.memory_s
 
     def _move_cash(self, now: int) -> None:
         """Even out equity between the chains once what was forgone for want of it is what that costs."""

@@ -130,14 +130,13 @@ def new_desks(market: "Market", seed: int) -> list[CrossChainArbitrageur]:
     for number in range(settings.count):
         desk = CrossChainArbitrageur(settings, number, seed)
         places = [_access_point(world, desk.place, ends) for world in (*ends, *([middle] if middle else []))]
-        hands = (
-            Hand(market, ends[0], desk, places[0], instruments[0], settings.capital_usd),
-            Hand(market, ends[1], desk, places[1], instruments[1], settings.capital_usd),
-        )
-        stops = [hands[0], hands[1]]
+        stops = [
+            Hand(market, world, desk, place, instrument, settings.capital_usd)
+            for world, place, instrument in zip(ends, places, instruments, strict=False)
+        ]
         if middle is not None:
             stops.insert(1, Hand(market, middle, desk, places[2], -1, 0.0))
-        desk.settle_in(hands, (_route(bridges, stops), _route(bridges[::-1], stops[::-1])))
+        desk.settle_in(tuple(stops), (_route(bridges, stops), _route(bridges[::-1], stops[::-1])))
         desks.append(desk)
     return desks
 

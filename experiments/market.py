@@ -28,6 +28,7 @@ from blockspace.markets.express_lane import recent_rounds
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
 from blockspace.markets.pools.listing import check_pools
 from blockspace.network.chain import NS
+from blockspace.network.draws import stream_key
 from blockspace.network.state import StateError, Stateful
 
 _OF_MESA = frozenset(vars(mesa.Model(rng=0))) - {"steps", "random", "rng"}
@@ -96,7 +97,7 @@ class Market(mesa.Model, Stateful):
             World(
                 one,
                 self.path,
-                seed,
+                stream_key(seed, f"chains/{one.name}") >> 1 if number and one.own_draws else seed,
                 self,
                 Path(tapes) / "chains" / one.name if number and tapes not in ("memory", "none") else tapes,
             )

@@ -128,6 +128,10 @@ class Scenario(Settings):
         description="further chains of the same market, such as the parent of a rollup; their duration, warm-up and "
         "price are those of the first",
     )
+    own_draws: bool = Field(
+        False,
+        description="whether users, traders and agents of a further chain are drawn anew, not like those of the first",
+    )
     rollup: RollupSettings = RollupSettings()
     faults: tuple[FaultSettings, ...] = Field((), max_length=64, description="what breaks on the chain, and when")
     chain: ChainSettings = ChainSettings()
