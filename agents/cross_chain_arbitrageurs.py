@@ -92,8 +92,8 @@ class Offer(NamedTuple):
     """What it is worth to the desk, after everything."""
     income_usd: float
     """What it earns after fees and gas."""
-    limits_usd: tuple[float, float]
-    """Worst prices of the purchase and of the sale: both books may move meanwhile, and a leg alone is worth nothing."""
+    worst_usd: tuple[float, float]
+    """Worst visible prices of the purchase and of the sale."""
 
 
 class Experience(NamedTuple):
@@ -283,9 +283,8 @@ class CrossChainArbitrageur(Stateful):
         missed = float(worth.max()) - possible
         if possible <= 0.0:
             return None, missed, place
-        move = self._usual_move()
-        limits = _worst(asks, sizes[best]) * (1.0 + move), _worst(bids, sizes[best]) * (1.0 - move)
-        return Offer(buys_on, float(sizes[best]), possible, float(earned[best]), limits), missed, place
+        worst = _worst(asks, sizes[best]), _worst(bids, sizes[best])
+        return Offer(buys_on, float(sizes[best]), possible, float(earned[best]), worst), missed, place
 
     def _note_missed(self, buys_on: int, place: int, missed_usd: float) -> None:
         """Add up what is forgone for want of equity; the same opportunity counts once, however often it is seen."""
@@ -313,8 +312,9 @@ class CrossChainArbitrageur(Stateful):
         patience = int(self.settings.patience_s * NS)
         lots = round(offer.size / self.lead.lot_size)
         sides = ((offer.buys_on, 1), (1 - offer.buys_on, -1))
-        for (place, side), limit in zip(sides, offer.limits_usd, strict=True):
-            self.hands[place].send_order(side, limit, lots, patience)
+        move = self._usual_move()  # both books may move meanwhile, and a leg alone is worth nothing
+        for (place, side), worst in zip(sides, offer.worst_usd, strict=True):
+            self.hands[place].send_order(side, worst * (1.0 + side * move), lots, patience)
         self._open_pair(now, offer.size * self.last_price, offer.income_usd)
 
     def _open_pair(self, now: int, notional_usd: float, income_usd: float) -> None:
