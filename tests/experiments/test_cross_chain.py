@@ -6,7 +6,7 @@ import pytest
 from blockspace.experiments import Market
 from blockspace.experiments.recording.cross_chain_summary import own_transfers, price_gaps
 from blockspace.experiments.scenario import ScenarioError, change_settings
-from tests.experiments.small import two_markets
+from tests.experiments.small import two_markets, two_rollups
 
 SECONDS = 900.0
 
@@ -107,6 +107,52 @@ def test_a_resumed_run_is_the_run_that_never_stopped(moving):
     second.run_for(550.0)
     assert second.fingerprint() == moving.fingerprint()
     assert second.summary() == pytest.approx(moving.summary(), nan_ok=True)
+
+
+def window_moves(seeds, seconds, providers):
+    """Mean differences of measures between a withdrawal window of a week and one of ten minutes, on the same seeds."""
+    found = []
+    for seed in seeds:
+        pair = []
+        for window_s in (7 * 86_400.0, 600.0):
+            market = Market(two_rollups(seconds, window_s=window_s, providers=providers), seed=seed, tapes="none")
+            market.run_for(seconds)
+            market.check()
+            pair.append(market.summary())
+        names = ("cross_chain_gap_bps", "quoted_spread_bps", "withdrawal_bridge_fee_bps")
+        found.append([pair[0][name] - pair[1][name] for name in names])
+    return np.mean(found, axis=0)
+
+
+def test_a_longer_window_moves_gaps_between_rollups_and_hardly_their_spreads():
+    gap, spread, _ = window_moves((1, 2), 2_700.0, providers=0)
+    assert gap > 0.5
+    assert abs(spread) < 0.5 * gap
+
+
+@pytest.mark.slow
+def test_a_longer_window_moves_fees_and_gaps_where_cash_can_be_had_early():
+    gap, spread, fee = window_moves(range(1, 7), 3_600.0, providers=3)
+    assert gap > 0.3
+    assert fee > 10.0
+    assert abs(spread) < 0.5 * gap
+
+
+def test_cash_goes_from_one_rollup_to_another_by_way_of_their_parent():
+    market = Market(two_rollups(400.0, window_s=20.0, desks=1), seed=1, tapes="none")
+    market.run_for(100.0)
+    desk = market.cross_chain[0]
+    route = desk.routes[0]
+    before = [hand.cash for hand in desk.hands]
+    route.send(desk.last_ns, 1_000_000_000, 1e-3)
+    market.run_for(300.0)
+    market.check()
+    assert len(desk.stops) == 3
+    assert not route.is_busy
+    assert route.quick.count == 1  # its providers pay both ways out at once
+    moved = route.arrived_micro_usd + route.fees_micro_usd
+    assert moved == 1_000_000_000
+    assert desk.hands[1].cash != before[1]
 
 
 def test_desks_differ_and_are_drawn_one_by_one(market):
