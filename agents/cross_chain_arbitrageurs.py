@@ -131,7 +131,7 @@ class CrossChainArbitrageur(Stateful):
         How long it took until both legs were in blocks.
     """
 
-    CONSTANTS: ClassVar = ("settings", "aversion", "stops", "hands", "lead")
+    CONSTANTS: ClassVar[tuple[str, ...]] = ("settings", "aversion", "stops", "hands", "lead")
 
     def __init__(self, settings: CrossChainArbitrageurSettings, number: int, seed: int) -> None:
         self.settings = settings

@@ -142,7 +142,7 @@ class Venue:
 class TwoVenues(CrossChainArbitrageur):
     """A desk whose cash is everywhere at once, on two venues; it has seen execution take exponential times."""
 
-    CONSTANTS: ClassVar = ("times",)
+    CONSTANTS: ClassVar[tuple[str, ...]] = ("times",)
 
     def __init__(self, mean_s: float, taker_fee: float, gas_usd: float) -> None:
         settings = CrossChainArbitrageurSettings(
@@ -150,9 +150,9 @@ class TwoVenues(CrossChainArbitrageur):
         )
         super().__init__(settings, 0, seed=18)
         self.hands: Any = (Venue(taker_fee, gas_usd), Venue(taker_fee, gas_usd))
-        self.lead = self.hands[0]
+        self.lead: Any = self.hands[0]
         self.variance, self.last_price = VARIANCE, PRICE_USD
-        self.times = -mean_s * np.log1p(-(np.arange(1_024) + 0.5) / 1_024)  # quantiles of the exponential law
+        self.times = -mean_s * np.log1p(-(np.arange(4_096) + 0.5) / 4_096)  # quantiles of the exponential law
 
     def experience(self) -> Experience:
         """What it has seen."""
@@ -195,8 +195,9 @@ def _gaps(count: int) -> list[Row]:
         what = f"largest gap between two venues, basis points: {case}"
         rows.append(compare("V18", what, 1e4 * total, largest, relative=0.05, source=SOURCE))
         variance, error = mean_with_error(found**2)
-        # A walk that is held at a barrier is spread evenly up to where it would have overshot to.
-        theory = (total * (1.0 + OVERSHOOT / 8.0)) ** 2 / 3.0
+        # A walk that is held at a barrier is spread evenly up to where it would have overshot to; the last unit that is
+        # traded brings it half a unit below the barrier on average.
+        theory = (total * (1.0 + (OVERSHOOT - 0.05) / 8.0)) ** 2 / 3.0
         what = f"variance of the gap, square basis points: {case}"
         row = compare(
             "V18", what, 1e8 * theory, 1e8 * variance, relative=0.05, standard_error=1e8 * error, source=SOURCE
