@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.builders import BuilderSettings
+from blockspace.agents.cross_chain_arbitrageurs import CrossChainArbitrageurSettings
 from blockspace.agents.delta_hedgers import DeltaHedgerSettings
 from blockspace.agents.hedgers import HedgerSettings
 from blockspace.agents.leveraged_traders import LeveragedTraderSettings
@@ -33,6 +34,7 @@ from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
 from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
 from blockspace.agents.validators import ValidatorSettings
+from blockspace.experiments.cross_chain import require_cross_chain_fits
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.options.settings import OptionSettings
@@ -126,6 +128,10 @@ class Scenario(Settings):
         description="further chains of the same market, such as the parent of a rollup; their duration, warm-up and "
         "price are those of the first",
     )
+    own_draws: bool = Field(
+        False,
+        description="whether users, traders and agents of a further chain are drawn anew, not like those of the first",
+    )
     rollup: RollupSettings = RollupSettings()
     faults: tuple[FaultSettings, ...] = Field((), max_length=64, description="what breaks on the chain, and when")
     chain: ChainSettings = ChainSettings()
@@ -164,6 +170,7 @@ class Scenario(Settings):
     leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
     liquidators: LiquidatorSettings = LiquidatorSettings()
     hedgers: HedgerSettings = HedgerSettings()
+    cross_chain_arbitrageurs: CrossChainArbitrageurSettings = CrossChainArbitrageurSettings()
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
@@ -212,6 +219,7 @@ class Scenario(Settings):
         accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
         accounts += self.leveraged_traders.count + self.liquidators.count
         accounts += self.hedgers.count + 3 * (self.hedgers.count > 0)
+        accounts += self.cross_chain_arbitrageurs.count
         accounts += self.margin.liquidations + (self.venue.oracle == "on_chain")
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
@@ -236,6 +244,7 @@ class Scenario(Settings):
         self._require_options_fit()
         self._require_chains_fit()
         self._require_hedgers_fit()
+        require_cross_chain_fits(self)
         self._require_faults_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
@@ -572,6 +581,9 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
         )
     if scenario.hedgers.count and not scenario.chains:
         raise ScenarioError(f"hedgers.count is {scenario.hedgers.count}; it must be 0 where there is only one chain")
+    desks = scenario.cross_chain_arbitrageurs.count
+    if desks and not scenario.chains:
+        raise ScenarioError(f"cross_chain_arbitrageurs.count is {desks}; it must be 0 where there is only one chain")
     return scenario
 
 
