@@ -10,6 +10,9 @@ An account's *equity* is its cash and its marked positions. Opening a position t
   set of scenarios of the price (and, for options, of the volatility), so that positions that hedge each other need
   little. This is how exchanges' risk arrays work (SPAN; CME Group, 2019).
 
+Where trades wait to be settled (:mod:`blockspace.markets.clearing`), positions are those that are settled, and what
+claims have lost at the marks counts as lost; what they have gained does not count.
+
 An account may have *credit* for what its owner has on other chains (:mod:`blockspace.markets.unified_margin`): it
 counts as equity wherever a requirement is checked, in the modes in which all equity stands together.
 
@@ -18,6 +21,7 @@ All amounts are in micro-dollars.
 
 import numpy as np
 
+from blockspace.markets.clearing import IMMEDIATE
 from blockspace.markets.instruments import OPTION, SCENARIOS, SPOT
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.matching import MILLION
@@ -144,10 +148,23 @@ def worst_loss(venue, account, number, more):
 
 
 @kernel
+def unsettled_loss(venue, account):
+    """What an account's claims have lost at the marks, spot without value: 0 or less."""
+    if venue.clearing.mode == IMMEDIATE:
+        return np.int64(0)
+    value = venue.clearing.cash[account]
+    for number in range(_end_of(venue, account)):
+        lots = venue.clearing.lots[account, number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            value += lots * venue.instruments[number].mark
+    return min(value, np.int64(0))
+
+
+@kernel
 def account_equity(venue, account):
-    """Cash and marked positions of an account, spot left out."""
+    """Cash and marked positions of an account, spot left out, less what its claims have lost."""
     holder = venue.ledger.accounts[account]
-    equity = holder.cash
+    equity = holder.cash + unsettled_loss(venue, account)
     for number in range(_end_of(venue, account)):
         if holder.position[number] != 0 and venue.instruments[number].kind != SPOT:
             equity += holder.position[number] * venue.instruments[number].mark

@@ -80,8 +80,18 @@ def marked(venue, account):
     return [(one, positions[one.number]) for one in margined if positions[one.number]]
 
 
+def unsettled_loss(venue, account):
+    """What claims have lost at the marks; spot has no value here."""
+    clearing = venue.clearing
+    value = clearing.cash(account) + sum(
+        clearing.lots(account, one.number) * one.mark for one in venue.instruments if one.perpetual or one.option
+    )
+    return min(value, 0)
+
+
 def account_equity(venue, account):
-    return venue.ledger.accounts[account].cash + sum(lots * one.mark for one, lots in marked(venue, account))
+    cash = venue.ledger.accounts[account].cash + unsettled_loss(venue, account)
+    return cash + sum(lots * one.mark for one, lots in marked(venue, account))
 
 
 def equity_behind(venue, account, number):
@@ -222,6 +232,33 @@ def liquidate(venue, transaction):
     close(venue, number, debtor, liquidator, side * taken, side * taken * instrument.mark - bonus, "liquidation")
     transaction.filled = taken
     return True
+
+
+def gain(venue, account):
+    """What an account has gained on its positions, each by itself."""
+    return sum(
+        max(lots * one.mark - venue.margin.position(account, one.number).cost, 0)
+        for one, lots in marked(venue, account)
+    )
+
+
+def write_off(venue, account):
+    """What the insurance fund, and those who have gained, pay for an account without positions."""
+    ledger, fund = venue.ledger, venue.margin.insurance
+    owed = -ledger.accounts[account].cash
+    insured = min(max(ledger.accounts[fund].cash, 0), owed)
+    ledger.transfer_cash(fund, account, insured)
+    gains = {other: gain(venue, other) for other in range(FIRST_FREE_ACCOUNT, len(ledger.accounts))}
+    left, socialised = sum(gains.values()), 0
+    owed = min(owed - insured, left)
+    for other, gained in gains.items():
+        if gained > 0 and owed > 0:
+            part = owed if gained == left else min(int(float(owed) * (float(gained) / float(left))), owed)
+            ledger.transfer_cash(other, account, part)
+            socialised += part
+            owed -= part
+        left -= gained
+    return insured, socialised
 
 
 def begin_entry(venue, number, debtor, liquidator, equity):
