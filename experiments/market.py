@@ -242,8 +242,8 @@ class Market(mesa.Model, Stateful):
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, claims are not what the trades that wait come to, the escrows of a bridge do not hold what is on its way over
-            it, an insurance fund is below zero, or a pool is not what its account and its providers' claims say, with
+            If a column of a ledger does not sum to zero, claims are not what the trades that wait come to, the escrows
+            of a bridge do not hold what is on its way over it, an insurance fund is below zero, or a pool is not what its account and its providers' claims say, with
             the chain, the block and the numbers; or if collateral that left one chain is neither under way nor on
             another.
         """

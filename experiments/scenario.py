@@ -373,8 +373,8 @@ class Scenario(Settings):
             return
         if self.margin.mode != "cross":
             raise ValueError(
-                f"margin.mode is {self.margin.mode!r}; it must be 'cross' where venue.settlement is {how!r}, since claims "
-                "stand behind an account as a whole"
+                f"margin.mode is {self.margin.mode!r}; it must be 'cross' where venue.settlement is {how!r}, since "
+                "claims count for an account as a whole"
             )
         if self.gas.place - self.gas.settle_at_once < least:
             raise ValueError(

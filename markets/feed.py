@@ -104,8 +104,8 @@ RECEIPT = np.dtype(
     ],
     align=True,
 )
-"""Receipt of an account's last executed transaction, and what it owned then, claims included; to be read only once its block (of the
-latter: the block ``stated``) is visible."""
+"""Receipt of an account's last executed transaction, and what it owned then, claims included; to be read only once its
+block (of the latter: the block ``stated``) is visible."""
 
 RULES = np.dtype(
     [

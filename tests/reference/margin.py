@@ -236,10 +236,8 @@ def liquidate(venue, transaction):
 
 def gain(venue, account):
     """What an account has gained on its positions, each by itself."""
-    return sum(
-        max(lots * one.mark - venue.margin.position(account, one.number).cost, 0)
-        for one, lots in marked(venue, account)
-    )
+    cost = {one: venue.margin.position(account, one.number).cost for one, _ in marked(venue, account)}
+    return sum(max(lots * one.mark - cost[one], 0) for one, lots in marked(venue, account))
 
 
 def write_off(venue, account):
