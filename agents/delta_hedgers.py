@@ -233,7 +233,7 @@ def _meet_client(row, mandate, view, tenor):
 
 @kernel
 def _look_at_book(row, feed, view, now, price):
-    """Greeks of the options that the desk hedges, at the marks' volatilities; and what all it has traded is short of."""
+    """Greeks of the options that the desk hedges, at the marks' volatilities, and the gap of all it has traded."""
     row.delta = 0.0
     delta_traded = 0.0
     row.gamma = 0.0

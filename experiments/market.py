@@ -243,9 +243,9 @@ class Market(mesa.Model, Stateful):
         ------
         RuntimeError
             If a column of a ledger does not sum to zero, claims are not what the trades that wait come to, the escrows
-            of a bridge do not hold what is on its way over it, an insurance fund is below zero, or a pool is not what its account and its providers' claims say, with
-            the chain, the block and the numbers; or if collateral that left one chain is neither under way nor on
-            another.
+            of a bridge do not hold what is on its way over it, an insurance fund is below zero, or a pool is not what
+            its account and its providers' claims say, with the chain, the block and the numbers; or if collateral that
+            left one chain is neither under way nor on another.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}

@@ -194,12 +194,17 @@ def backing(venue, account, number):
 @kernel
 def position_maintenance(venue, account, number):
     """Maintenance requirement of one position by itself."""
+    return maintenance_of_lots(venue, number, venue.ledger.accounts[account].position[number])
+
+
+@kernel
+def maintenance_of_lots(venue, number, lots):
+    """Maintenance requirement of ``lots`` (signed) of an instrument by themselves."""
     instrument = venue.instruments[number]
     if instrument.kind == OPTION:
-        shorts = max(-venue.ledger.accounts[account].position[number], np.int64(0))
+        shorts = max(-lots, np.int64(0))
         return shorts * short_margin(instrument, instrument.maintenance_share_ppm, instrument.maintenance_minimum_ppm)
-    lots = abs(venue.ledger.accounts[account].position[number])
-    return share_of(initial_margin(instrument, lots), venue.margin.maintenance_ppm)
+    return share_of(initial_margin(instrument, abs(lots)), venue.margin.maintenance_ppm)
 
 
 @kernel
@@ -282,7 +287,9 @@ def _is_safe(venue, account):
 def scan_margin(venues, blocks):
     """Find the accounts that have too little at the marks of the block; one scan serves everybody.
 
-    The earliest stay on the list until they have enough or have nothing; the list is public once the block is.
+    The earliest stay on the list until they have enough or have nothing; the list is public once the block is. Where
+    trades wait for settlement, the list is of what is settled, but an account has too little from the moment at which
+    that is so with its claims.
     """
     venue = venues[0]
     margin = venue.margin
@@ -307,10 +314,26 @@ def scan_margin(venues, blocks):
                 _list_due(venue, account, number, equity, needed)
             if margin.mode != ISOLATED:
                 break
+        if venue.clearing.mode != IMMEDIATE and not below:
+            below = _will_have_too_little(venue, account)
         if not below:
             margin.below_since[account] = 0
         elif margin.below_since[account] == 0:
             margin.below_since[account] = blocks[0].time
+
+
+@kernel
+def _will_have_too_little(venue, account):
+    """Whether an account would be below maintenance if its claims were settled; nobody can liquidate it before."""
+    holder, clearing = venue.ledger.accounts[account], venue.clearing
+    equity = holder.cash + clearing.cash[account] + venue.margin.credit[account]
+    needed = np.int64(0)
+    for number in range(_end_of(venue, account)):
+        lots = holder.position[number] + clearing.lots[account, number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            equity += lots * venue.instruments[number].mark
+            needed += maintenance_of_lots(venue, number, lots)
+    return equity < needed
 
 
 @kernel

@@ -11,16 +11,17 @@ from blockspace.network.compilation import kernel
 
 @kernel
 def _copy_totals(meter, totals):
-    meter.clearing.settlements = totals.settlements
-    meter.clearing.trades = totals.trades
-    meter.clearing.parties = totals.parties
-    meter.clearing.at_expiry = totals.at_expiry
-    meter.clearing.gross = totals.gross
-    meter.clearing.net = totals.net
-    meter.clearing.fees = totals.fees
-    meter.clearing.insured = totals.insured
-    meter.clearing.socialised = totals.socialised
-    meter.clearing.failed = totals.failed
+    kept = meter.clearing[0]
+    kept.settlements = totals.settlements
+    kept.trades = totals.trades
+    kept.parties = totals.parties
+    kept.at_expiry = totals.at_expiry
+    kept.gross = totals.gross
+    kept.net = totals.net
+    kept.fees = totals.fees
+    kept.insured = totals.insured
+    kept.socialised = totals.socialised
+    kept.failed = totals.failed
 
 
 @kernel

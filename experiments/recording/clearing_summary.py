@@ -40,7 +40,7 @@ def summarise_clearing(
     """
     if world.scenario.venue.settlement == "immediate":
         return {}
-    totals = {name: float(meter["clearing"][name]) for name in CLEARING_TOTALS.names or ()}
+    totals = {name: float(meter["clearing"][name][0]) for name in CLEARING_TOTALS.names or ()}
     settled = totals["trades"] + totals["at_expiry"]
     gas, gas_usd = float(meter["gas_units"][CLEARING_KEEPER]), float(meter["gas_usd"][CLEARING_KEEPER])
     fees, gross = totals["fees"] / MICRO_DOLLARS, totals["gross"] / MICRO_DOLLARS

@@ -224,7 +224,7 @@ METER = np.dtype(
         ("option_units", "f8"),  # of the underlying
         ("option_premium", "i8"),  # micro-dollars
         ("option_fees", "i8"),
-        ("clearing", CLEARING_TOTALS),
+        ("clearing", CLEARING_TOTALS, (1,)),
         ("settlement_delays", "i8", (DELAY_BINS,)),  # number of trades by delay class
         ("cleared_seen", "i8"),
         ("trades_seen", "i8"),

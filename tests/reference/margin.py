@@ -162,6 +162,19 @@ def value(instrument, lots):
     return max(-lots, 0) * instrument.index if instrument.option else abs(lots) * instrument.mark
 
 
+def will_have_too_little(venue, account):
+    """Whether an account would be below maintenance with its claims settled."""
+    holder, claims = venue.ledger.accounts[account], venue.clearing
+    equity = holder.cash + claims.cash(account) + venue.margin.credit.get(account, 0)
+    needed = 0
+    for one in venue.instruments:
+        lots = holder.positions[one.number] + claims.lots(account, one.number)
+        if lots and (one.perpetual or one.option):
+            equity += lots * one.mark
+            needed += position_maintenance(venue, one, lots)
+    return equity < needed
+
+
 def scan(venue, time):
     """Accounts that have too little, in the order of their numbers."""
     margin = venue.margin
@@ -181,6 +194,8 @@ def scan(venue, time):
                 lots = venue.ledger.accounts[account].positions[number]
                 if len(margin.due) < MOST_DUE:
                     margin.due.append(Due(account, number, lots, equity, needed))
+        if not venue.clearing.immediate and not below:
+            below = will_have_too_little(venue, account)
         if not below:
             margin.below_since.pop(account, None)
         else:
