@@ -65,7 +65,7 @@ class ClearingKeeperSettings(Settings):
         60.0, gt=0, le=1e6, description="seconds after which a settlement that is not included lapses"
     )
     most_usd_per_trade: float = Field(
-        10.0, gt=0, le=1e6, description="dollars that settling may cost at the most, for each trade that is settled"
+        2.0, gt=0, le=1e6, description="dollars that settling may cost at the most, for each trade that is settled"
     )
     largest_share: float = Field(
         0.25, gt=0, le=1, description="largest share of a block's gas that one settlement may take"
