@@ -100,6 +100,21 @@ def test_expensive_space_spot_and_revert_protection():
     assert delays["settlement_delay_p95_s"] > 2 * 20.0
 
 
+def test_debts_at_a_settlement():
+    """Who bought and sold between two settlements, at a loss beyond what it owned, leaves a debt to the others."""
+    traders = {**CRASH["leveraged_traders"], "stop_loss_share": 0.9}
+    market = crash(
+        46,
+        seconds=700,
+        price={"source": "script", "script": [[400.0, 1.0], [520.0, 0.8]]},
+        leveraged_traders=traders,
+        venue={"settlement": "timer", "settlement_interval_s": 600.0},
+    )
+    summary = market.summary()
+    assert summary["failed_settlements"] > 3
+    assert summary["settlement_shortfall_usd"] > 100.0
+
+
 @pytest.mark.parametrize("relies_on", ["settlements", "trades"])
 def test_options_through_an_expiry(relies_on):
     """What waits is settled before a series expires; desks hedge what is settled, or what they have traded."""
