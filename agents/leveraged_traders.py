@@ -259,6 +259,8 @@ def _wake(row, feed, pool, outlook, view, mark):
             if row.status == HOLDING and row.next_wake > outlook.decision:
                 row.stopped += 1
             _close(row, feed, pool, outlook, view, mark)
+    elif row.status == FLAT and receipt.claims > view.cleared:
+        return  # its margin is tied up until its trades are settled: it looks again in the next block
     elif row.status == FLAT:
         _open(row, feed, pool, outlook, view, mark)
     else:

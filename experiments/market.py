@@ -24,6 +24,7 @@ from blockspace.experiments.recording.unified_margin_summary import summarise_un
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.settlement import Settlement
 from blockspace.experiments.world import World
+from blockspace.markets.clearing import check_claims
 from blockspace.markets.express_lane import recent_rounds
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
 from blockspace.markets.pools.listing import check_pools
@@ -248,10 +249,10 @@ class Market(mesa.Model, Stateful):
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, the escrows of a bridge do not hold what is on its way over
-            it, an insurance fund is below zero, or a pool is not what its account and its providers' claims say, with
-            the chain, the block and the numbers; or if collateral that left one chain is neither under way nor on
-            another.
+            If a column of a ledger does not sum to zero, claims are not what the trades that wait come to, the escrows
+            of a bridge do not hold what is on its way over it, an insurance fund is below zero, or a pool is not what
+            its account and its providers' claims say, with the chain, the block and the numbers; or if collateral that
+            left one chain is neither under way nor on another.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
@@ -262,6 +263,9 @@ class Market(mesa.Model, Stateful):
                 )
             venue = world.venues[0]
             fund = int(venue["ledger"]["accounts"]["cash"][int(venue["margin"]["insurance"])])
+            claims = check_claims(venue, world.logs[0])
+            if claims:
+                raise RuntimeError(f"{world.scenario.name}, after block {world.chain.number}: {claims}")
             if world.scenario.margin.liquidations and fund < 0:
                 raise RuntimeError(
                     f"the insurance fund of {world.scenario.name} has {fund} micro-dollars after block "

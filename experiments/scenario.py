@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.builders import BuilderSettings
+from blockspace.agents.clearing_keepers import ClearingKeeperSettings
 from blockspace.agents.cross_chain_arbitrageurs import CrossChainArbitrageurSettings
 from blockspace.agents.delta_hedgers import DeltaHedgerSettings
 from blockspace.agents.hedgers import HedgerSettings
@@ -172,6 +173,7 @@ class Scenario(Settings):
     hedgers: HedgerSettings = HedgerSettings()
     cross_chain_arbitrageurs: CrossChainArbitrageurSettings = CrossChainArbitrageurSettings()
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
+    clearing_keeper: ClearingKeeperSettings = ClearingKeeperSettings()
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
     option_vaults: OptionVaultSettings = OptionVaultSettings()
@@ -198,6 +200,8 @@ class Scenario(Settings):
         if self.options.count:
             smallest = max(smallest, self.gas.place + LEGS * self.gas.leg)
             smallest = max(smallest, self.gas.quote + 2 * self.option_makers.levels * self.gas.quote_level)
+        if self.venue.settlement != "immediate":
+            smallest = max(smallest, self.gas.settle + 2 * self.gas.settle_account)
         if self.chain.gas_limit < smallest:
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
@@ -221,6 +225,7 @@ class Scenario(Settings):
         accounts += self.hedgers.count + 3 * (self.hedgers.count > 0)
         accounts += self.cross_chain_arbitrageurs.count
         accounts += self.margin.liquidations + (self.venue.oracle == "on_chain")
+        accounts += self.venue.settlement != "immediate"
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
@@ -241,6 +246,7 @@ class Scenario(Settings):
         self._require_pools_fit()
         self._require_margin()
         self._require_leverage()
+        self._require_clearing()
         self._require_options_fit()
         self._require_chains_fit()
         self._require_hedgers_fit()
@@ -368,6 +374,22 @@ class Scenario(Settings):
                     f"requirement of {instrument.name}, {maintenance_bps:g} basis points of a position's value "
                     "(initial_margin times margin.maintenance_share)"
                 )
+
+    def _require_clearing(self) -> None:
+        """Refuse trades that wait for settlement where their margin or the gas of orders would make no sense."""
+        how, least = self.venue.settlement, 21_000
+        if how == "immediate":
+            return
+        if self.margin.mode != "cross":
+            raise ValueError(
+                f"margin.mode is {self.margin.mode!r}; it must be 'cross' where venue.settlement is {how!r}, since "
+                "claims count for an account as a whole"
+            )
+        if self.gas.place - self.gas.settle_at_once < least:
+            raise ValueError(
+                f"gas.settle_at_once is {self.gas.settle_at_once}; it may be at most {self.gas.place - least}, so that "
+                f"an order without settlement takes the {least} gas of any transaction"
+            )
 
     def _require_slots_fit(self) -> None:
         """Refuse deadlines where there are no slots, and timing games where there is nothing to be late for."""
@@ -504,6 +526,13 @@ class Scenario(Settings):
     def has_market(self) -> bool:
         """Whether anybody trades on the chain."""
         return any(getattr(self, name).count > 0 for name in POPULATIONS)
+
+    @property
+    def charged_gas(self) -> GasSettings:
+        """Gas that transactions take here: of orders, without what settling would take where trades wait for it."""
+        if self.venue.settlement == "immediate":
+            return self.gas
+        return self.gas.model_copy(update={"place": self.gas.place - self.gas.settle_at_once})
 
     @property
     def look_ahead_s(self) -> float:

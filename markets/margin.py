@@ -10,6 +10,9 @@ An account's *equity* is its cash and its marked positions. Opening a position t
   set of scenarios of the price (and, for options, of the volatility), so that positions that hedge each other need
   little. This is how exchanges' risk arrays work (SPAN; CME Group, 2019).
 
+Where trades wait to be settled (:mod:`blockspace.markets.clearing`), positions are those that are settled, and what
+claims have lost at the marks counts as lost; what they have gained does not count.
+
 An account may have *credit* for what its owner has on other chains (:mod:`blockspace.markets.unified_margin`): it
 counts as equity wherever a requirement is checked, in the modes in which all equity stands together.
 
@@ -19,6 +22,7 @@ All amounts are in micro-dollars.
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
+from blockspace.markets.clearing import IMMEDIATE
 from blockspace.markets.instruments import OPTION, SCENARIOS, SPOT
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.matching import MILLION
@@ -146,10 +150,23 @@ def worst_loss(venue, account, number, more):
 
 
 @kernel
+def unsettled_loss(venue, account):
+    """What an account's claims have lost at the marks, spot without value: 0 or less."""
+    if venue.clearing.mode == IMMEDIATE:
+        return np.int64(0)
+    value = venue.clearing.cash[account]
+    for number in range(_end_of(venue, account)):
+        lots = venue.clearing.lots[account, number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            value += lots * venue.instruments[number].mark
+    return min(value, np.int64(0))
+
+
+@kernel
 def account_equity(venue, account):
-    """Cash and marked positions of an account, spot left out."""
+    """Cash and marked positions of an account, spot left out, less what its claims have lost."""
     holder = venue.ledger.accounts[account]
-    equity = holder.cash
+    equity = holder.cash + unsettled_loss(venue, account)
     for number in range(_end_of(venue, account)):
         if holder.position[number] != 0 and venue.instruments[number].kind != SPOT:
             equity += holder.position[number] * venue.instruments[number].mark
@@ -179,12 +196,17 @@ def backing(venue, account, number):
 @kernel
 def position_maintenance(venue, account, number):
     """Maintenance requirement of one position by itself."""
+    return maintenance_of_lots(venue, number, venue.ledger.accounts[account].position[number])
+
+
+@kernel
+def maintenance_of_lots(venue, number, lots):
+    """Maintenance requirement of ``lots`` (signed) of an instrument by themselves."""
     instrument = venue.instruments[number]
     if instrument.kind == OPTION:
-        shorts = max(-venue.ledger.accounts[account].position[number], np.int64(0))
+        shorts = max(-lots, np.int64(0))
         return shorts * short_margin(instrument, instrument.maintenance_share_ppm, instrument.maintenance_minimum_ppm)
-    lots = abs(venue.ledger.accounts[account].position[number])
-    return share_of(initial_margin(instrument, lots), venue.margin.maintenance_ppm)
+    return share_of(initial_margin(instrument, abs(lots)), venue.margin.maintenance_ppm)
 
 
 @kernel
@@ -312,7 +334,9 @@ def _is_safe(venue, account):
 def scan_margin(venues, blocks):
     """Find the accounts that have too little at the marks of the block; one scan serves everybody.
 
-    The earliest stay on the list until they have enough or have nothing; the list is public once the block is.
+    The earliest stay on the list until they have enough or have nothing; the list is public once the block is. Where
+    trades wait for settlement, the list is of what is settled, but an account has too little from the moment at which
+    that is so with its claims.
     """
     venue = venues[0]
     margin = venue.margin
@@ -336,10 +360,26 @@ def scan_margin(venues, blocks):
                 _list_due(venue, account, number, equity, needed)
             if margin.mode != ISOLATED:
                 break
+        if venue.clearing.mode != IMMEDIATE and not below:
+            below = _will_have_too_little(venue, account)
         if not below:
             margin.below_since[account] = 0
         elif margin.below_since[account] == 0:
             margin.below_since[account] = blocks[0].time
+
+
+@kernel
+def _will_have_too_little(venue, account):
+    """Whether an account would be below maintenance if its claims were settled; nobody can liquidate it before."""
+    holder, clearing = venue.ledger.accounts[account], venue.clearing
+    equity = holder.cash + clearing.cash[account] + venue.margin.credit[account]
+    needed = np.int64(0)
+    for number in range(_end_of(venue, account)):
+        lots = holder.position[number] + clearing.lots[account, number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            equity += lots * venue.instruments[number].mark
+            needed += maintenance_of_lots(venue, number, lots)
+    return equity < needed
 
 
 @kernel

@@ -146,6 +146,23 @@ class VenueSettings(Settings):
     batch_interval_s: float = Field(
         0.0, ge=0, le=3_600, description="seconds between two auctions (batch); 0 holds one in every block"
     )
+    settlement: Literal["immediate", "timer", "count"] = Field(
+        "immediate",
+        description="whether trades settle at once, by the clock, or once enough of them wait; by whoever operates the "
+        "clearing, net for each account",
+    )
+    settlement_interval_s: float = Field(
+        60.0, ge=0.001, le=86_400, description="seconds at whose multiples trades become due for settlement (timer)"
+    )
+    settlement_trades: int = Field(
+        100, ge=1, le=10_000, description="trades that must wait before they are settled (count)"
+    )
+    clearing_fee_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the venue's fees on a trade that goes to who settles it (timer and count)",
+    )
     gas_token: Literal["underlying", "fixed"] = Field(
         "underlying", description="whether gas is paid in the underlying itself or in a token of fixed price"
     )
@@ -237,5 +254,25 @@ class GasSettings(Settings):
     )
     report: int = Field(
         110_000, ge=21_000, le=16_777_216, description="gas of an oracle report (about that of a push oracle's update)"
+    )
+    settle: int = Field(
+        60_000,
+        ge=21_000,
+        le=16_777_216,
+        description="gas of settling trades that wait, without the accounts (assumed: a call, and a few slots written)",
+    )
+    settle_account: int = Field(
+        25_000,
+        ge=0,
+        le=1_000_000,
+        description="gas of each account that a settlement changes (about that of a token transfer, 45,000 to 65,000 "
+        "with two accounts and 21,000 for the transaction; assumed)",
+    )
+    settle_at_once: int = Field(
+        50_000,
+        ge=0,
+        le=16_777_216,
+        description="part of an order's gas that goes into settling its trade, and is not used where trades wait "
+        "(assumed: two accounts)",
     )
     bytes_per_transaction: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction of the market")

@@ -53,6 +53,7 @@ NAMES = {
     "leveraged": "leveraged traders",
     "liquidator": "liquidators",
     "keeper": "oracle's keeper",
+    "clearing_keeper": "clearing operator",
     "own": "your own agents",
     "insurance": "insurance fund",
     "provider": "liquidity providers",

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from blockspace.experiments.recording.books import measure_book
+from blockspace.experiments.recording.claims import measure_claims
 from blockspace.experiments.recording.delays import delay_class
 from blockspace.experiments.recording.fingerprint import stamp
 from blockspace.experiments.recording.gas_purposes import divide_base_fees, divide_gas, measure_bid, measure_data
@@ -212,6 +213,7 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     clear_pools(pool_rows[index])
     measure_trades(rows, pool_rows[index], meter, venue, log, path, first_trade)
     meter.trades_seen = log.count
+    measure_claims(row, meter, venue, log, block)
     for number in range(rows.size):
         measure_book(rows[number], venue, number)
     for number in range(venue.pool_count):

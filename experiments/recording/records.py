@@ -18,6 +18,7 @@ from blockspace.experiments.recording.recorder import is_idle, record
 from blockspace.experiments.recording.rows import (
     BLOB_COLUMNS,
     BLOCK_ROW,
+    CLEARING_COLUMNS,
     LIQUIDATION_COLUMNS,
     MARKET_ROW,
     METER,
@@ -56,6 +57,8 @@ CUMULATIVE = (
     "option_units",
     "option_premium",
     "option_fees",
+    "clearing",
+    "settlement_delays",
 )
 """Fields of the meter that add up over the run."""
 
@@ -251,6 +254,8 @@ class Records(Stateful):
         frames = [pd.DataFrame(self.block_rows())]
         if not self.scenario.margin.liquidations:
             frames[0] = frames[0].drop(columns=list(LIQUIDATION_COLUMNS))
+        if self.scenario.venue.settlement == "immediate":
+            frames[0] = frames[0].drop(columns=list(CLEARING_COLUMNS))
         if self.scenario.chain.blobs == "none":
             frames[0] = frames[0].drop(columns=list(BLOB_COLUMNS))
         several = len(self.scenario.instruments) > 1

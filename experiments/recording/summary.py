@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.experiments.recording.builder_summary import summarise_builders
+from blockspace.experiments.recording.clearing_summary import summarise_clearing
 from blockspace.experiments.recording.delays import delay_quantile
 from blockspace.experiments.recording.liquidations import summarise_liquidations
 from blockspace.experiments.recording.option_summary import (
@@ -127,6 +128,7 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= summarise_delta_hedgers(world, hours, meter)
     summary |= summarise_pools(world, kept, lasts, meter)
     summary |= summarise_liquidations(world, rows)
+    summary |= summarise_clearing(world, rows, lasts, meter)
     return summary
 
 

@@ -33,7 +33,7 @@ class DeltaHedger(mesa.Agent):
         self.delta = self.gamma = self.variance = 0.0
         self.hedge = self.last_hedge = 0
         self.changed = self.pending = False
-        self.landing = self.sent_at = self.next_trade = self.next_look = 0
+        self.landing = self.sent_at = self.next_trade = self.next_settled = self.next_look = 0
         self.looks = self.orders_sent = self.hedges_sent = 0
         self.total_gap = self.total_delta = self.units_traded = self.total_gas = 0.0
 
@@ -66,8 +66,14 @@ class DeltaHedger(mesa.Agent):
                 if mandate and trade.instrument == mandate.number:
                     mandate.position += side * trade.size
                     self.units_traded += trade.size * self.options.lot_size
-                    self.changed = True
         self.next_trade = max(view.trades, self.next_trade)
+        until = view.trades if self.settings.relies_on == "trades" else view.cleared
+        for trade in self.model.venue.tape.trades[self.next_settled : until]:
+            for mandate in self.mandates:
+                if mandate and trade.instrument == mandate.number and self.account in (trade.maker, trade.taker):
+                    mandate.held += (-trade.side if trade.maker == self.account else trade.side) * trade.size
+                    self.changed = True
+        self.next_settled = max(until, self.next_settled)
         if self.pending and view.settled >= self.landing:
             self.pending = False
             receipt = feed.receipts.get(self.account)
@@ -97,6 +103,7 @@ class DeltaHedger(mesa.Agent):
                 lots=-lots if sold else lots,
                 arrives=round(seen.expiry_s * 1e9) - length + waits,
                 position=0,
+                held=0,
             )
 
     def greeks(self, seen, now, price):
@@ -106,11 +113,12 @@ class DeltaHedger(mesa.Agent):
         return greeks(price, strike, years, seen.volatility, 1 if seen.kind == "call" else -1, 0.0, 0.0)
 
     def look_at_book(self, listed, now, price):
-        self.delta = self.gamma = self.variance = weights = 0.0
+        self.delta = self.gamma = self.variance = weights = traded = 0.0
         held = [mandate for mandate in self.mandates if mandate and mandate.position]
         for mandate in held:
-            seen, units = listed[mandate.number], mandate.position * self.options.lot_size
+            seen, units = listed[mandate.number], mandate.held * self.options.lot_size
             _, delta, gamma, _, _, _, _ = self.greeks(seen, now, price)
+            traded += delta * (mandate.position * self.options.lot_size)
             self.delta += delta * units
             self.gamma += gamma * units
             self.variance += abs(gamma * units) * seen.volatility * seen.volatility
@@ -119,8 +127,8 @@ class DeltaHedger(mesa.Agent):
             self.variance /= weights
         if held:
             self.looks += 1
-            self.total_delta += abs(self.delta)
-            self.total_gap += abs(self.delta + self.hedge * self.underlying.lot_size)
+            self.total_delta += abs(traded)
+            self.total_gap += abs(traded + self.hedge * self.underlying.lot_size)
 
     def rehedge(self, outlook):
         price, traded, settings, now = outlook.external_price, self.underlying, self.settings, outlook.decision

@@ -74,6 +74,8 @@ class LeveragedTrader(mesa.Agent):
             else:
                 self.stopped += self.status == HOLDING and self.next_wake > now
                 self.close(outlook, mark)
+        elif self.status == FLAT and statement and statement.claims > view.cleared:
+            return
         elif self.status == FLAT:
             self.open(outlook, mark)
         else:

@@ -2,6 +2,7 @@
 
 import math
 from itertools import accumulate, chain
+from types import SimpleNamespace
 
 import mesa
 import numpy as np
@@ -16,7 +17,8 @@ from .background_users import BackgroundUsers
 from .block import Block
 from .builders import Builder, exclusive_ends, route_of
 from .chain import Chain
-from .constants import BACKGROUND, INSIDE, NEVER, TRANSFER
+from .clearing_keepers import ClearingKeeper
+from .constants import BACKGROUND, INSIDE, NEVER, SETTLE, TRANSFER
 from .delta_hedgers import DeltaHedger
 from .draws import draw_uniform
 from .express_lane import ExpressLane
@@ -52,7 +54,7 @@ class ReferenceMarket(mesa.Model):
     def __init__(self, scenario, seed=0):
         super().__init__(rng=int(seed))
         self.settings = scenario
-        self.gas = scenario.gas
+        self.gas = scenario.charged_gas
         self.path = ReferencePath(price_path(scenario, seed)[0])
         self.chain = Chain(scenario, seed)
         self.mempool = Mempool(scenario.mempool.capacity, stream_key(seed, "chain/ties"))
@@ -108,10 +110,17 @@ class ReferenceMarket(mesa.Model):
                 Extractor(self, scenario.sandwichers, self.open_account("extractor"), producer)
         self.settle_leveraged(seed)
         self.settle_option_agents(seed)
+        if scenario.venue.settlement != "immediate":
+            ((account, access, _),) = self.places("clearing_keeper", SimpleNamespace(count=1), seed)
+            if scenario.clearing_keeper.colocated and len(self.chain.producers) == 1:
+                access = len(self.chain.access_points) - 1
+            self.venue.clearing.operator = account
+            ClearingKeeper(self, scenario.clearing_keeper, account, access)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
         kinds += (OptionTrader, OptionVault, DeltaHedger, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
+        kinds += (ClearingKeeper,)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
@@ -126,6 +135,7 @@ class ReferenceMarket(mesa.Model):
         self.leveraged = self.agents_by_type.get(LeveragedTrader, [])
         self.liquidators = self.agents_by_type.get(Liquidator, [])
         self.keepers = self.agents_by_type.get(OracleKeeper, [])
+        self.clearing_keepers = self.agents_by_type.get(ClearingKeeper, [])
         self.option_makers = self.agents_by_type.get(OptionMaker, [])
         self.option_traders = self.agents_by_type.get(OptionTrader, [])
         self.option_vaults = self.agents_by_type.get(OptionVault, [])
@@ -444,7 +454,7 @@ class ReferenceMarket(mesa.Model):
         rows = []
         for time, block, base_fee, one in self.transaction_rows:
             instrument, name, series = self.terms(one.instrument, time)
-            of_market = one.kind != TRANSFER
+            of_market = one.kind not in (TRANSFER, SETTLE)
             lots = instrument.lot_size if of_market else math.nan
             rows.append({
                 "time_s": time * 1e-9,
@@ -459,7 +469,7 @@ class ReferenceMarket(mesa.Model):
                 "base_fee_wei": base_fee,
                 "tip_wei": one.effective_tip(base_fee),
                 "instrument": name if of_market else "",
-                "side": one.side,
+                "side": one.side if of_market else 0,
                 "price_usd": one.price * instrument.tick_usd if of_market else math.nan,
                 "size": one.size * lots,
                 "filled": max(one.filled, 0) * lots,
