@@ -19,9 +19,10 @@ from blockspace.markets.ledger import BACKGROUND
 from blockspace.markets.price_path import CELL_NS, NODES
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
+from blockspace.network.data_compression import data_fee_wei
 from blockspace.network.draws import draw_bits, draw_exponential, draw_normal, draw_uniform, stream_key
 from blockspace.network.settings import Settings
-from blockspace.network.transaction import TRANSFER, data_fee_wei
+from blockspace.network.transaction import TRANSFER
 
 VALUE_LAWS = ("exponential", "uniform", "pareto", "lognormal")
 EXPONENTIAL, UNIFORM, PARETO, LOGNORMAL = range(4)
@@ -184,7 +185,7 @@ def _arrive(demand, feed, pool, block, arrival):
         max_fee = 4 * view.base_fee + tip
         balks = view.blob_base_fee > value
     else:
-        value -= -(-data_fee_wei(demand.bytes, feed.data_price) // gas_limit)  # what is left for gas
+        value -= -(-data_fee_wei(feed, TRANSFER, demand.bytes) // gas_limit)  # what is left for gas
         tip = min(wallet_tip(feed, view), max(value - view.base_fee, 0))
         max_fee = value
         balks = view.base_fee + feed.wallet_tip > value

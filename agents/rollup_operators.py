@@ -21,8 +21,8 @@ from blockspace.agents.provers import choose_prover
 from blockspace.network import mempool
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
 from blockspace.network.faults import FaultSettings, intervals, is_within
-from blockspace.network.rollups.progress import BATCH, BATCHES, CLAIM_RECORD, ENTRIES
-from blockspace.network.rollups.settings import RollupSettings
+from blockspace.network.rollups.progress import BATCH, BATCHES, CLAIM_RECORD, ENTRIES, pack
+from blockspace.network.rollups.settings import RollupSettings, new_layout
 from blockspace.network.transaction import CHALLENGE, CLAIM, GAS_PER_BLOB, POST
 
 NS = 1_000_000_000
@@ -111,7 +111,7 @@ class Batcher(Sender):
 
     kind = "batcher"
 
-    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding")
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding", "layouts")
 
     def __init__(
         self,
@@ -124,6 +124,7 @@ class Batcher(Sender):
     ) -> None:
         super().__init__(model, world, settings, progresses, access)
         self.withholding = intervals(faults, "withholding")
+        self.layouts = new_layout(settings.posting)
         self.oldest = 0  # batch of which it does not know that it has been posted
 
     def act(self) -> None:
@@ -159,61 +160,34 @@ class Batcher(Sender):
     def _post(self) -> bool:
         """Post what waits if it is time to; returns whether it was."""
         posting, progress, now = self.settings.posting, self.progress, self.decision_ns
-        first, last = self._waiting()
+        count = int(progress["batch_count"])
+        first = int(progress["batches"][(count - 1) & (BATCHES - 1)]["last"]) + 1 if count else 0
+        last, size, full = pack(self.progresses, self.layouts, first, now, posting.batch_bytes)
         if last < first:
             return False
         before, end = self._sums(first - 1), self._sums(last)
-        while last > first and self._bytes(before, end) > posting.batch_bytes:
-            # What does not fit waits for the next one; sums rise with the entries, so half a step at a time finds it.
-            last = self._last_that_fits(first, last, before)
-            end = self._sums(last)
-        transactions, size = end["transactions"] - before["transactions"], self._bytes(before, end)
+        transactions = end["transactions"] - before["transactions"]
         opened = int(progress["entries"][first & (ENTRIES - 1)]["time"])
-        full = last < self._waiting()[1]
         late = now - opened >= posting.longest_wait_s * NS
         if not (full or late or self._is_time(transactions, size, opened, end["moments"] - before["moments"])):
             return False
-        number = int(progress["batch_count"])
-        progress["batches"][number & (BATCHES - 1)] = np.zeros((), BATCH)
-        batch = progress["batches"][number & (BATCHES - 1)]
+        progress["batches"][count & (BATCHES - 1)] = np.zeros((), BATCH)
+        batch = progress["batches"][count & (BATCHES - 1)]
         batch["first"], batch["last"], batch["opened"], batch["closed"] = first, last, opened, end["time"]
-        for name in ("transactions", "gas", "value", "moments"):
+        for name in ("transactions", "gas", "charged", "value", "moments"):
             batch[name] = end[name] - before[name]
         batch["bytes"] = size
         batch["blobs"] = -(-size // USABLE_BYTES_PER_BLOB) if self.settings.data == "blobs" else 0
         batch["claim"] = -1
-        progress["batch_count"] = number + 1
-        self._hand_in(number)
+        progress["batch_count"] = count + 1
+        self._hand_in(count)
         return True
-
-    def _waiting(self) -> tuple[int, int]:
-        """First and last entry that are in no batch and have happened; the first is above the last if none are."""
-        progress = self.progress
-        count = int(progress["batch_count"])
-        first = int(progress["batches"][(count - 1) & (BATCHES - 1)]["last"]) + 1 if count else 0
-        last = int(progress["entry_count"]) - 1
-        while last >= first and int(progress["entries"][last & (ENTRIES - 1)]["time"]) > self.decision_ns:
-            last -= 1
-        return first, last
 
     def _sums(self, entry: int) -> dict[str, int]:
         names = self.progress["entries"].dtype.names
         if entry < 0:
             return dict.fromkeys(names, 0)
         return dict(zip(names, self.progress["entries"][entry & (ENTRIES - 1)].item(), strict=True))
-
-    def _bytes(self, before: dict[str, int], end: dict[str, int]) -> int:
-        return math.ceil((end["bytes"] - before["bytes"]) * self.settings.posting.bytes_per_byte)
-
-    def _last_that_fits(self, first: int, last: int, before: dict[str, int]) -> int:
-        """Last entry up to which everything fits into one posting; the first at least."""
-        while first < last:
-            middle = (first + last + 1) // 2
-            if self._bytes(before, self._sums(middle)) <= self.settings.posting.batch_bytes:
-                first = middle
-            else:
-                last = middle - 1
-        return first
 
     def _is_time(self, transactions: int, size: int, opened: int, moments: int) -> bool:
         posting = self.settings.posting

@@ -7,7 +7,8 @@ from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import PLACE, data_fee_wei
+from blockspace.network.data_compression import data_fee_wei
+from blockspace.network.transaction import PLACE
 
 WEI = 1e18
 
@@ -57,7 +58,7 @@ def gas_paid_usd(feed, gas, price, external_price):
 @kernel
 def data_cost_usd(feed, external_price):
     """Dollars that the data of a transaction of the usual size cost; 0 on a chain that keeps none elsewhere."""
-    fee = data_fee_wei(feed.bytes_per_transaction, feed.data_price)
+    fee = data_fee_wei(feed, PLACE, feed.bytes_per_transaction)
     return np.float64(fee) / WEI * gas_price_usd(feed, external_price)
 
 

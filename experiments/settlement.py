@@ -66,14 +66,16 @@ class Settlement(Stateful):
         self._open_claim = 0  # oldest claim that is not final
         self._undone = {below.scenario.name: 0 for below in (self.data, self.parent)}  # reorganisations so far
         self._coming: list[list[int]] = []  # prices of data that will count: since when, ns, and thousandths of a wei
-        # What a byte of a transaction takes to post, at first as if every batch were full.
+        # What a byte that is paid for takes to post, at first as if every batch were full.
         posting = settings.posting
-        self.gas_per_byte = posting.fixed_gas / posting.batch_bytes * posting.bytes_per_byte
+        self.gas_per_byte = posting.fixed_gas / posting.batch_bytes
         self.blob_gas_per_byte = 0.0
         if settings.data == "blobs":
-            self.blob_gas_per_byte = GAS_PER_BLOB / USABLE_BYTES_PER_BLOB * posting.bytes_per_byte
+            self.blob_gas_per_byte = GAS_PER_BLOB / USABLE_BYTES_PER_BLOB
         else:
-            self.gas_per_byte += posting.gas_per_byte * posting.bytes_per_byte
+            self.gas_per_byte += posting.gas_per_byte
+        for terms in (world.chain.blocks, world.feeds):
+            terms["layout"] = self.batcher.layouts
         world.settlement = self
         for below in {self.data.scenario.name: self.data, self.parent.scenario.name: self.parent}.values():
             below.above.append(self)
@@ -156,13 +158,13 @@ class Settlement(Stateful):
             return
         batch["posted"], batch["seen"] = time, seen
         batch["safe"] = self.data.chain.final_at_ns(time)
-        size = float(batch["bytes"]) / self.settings.posting.bytes_per_byte
+        size = max(float(batch["charged"]), 1.0)
         self.gas_per_byte += MEMORY * (gas / size - self.gas_per_byte)
         if self.settings.data == "blobs":
             self.blob_gas_per_byte += MEMORY * (int(batch["blobs"]) * GAS_PER_BLOB / size - self.blob_gas_per_byte)
 
     def _price(self, base_fee: int, blob_base_fee: int) -> int:
-        """Thousandths of a wei that a byte of a transaction costs at these fees of the chain with the data."""
+        """Thousandths of a wei that users pay for a byte at these fees of the chain with the data."""
         wei = self.gas_per_byte * (base_fee + self.data.wallet_tip_wei) + self.blob_gas_per_byte * blob_base_fee
         return round(wei * self.settings.posting.users_pay_share * int(MILLIWEI))
 
@@ -251,7 +253,7 @@ class Settlement(Stateful):
         frame = pd.DataFrame({"batch": claims})
         for name in ("opened", "closed", "sent", "posted", "safe"):
             frame[f"{name}_s"] = _seconds(rows[name])
-        for name in ("transactions", "gas", "bytes", "blobs", "tries", "claim"):
+        for name in ("transactions", "gas", "bytes", "charged", "blobs", "tries", "claim"):
             frame[name] = rows[name]
         frame["value_usd"] = rows["value"] * 1e-6
         frame["block_s"] = rows["moments"] * 1e-6 / rows["transactions"]  # mean over its transactions

@@ -26,7 +26,8 @@ from blockspace.markets.price_path import price_at
 from blockspace.markets.races import RACE, RACES, publish_races
 from blockspace.markets.trade_log import BY_ORDER, TRADES
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, data_fee_wei, effective_tip
+from blockspace.network.data_compression import LAYOUT, data_fee_wei
+from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, effective_tip
 
 VIEWS = 4096
 LEVELS_SEEN = 8
@@ -182,6 +183,7 @@ FEED = np.dtype(
         ("wallet_tip", "i8"),  # wei per gas that wallets add when there is no congestion
         ("bytes_per_transaction", "i8"),
         ("data_price", "i8"),  # thousandths of a wei per byte, for data; known to all long before it is charged
+        ("layout", LAYOUT),  # what of a transaction is published and paid for
         ("next_due", "i8"),  # ns: earliest time at which an agent may want to be in a block
         ("pool_terms", POOL_TERMS, (POOLS,)),
         ("between", "i8", (ACCESS_POINTS, ACCESS_POINTS)),  # ns, one way from one access point to another
@@ -381,7 +383,7 @@ def _publish_receipts(feed, venue, log, pool, block):
             receipt.gas_used = transaction.gas_used
             receipt.gas_price = block.base_fee + effective_tip(transaction, block.base_fee)
             if block.data_price > 0:
-                data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+                data_fee = data_fee_wei(block, transaction.kind, transaction.bytes)
                 receipt.gas_price += -(-data_fee // np.int64(transaction.gas))
             receipt.filled = transaction.filled
             if transaction.instrument < venue.count:

@@ -29,6 +29,7 @@ from blockspace.markets.perpetual import execute_report
 from blockspace.markets.pools.execution import execute_in_pool
 from blockspace.markets.pools.listing import POOL_FIELDS
 from blockspace.network.compilation import kernel
+from blockspace.network.data_compression import data_fee_wei
 from blockspace.network.transaction import (
     AFTER_TARGET,
     BEFORE_TARGET,
@@ -45,7 +46,6 @@ from blockspace.network.transaction import (
     SUCCEEDED,
     SWAP,
     UNFUNDED,
-    data_fee_wei,
     effective_tip,
     is_of_market,
 )
@@ -189,7 +189,7 @@ def execute(venues, logs, pools, blocks):
         tip = effective_tip(transaction, block.base_fee)
         sender = transaction.sender
         gas = np.int64(transaction.gas)
-        data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+        data_fee = data_fee_wei(block, transaction.kind, transaction.bytes)
         blob_fee = np.int64(transaction.blobs) * GAS_PER_BLOB * block.blob_base_fee
         beside = data_fee + blob_fee
         if sender != BACKGROUND and not can_pay_gas(venue.ledger, sender, gas, block.base_fee + tip, beside):

@@ -11,6 +11,7 @@ import numpy as np
 from blockspace.network import mempool
 from blockspace.network.bundles import BUCKETS, BUNDLE, best_bundle, index_bundle
 from blockspace.network.compilation import kernel
+from blockspace.network.data_compression import LAYOUT
 from blockspace.network.mempool import NOBODY, SLOTS
 from blockspace.network.transaction import ACCESS_POINTS, ANYWHERE, NEVER, PUBLIC, effective_tip
 
@@ -32,6 +33,7 @@ BLOCK = np.dtype(
         ("base_fee_account", "u4"),  # account that receives the base fee (that of burned value, on Ethereum)
         ("producer_takes_base_fee", "u1"),
         ("data_price", "i8"),  # thousandths of a wei per byte, for keeping data on another chain; 0 where none is kept
+        ("layout", LAYOUT),  # what of a transaction is published there
         ("data_account", "u4"),  # account that receives what is paid for data
         # Paths from the access points to the producer, by way of the relay if there is one, and from it to them.
         ("latency", "i8", (ACCESS_POINTS,)),  # ns

@@ -6,7 +6,8 @@ for what has no precedent: its amounts, and its signature, which no compression 
 not publish transactions at all, only what became of the state (ZKsync, Starknet): a slot that was written a hundred
 times in a batch is published once, so that the differences of those who trade on one instrument cancel.
 
-The sizes in :data:`FOOTPRINTS` are approximate, derived from the layout of calls rather than measured.
+The sizes in :data:`FOOTPRINTS` are approximate, derived from the layout of calls rather than measured. Calldata of
+transfers are calls of contracts that are not modelled; an eighth of them is novel, as it is of swaps.
 """
 
 from collections.abc import Mapping
@@ -14,16 +15,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from blockspace.network.settings import Settings
-from blockspace.network.transaction import KINDS
+from blockspace.network.compilation import kernel
+from blockspace.network.mempool import SENDERS
+from blockspace.network.transaction import KINDS, MILLIWEI, TRANSFER
 
 ENVELOPE_BYTES = 110
 """Of a signed transaction without calldata: 65 of signature, 21 of recipient, the rest fees, nonce and framing."""
 
 SELECTOR_BYTES = 4
 WORD_BYTES = 32
+CALLDATA_PER_NOVEL_BYTE = 8
+"""Bytes of calldata of which one has no precedent in the batch: 7 words of a swap have 28."""
 
 # The Fjord upgrade of the OP Stack (2024): a linear regression on the length that FastLZ compresses to, in millionths.
 FJORD_INTERCEPT = -42_585_600
@@ -85,18 +88,20 @@ FOOTPRINTS: Mapping[str, Footprint] = {
 """Approximate footprints by kind of transaction."""
 
 
-class DataSettings(Settings):
-    """How much of a transaction is left when it is published."""
+COMPRESSIONS = ("none", "batch", "state_differences")
+NONE, BATCH, STATE_DIFFERENCES = range(3)
 
-    signature_bytes: int = Field(
-        64, ge=0, le=1_000, description="bytes of a signature in a batch; 0 where signatures are proven or aggregated"
-    )
-    batch_header_bytes: int = Field(200, ge=0, le=10**6, description="bytes of a batch or a difference of state itself")
-    slot_key_bytes: int = Field(5, ge=1, le=64, description="bytes that name a slot of state, by its number")
-    slot_value_bytes: int = Field(8, ge=1, le=32, description="bytes of how a slot has changed, without leading zeros")
+LAYOUT = np.dtype([("compression", "i8"), ("signature", "i8"), ("header", "i8"), ("slot", "i8")], align=True)
+"""What is published of transactions, and how many bytes a signature, a batch's header and a slot of state take.
 
+Zeros stand for transactions as they are.
+"""
 
-_WORDS, _NOVEL, _OF_SENDER, _OF_INSTRUMENT = np.array([FOOTPRINTS[kind] for kind in KINDS], np.int64).T
+INSTRUMENTS = 256
+OWNERS = SENDERS + INSTRUMENTS
+"""Who has slots of state: accounts, then instruments and pools."""
+
+_WORDS, _NOVEL, _OF_SENDER, _OF_INSTRUMENT = np.array([FOOTPRINTS[kind] for kind in KINDS], np.int64).T.copy()
 _RAW = ENVELOPE_BYTES + np.where(_WORDS > 0, SELECTOR_BYTES + WORD_BYTES * _WORDS, 0)
 
 
@@ -116,27 +121,122 @@ def raw_bytes(kinds: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.asarray(_RAW[np.asarray(kinds, np.int64)])
 
 
-def batch_bytes(kinds: npt.ArrayLike, settings: DataSettings) -> int:
-    """Bytes of a compressed batch: for each kind once what repeats, for each transaction what is its own.
+@kernel
+def own_bytes(layout, kind, size_bytes):
+    """Bytes of a transaction in a batch that has one of its kind already; all of it if batches are not compressed."""
+    if layout.compression == NONE:
+        return size_bytes
+    own = _NOVEL[kind] + layout.signature
+    if kind == TRANSFER:
+        own += max(size_bytes - ENVELOPE_BYTES, 0) // CALLDATA_PER_NOVEL_BYTE
+    return own
+
+
+@kernel
+def repeating_bytes(layout, kinds):
+    """Bytes that a compressed batch has once for each kind in it; ``kinds`` has a bit for each."""
+    total = np.int64(0)
+    for kind in range(len(KINDS)):
+        if kinds >> kind & 1:
+            total += max(_RAW[kind] - _NOVEL[kind] - layout.signature, 0)
+    return total
+
+
+@kernel
+def slots_of_sender(kind, size_bytes):
+    """Slots of state of its sender that a transaction writes, as bits; what calls a contract has something there."""
+    if kind == TRANSFER and size_bytes > ENVELOPE_BYTES:
+        return _OF_SENDER[kind] | POSITION
+    return _OF_SENDER[kind]
+
+
+@kernel
+def slots_of_instrument(kind):
+    """Slots of state of its instrument or pool that a transaction writes, as bits."""
+    return _OF_INSTRUMENT[kind]
+
+
+@kernel
+def count_bits(bits):
+    """How many of the lowest eight bits are set."""
+    count = np.int64(0)
+    while bits:
+        bits &= bits - 1
+        count += 1
+    return count
+
+
+@kernel
+def charged_bytes(layout, kind, size_bytes):
+    """Bytes for which its sender pays: what is its own, or every slot that it writes as if nobody else had written it.
+
+    What it saves that others write the same slots shows in the price of a byte, for all.
+    """
+    if layout.compression != STATE_DIFFERENCES:
+        return own_bytes(layout, kind, size_bytes)
+    return layout.slot * (count_bits(slots_of_sender(kind, size_bytes)) + count_bits(slots_of_instrument(kind)))
+
+
+@kernel
+def data_fee_wei(terms, kind, size_bytes):
+    """Wei for the data of a transaction of this kind and of this many bytes.
+
+    ``terms`` is a block or a feed: a record with a ``layout``, and a ``data_price`` in thousandths of a wei per byte.
+    """
+    price = terms.data_price
+    if price == 0:
+        return np.int64(0)
+    size = charged_bytes(terms.layout, kind, np.int64(size_bytes))
+    return size * (price // MILLIWEI) + size * (price % MILLIWEI) // MILLIWEI
+
+
+def published_bytes(transactions: npt.NDArray[Any], layouts: npt.NDArray[Any]) -> int:
+    """Bytes that transactions take when they are published together.
 
     Parameters
     ----------
-    kinds
-        Kinds of the batch's transactions, shape (transactions,).
-    settings
-        Bytes of signatures and headers.
+    transactions
+        Records of type ``TRANSACTION``, shape (transactions,), of which sender, kind, bytes, instrument and
+        ``independent`` count. Each independent one comes from a wallet of its own.
+    layouts
+        What is published: a one-element array of type ``LAYOUT``.
 
     Returns
     -------
     int
         Bytes; 0 for a batch of nothing, which is not posted.
     """
-    counts = np.bincount(np.asarray(kinds, np.int64), minlength=len(KINDS))
-    if not counts.any():
-        return 0
-    own = _NOVEL + settings.signature_bytes
-    repeating = np.maximum(_RAW - own, 0)
-    return settings.batch_header_bytes + int(counts @ own + repeating[counts > 0].sum())
+    return int(_published_bytes(transactions, layouts)) if len(transactions) else 0
+
+
+@kernel
+def _published_bytes(transactions, layouts):
+    layout = layouts[0]
+    kinds, own, slots = np.int64(0), np.int64(0), np.int64(0)
+    written = np.zeros(OWNERS, np.int64)
+    for number in range(transactions.size):
+        transaction = transactions[number]
+        kind, size = np.int64(transaction.kind), np.int64(transaction.bytes)
+        kinds |= np.int64(1) << kind
+        own += own_bytes(layout, kind, size)
+        of_sender = slots_of_sender(kind, size)
+        if transaction.independent != 0:
+            slots += count_bits(of_sender)
+        else:
+            slots += write(written, np.int64(transaction.sender), of_sender)
+        slots += write(written, SENDERS + np.int64(transaction.instrument), slots_of_instrument(kind))
+    if layout.compression == STATE_DIFFERENCES:
+        return layout.header + layout.slot * slots
+    repeating = repeating_bytes(layout, kinds) if layout.compression == BATCH else np.int64(0)
+    return layout.header + own + repeating
+
+
+@kernel
+def write(written, owner, slots):
+    """Write slots of an owner, given as bits; returns how many of them had not been written before."""
+    new = slots & ~written[owner]
+    written[owner] |= slots
+    return count_bits(new)
 
 
 def fjord_bytes(fastlz_bytes: int) -> float:
@@ -148,44 +248,3 @@ def fjord_bytes(fastlz_bytes: int) -> float:
     (100.0, 208.3644)
     """
     return max(FJORD_MINIMUM * MILLION, FJORD_INTERCEPT + FJORD_SLOPE * fastlz_bytes) / MILLION
-
-
-def slots_written(transactions: npt.NDArray[Any]) -> int:
-    """Distinct slots of state that transactions write, however often each of them is written.
-
-    Parameters
-    ----------
-    transactions
-        Records of type ``TRANSACTION``, shape (transactions,), of which sender, kind, instrument and ``independent``
-        count. Each independent one comes from a wallet of its own.
-    """
-    kind = transactions["kind"].astype(np.int64)
-    alone = transactions["independent"] != 0
-    known, sender = np.unique(transactions["sender"][~alone], return_inverse=True)
-    written = np.zeros(len(known), np.int64)
-    np.bitwise_or.at(written, sender, _OF_SENDER[kind[~alone]])
-    instruments = np.zeros(256, np.int64)
-    np.bitwise_or.at(instruments, transactions["instrument"], _OF_INSTRUMENT[kind])
-    parts = (written, _OF_SENDER[kind[alone]], instruments)
-    return sum(int(np.bitwise_count(part).sum()) for part in parts)
-
-
-def state_difference_bytes(transactions: npt.NDArray[Any], settings: DataSettings) -> int:
-    """Bytes of what a batch of transactions changed in the state: each slot once.
-
-    Parameters
-    ----------
-    transactions
-        As in :func:`slots_written`.
-    settings
-        Bytes of a slot and of the header.
-
-    Returns
-    -------
-    int
-        Bytes; 0 without a transaction.
-    """
-    if len(transactions) == 0:
-        return 0
-    slot = settings.slot_key_bytes + settings.slot_value_bytes
-    return settings.batch_header_bytes + slot * slots_written(transactions)

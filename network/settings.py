@@ -34,7 +34,7 @@ class ChainSettings(Settings):
     block_arrivals: Literal["slots", "poisson"] = Field(
         "slots", description="fixed slots, or exponential gaps as with proof of work"
     )
-    gas_limit: int = Field(30_000_000, ge=21_000, le=10**12, description="gas that a block can hold")
+    gas_limit: int = Field(30_000_000, ge=21_000, le=10**13, description="gas that a block can hold")
     byte_limit: int = Field(8 * 2**20, ge=1_000, le=10**10, description="bytes that a block can hold")
     blobs: Literal["none", "cancun", "prague", "osaka", "bpo1", "bpo2"] = Field(
         "none", description="fork of Ethereum whose market for blobs the chain has, or none"

@@ -120,12 +120,6 @@ TRANSACTION = np.dtype(
 
 
 @kernel
-def data_fee_wei(size_bytes, price):
-    """Wei for the data of a transaction of this many bytes, at ``price`` thousandths of a wei per byte."""
-    return size_bytes * (price // MILLIWEI) + size_bytes * (price % MILLIWEI) // MILLIWEI
-
-
-@kernel
 def is_of_market(kind):
     """Whether transactions of a kind are about the market on this chain."""
     return kind != TRANSFER and not POST <= kind <= BRIDGE

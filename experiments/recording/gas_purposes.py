@@ -5,7 +5,8 @@ import numpy as np
 from blockspace.experiments.recording.rows import CONGESTION, PLACE_IN_BLOCK, PLAIN_SPACE, ROLES, is_searcher, races
 from blockspace.markets.ledger import WEI_PER_GWEI
 from blockspace.network.compilation import kernel
-from blockspace.network.transaction import FAILED, GAS_PER_BLOB, data_fee_wei
+from blockspace.network.data_compression import data_fee_wei
+from blockspace.network.transaction import FAILED, GAS_PER_BLOB
 
 
 @kernel
@@ -53,7 +54,7 @@ def divide_gas(row, meter, block, transaction, role, tip, ether_usd):
 @kernel
 def measure_data(row, meter, block, transaction, role, ether_usd):
     """Add what a transaction paid beside gas, for its data and for its blobs; returns it in dollars."""
-    data_fee = data_fee_wei(np.int64(transaction.bytes), block.data_price)
+    data_fee = data_fee_wei(block, transaction.kind, transaction.bytes)
     blob_fee = np.int64(transaction.blobs) * GAS_PER_BLOB * block.blob_base_fee
     _add(meter.data_fees[role], np.int64(1), data_fee)
     _add(meter.blob_fees[role], np.int64(1), blob_fee)

@@ -165,7 +165,7 @@ def _rollup(upgrade: str, swaps_per_s: int, wanted_per_s: float, seconds: float)
                 "challenges": {"challengers": 0},
                 # Nobody minds waiting: only full postings are made, of as many blobs as fit under every upgrade.
                 "posting": {
-                    "bytes_per_byte": 1.0,
+                    "compression": "none",
                     "batch_bytes": 6 * USABLE_BYTES_PER_BLOB,
                     "delay_cost_usd_per_h": 0.0,
                     "users_pay_share": 1.0,

@@ -13,7 +13,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.network import data_compression
 from blockspace.network.compilation import kernel
+from blockspace.network.data_compression import (
+    OWNERS,
+    STATE_DIFFERENCES,
+    charged_bytes,
+    count_bits,
+    own_bytes,
+    repeating_bytes,
+    slots_of_instrument,
+    slots_of_sender,
+    write,
+)
+from blockspace.network.mempool import SENDERS
 from blockspace.network.transaction import BRIDGE, LEFT_OUT, POST, SUCCEEDED, UNFUNDED, effective_tip
 
 ENTRIES = 1 << 17
@@ -22,15 +35,25 @@ ENTRIES = 1 << 17
 BATCHES = 1 << 15
 """Batches, and claims, that are remembered."""
 
+TOUCHES = 1 << 20
+"""Times that a transaction writes slots of one owner, in blocks that may wait to be posted, where slots are posted."""
+
+SLOT_BITS = np.int64(8)
+"""Bits of a touch that say which slots; the others say whose."""
+
 ENTRY = np.dtype(
     [
         ("time", "i8"),
         # Sums over all blocks so far, this one included.
         ("transactions", "i8"),
         ("gas", "i8"),
-        ("bytes", "i8"),  # of the transactions, uncompressed
+        ("bytes", "i8"),  # to be published whatever else is in the batch
+        ("charged", "i8"),  # bytes for which users have paid
+        ("touches", "i8"),
         ("value", "i8"),  # micro-dollars that changed hands in trades
         ("moments", "i8"),  # sum over transactions of the time of their block, in microseconds
+        # Of this block alone.
+        ("kinds", "i8"),  # of its transactions, as bits
     ],
     align=True,
 )
@@ -45,6 +68,7 @@ BATCH = np.dtype(
         ("transactions", "i8"),
         ("gas", "i8"),
         ("bytes", "i8"),  # that were posted
+        ("charged", "i8"),  # bytes for which users have paid
         ("blobs", "i8"),
         ("value", "i8"),  # micro-dollars
         ("moments", "i8"),  # microseconds, as in an entry
@@ -90,6 +114,9 @@ PROGRESS = np.dtype(
     [
         ("entries", ENTRY, (ENTRIES,)),
         ("entry_count", "i8"),
+        # Who has written which slots: the number of the owner, and SLOT_BITS of slots. Of agents and instruments only:
+        # a wallet that sends once shares its slots with nobody.
+        ("touches", "u4", (TOUCHES,)),
         ("batches", BATCH, (BATCHES,)),
         ("batch_count", "i8"),
         ("claims", CLAIM_RECORD, (BATCHES,)),
@@ -130,43 +157,118 @@ def note_block(progresses, pools, blocks, value):
     Raises
     ------
     RuntimeError
-        If so many blocks wait to be posted that there is no place for another one.
+        If so many blocks wait to be posted, or so many slots, that there is no place for further ones.
     """
     progress = progresses[0]
     pool = pools[0]
     block = blocks[0]
-    transactions, gas, size = np.int64(0), np.int64(0), np.int64(0)
+    layout = block.layout
+    count = progress.entry_count
+    before = progress.entries[(count - 1) & (ENTRIES - 1)]
+    touches = before.touches if count > 0 else np.int64(0)
+    transactions, gas, size, charged, kinds = np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
         if transaction.status == UNFUNDED or transaction.status == LEFT_OUT:
             continue
         transactions += 1
         gas += transaction.gas_used
-        size += transaction.bytes
+        kind, own = np.int64(transaction.kind), np.int64(transaction.bytes)
+        kinds |= np.int64(1) << kind
+        charged += charged_bytes(layout, kind, own)
+        if layout.compression != STATE_DIFFERENCES:
+            size += own_bytes(layout, kind, own)
+            continue
+        slots = slots_of_sender(kind, own)
+        if transaction.independent != 0:
+            size += layout.slot * count_bits(slots)
+        else:
+            _touch(progress, touches, np.int64(transaction.sender), slots)
+            touches += 1
+        slots = slots_of_instrument(kind)
+        if slots != 0:
+            _touch(progress, touches, SENDERS + np.int64(transaction.instrument), slots)
+            touches += 1
     if transactions == 0:
         return
-    count = progress.entry_count
+    waiting, touches_waiting = count + 1, touches
     if progress.batch_count > 0:
-        waiting = count - progress.batches[(progress.batch_count - 1) & (BATCHES - 1)].last
-    else:
-        waiting = count + 1
-    if waiting >= ENTRIES - 1:
+        last = progress.batches[(progress.batch_count - 1) & (BATCHES - 1)].last
+        waiting = count - last
+        touches_waiting -= progress.entries[last & (ENTRIES - 1)].touches
+    if waiting >= ENTRIES - 1 or touches_waiting > TOUCHES:
         raise RuntimeError("more blocks of a rollup wait to be posted than there is place for: let it post more often")
     entry = progress.entries[count & (ENTRIES - 1)]
     entry.time = block.time
     entry.transactions = transactions
     entry.gas = gas
     entry.bytes = size
+    entry.charged = charged
+    entry.touches = touches
+    entry.kinds = kinds
     entry.value = value
     entry.moments = transactions * (block.time // 1_000)
     if count > 0:
-        before = progress.entries[(count - 1) & (ENTRIES - 1)]
         entry.transactions += before.transactions
         entry.gas += before.gas
         entry.bytes += before.bytes
+        entry.charged += before.charged
         entry.value += before.value
         entry.moments += before.moments
     progress.entry_count += 1
+
+
+@kernel
+def _touch(progress, number, owner, slots):
+    progress.touches[number & (TOUCHES - 1)] = np.uint32(owner << SLOT_BITS | slots)
+
+
+@kernel
+def pack(progresses, layouts, first, now, most):
+    """Pack what has waited longest: the blocks from entry ``first`` on that happened by ``now``, in ns.
+
+    Parameters
+    ----------
+    progresses, layouts
+        One-element record arrays.
+    first
+        Number of the first entry that is in no batch.
+    now
+        Time in ns.
+    most
+        Bytes that a batch can hold.
+
+    Returns
+    -------
+    last : int
+        Number of the last entry that fits; below ``first`` if nothing waits. The first one always does.
+    size : int
+        Bytes of all that fits.
+    full : bool
+        Whether something waits that does not fit.
+    """
+    progress, layout = progresses[0], layouts[0]
+    before = progress.entries[(first - 1) & (ENTRIES - 1)]
+    bytes_before, touch = (before.bytes, before.touches) if first > 0 else (np.int64(0), np.int64(0))
+    kinds, slots, fitting = np.int64(0), np.int64(0), np.int64(0)
+    written = np.zeros(OWNERS, np.int64)
+    for number in range(first, progress.entry_count):
+        entry = progress.entries[number & (ENTRIES - 1)]
+        if entry.time > now:
+            return number - 1, fitting, False
+        size = layout.header + entry.bytes - bytes_before
+        if layout.compression == data_compression.BATCH:
+            kinds |= entry.kinds
+            size += repeating_bytes(layout, kinds)
+        while touch < entry.touches:
+            packed = np.int64(progress.touches[touch & (TOUCHES - 1)])
+            slots += write(written, packed >> SLOT_BITS, packed & ((np.int64(1) << SLOT_BITS) - 1))
+            touch += 1
+        size += layout.slot * slots
+        if size > most and number > first:
+            return number - 1, fitting, True
+        fitting = size
+    return progress.entry_count - 1, fitting, False
 
 
 @kernel

@@ -1,9 +1,12 @@
 """Settings of a rollup: where it keeps its data, how it proves its state, and what that needs."""
 
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from blockspace.network.data_compression import COMPRESSIONS, LAYOUT
 from blockspace.network.settings import Settings
 
 DAY_S = 86_400.0
@@ -25,9 +28,17 @@ class PostingSettings(Settings):
     longest_wait_s: float = Field(
         3_600.0, gt=0, le=30 * DAY_S, description="seconds after which a transaction is posted whatever it costs"
     )
-    bytes_per_byte: float = Field(
-        0.4, gt=0, le=10, description="bytes posted for each byte of the transactions, after compression"
+    compression: Literal["none", "batch", "state_differences"] = Field(
+        "batch",
+        description="what is posted: transactions as they are; compressed in batches, what repeats once and of each "
+        "what is its own; or the slots of state that they have changed, each once in a batch",
     )
+    signature_bytes: int = Field(
+        64, ge=0, le=1_000, description="bytes of a signature in a batch; 0 where signatures are proven or aggregated"
+    )
+    header_bytes: int = Field(200, ge=0, le=10**6, description="bytes of a batch or a difference of state itself")
+    slot_key_bytes: int = Field(5, ge=1, le=64, description="bytes that name a slot of state, by its number")
+    slot_value_bytes: int = Field(8, ge=1, le=32, description="bytes of how a slot has changed, without leading zeros")
     batch_bytes: int = Field(
         761_856, ge=1_000, le=10**9, description="bytes that a posting can hold; that of six blobs by default"
     )
@@ -44,6 +55,16 @@ class PostingSettings(Settings):
     price_lag_s: float = Field(
         24.0, ge=1, le=DAY_S, description="seconds until the fees of the chain with the data count for the users"
     )
+
+
+def new_layout(settings: PostingSettings) -> npt.NDArray[Any]:
+    """Make the record of what is posted of transactions: a one-element array of type ``LAYOUT``."""
+    layouts = np.zeros(1, LAYOUT)
+    layouts["compression"] = COMPRESSIONS.index(settings.compression)
+    layouts["signature"] = settings.signature_bytes
+    layouts["header"] = settings.header_bytes
+    layouts["slot"] = settings.slot_key_bytes + settings.slot_value_bytes
+    return layouts
 
 
 class ProofSettings(Settings):

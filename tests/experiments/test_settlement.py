@@ -6,7 +6,8 @@ import pytest
 from blockspace.experiments import Market, load_scenario
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import ScenarioError, change_settings, scenario_from
-from blockspace.network.transaction import GAS_PER_BLOB
+from blockspace.network.data_compression import FOOTPRINTS, raw_bytes
+from blockspace.network.transaction import GAS_PER_BLOB, KINDS
 
 SECONDS = 1_200.0
 POSTING = {"rule": "interval", "interval_s": 60.0, "delay_cost_usd_per_h": 1.0}
@@ -157,6 +158,47 @@ def test_users_pay_for_data_what_the_parent_asked_a_while_ago(optimistic):
     assert found["data_wei"] > 0
     posted = 1e18 * optimistic.batches()["cost_ether"].sum()
     assert 0.5 < found["data_wei"] / posted < 4.0
+
+
+@pytest.fixture(scope="module")
+def by_compression(optimistic):
+    """A run with each kind of compression."""
+    others = ("none", "state_differences")
+    runs = {one: run(stack({"posting": {**POSTING, "compression": one}})) for one in others}
+    return runs | {"batch": optimistic}
+
+
+def test_what_is_posted_is_counted_from_the_transactions_of_a_batch(by_compression):
+    for compression, market in by_compression.items():
+        tape = market.transactions()
+        tape = tape[tape["gas_used"] > 0]
+        for batch in market.batches().itertuples():
+            within = tape[tape["time_s"].between(batch.opened_s - 1e-6, batch.closed_s + 1e-6)]
+            kinds = [KINDS.index(kind) for kind in within["kind"]]
+            novel = np.array([FOOTPRINTS[kind].novel + 64 for kind in within["kind"]])
+            calls = np.where(within["kind"] == "transfer", np.maximum(within["bytes"] - 110, 0) // 8, 0)
+            first = within["kind"].drop_duplicates().index
+            repeating = np.maximum(raw_bytes(kinds) - novel, 0)[within.index.isin(first)]
+            if compression == "none":
+                assert batch.bytes == 200 + within["bytes"].sum()
+            elif compression == "batch":
+                assert batch.bytes == 200 + (novel + calls).sum() + repeating.sum()
+            else:
+                # Wallets of background users write three slots each; agents' and the instrument's are published once.
+                users = within["kind"] == "transfer"
+                assert batch.bytes >= 200 + 13 * 3 * users.sum()
+                of_agents = within[~users]
+                owners = of_agents["sender"].nunique()
+                assert batch.bytes <= 200 + 13 * (3 * users.sum() + 4 * owners + 4)
+                assert len(of_agents) > owners
+
+
+def test_less_is_posted_the_more_is_left_out(by_compression):
+    posted = {}
+    for compression, market in by_compression.items():
+        posted[compression] = market.summary()["posted_bytes_per_transaction"]
+        assert 0.5 < rents(market)["data_wei"] / (1e18 * market.batches()["cost_ether"].sum()) < 4.0
+    assert posted["state_differences"] < 0.6 * posted["batch"] < 0.4 * posted["none"]
 
 
 def test_the_window_of_challenges_does_not_move_the_market_of_the_rollup(optimistic):
