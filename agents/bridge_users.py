@@ -15,7 +15,7 @@ from blockspace.agents.rollup_operators import NS, Sender
 from blockspace.network.draws import draw_exponential, draw_normal, stream_key
 from blockspace.network.rollups.settings import RollupSettings
 from blockspace.network.rollups.transfers import DIRECTIONS
-from blockspace.network.transaction import BRIDGE
+from blockspace.network.transaction import BRIDGE, NEVER
 
 _GAP, _AMOUNT, _PATIENCE = np.arange(3)
 WEALTH_USD = 1e10
@@ -60,6 +60,8 @@ class BridgeUsers(Sender):
         self.next_ns = self._gap_ns()
 
     def _gap_ns(self) -> int:
+        if self.settings.bridge.users_per_h == 0.0:
+            return int(NEVER)
         return int(draw_exponential(self.key, self.number, _GAP) * 3_600 * NS / self.settings.bridge.users_per_h)
 
     def act(self) -> None:
@@ -72,9 +74,9 @@ class BridgeUsers(Sender):
             rate = settings.waiting_cost_per_year * math.exp(spread)
             delay_s = self.bridge.expected_delay_s(self.direction, self.decision_ns)
             expires = self.decision_ns + int(self.settings.posting.wallet_patience_s * NS)
-            transfer = self.bridge.ask(
-                self.direction, self.decision_ns, amount, expires, amount * rate * delay_s / YEAR_S
-            )
+            worth = amount * rate * delay_s / YEAR_S
+            accounts = self.account, self.bridge.users[1 - self.direction].account
+            transfer = self.bridge.ask(self.direction, self.decision_ns, amount, expires, worth, *accounts)
             self.send_message(BRIDGE, transfer, settings.gas, settings.bytes, 0, cash=amount)
             self.number += 1
             self.next_ns += self._gap_ns()

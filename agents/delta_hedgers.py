@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from blockspace.agents.hedging import best_interval, clock_due
-from blockspace.agents.hedging_orders import beyond_band, hedge_costs, in_reach, send_hedge
+from blockspace.agents.hedging_orders import beyond_band, hedge_costs, send_hedge
 from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, gas_paid_usd, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.ledger import MICRO_DOLLARS
@@ -45,7 +45,8 @@ MANDATE = np.dtype(
         ("number", "i8"),  # the series' place among the instruments
         ("lots", "i8"),  # wanted, below 0 to be sold
         ("arrives", "i8"),  # ns
-        ("position", "i8"),  # lots held
+        ("position", "i8"),  # lots traded
+        ("held", "i8"),  # of which the desk hedges: all, or what is settled
     ],
     align=True,
 )
@@ -64,12 +65,13 @@ DELTA_HEDGER = np.dtype(
         ("arrival_share", "f8"),
         ("price_tolerance", "f8"),  # of volatility, per square root of a year
         ("hedging", "i8"),
+        ("relies_on_trades", "u1"),  # 1 if it hedges what is not settled yet
         ("risk_aversion", "f8"),  # per dollar
         ("tolerance", "f8"),  # of a hedge, as a fraction of its value
         ("look_interval", "i8"),  # ns
         ("key", "u8"),
         ("mandates", MANDATE, (TENORS,)),
-        ("delta", "f8"),  # of the options held, units
+        ("delta", "f8"),  # of the options that it hedges, units
         ("gamma", "f8"),  # units per dollar
         ("variance", "f8"),  # of the log price per year, by the marks of what is held, weighted by gamma
         ("hedge", "i8"),  # lots of the underlying
@@ -79,6 +81,7 @@ DELTA_HEDGER = np.dtype(
         ("landing", "i8"),
         ("sent_at", "i8"),
         ("next_trade", "i8"),
+        ("next_settled", "i8"),
         ("next_look", "i8"),
         # Totals for whoever studies the run.
         ("looks", "i8"),  # with options held
@@ -113,6 +116,11 @@ class DeltaHedgerSettings(Settings):
         description="most by which an option's price, gas included, may be worse than its mark, points of volatility",
     )
     hedge: Literal["clock", "band"] = Field("band", description="when the delta of what is held is hedged")
+    relies_on: Literal["settlements", "trades"] = Field(
+        "settlements",
+        description="whether a desk hedges the options that are settled, or all that it has traded; the same where "
+        "trades settle at once",
+    )
     risk_aversion: float = Field(
         1e-3, gt=0, le=1e3, description="aversion to the variance of unhedged profits, per dollar"
     )
@@ -145,6 +153,7 @@ def new_delta_hedgers(
     rows["arrival_share"] = settings.arrival_share
     rows["price_tolerance"] = settings.price_tolerance_points * 1e-2
     rows["hedging"] = HEDGES.index(settings.hedge)
+    rows["relies_on_trades"] = settings.relies_on == "trades"
     rows["risk_aversion"] = settings.risk_aversion
     rows["tolerance"] = settings.hedge_tolerance_bps * 1e-4
     rows["look_interval"] = int(settings.look_interval_s * 1e9)
@@ -172,13 +181,30 @@ def _learn(row, feed, log, view, price):
             if mandate.listing >= 0 and trade.instrument == mandate.number:
                 mandate.position += side * trade.size
                 row.units_traded += trade.size * feed.terms[mandate.number].lot_size
-                row.changed = 1
     row.next_trade = max(view.trades, first)
+    _learn_what_is_held(row, log, view.trades if row.relies_on_trades != 0 else view.cleared)
     if row.pending != 0 and view.settled >= row.landing:
         row.pending = 0
         receipt = feed.receipts[row.account]
         if receipt.decided == row.sent_at:
             row.total_gas += gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, price)
+
+
+@kernel
+def _learn_what_is_held(row, log, until):
+    """Take in which options the desk relies on: those of its trades before number ``until``."""
+    first = max(row.next_settled, log.count - TRADES)
+    for number in range(first, until):
+        trade = log.trades[number & (TRADES - 1)]
+        if trade.instrument == row.underlying or (trade.maker != row.account and trade.taker != row.account):
+            continue
+        side = np.int64(-trade.side if trade.maker == row.account else trade.side)
+        for tenor in range(row.tenors):
+            mandate = row.mandates[tenor]
+            if mandate.listing >= 0 and trade.instrument == mandate.number:
+                mandate.held += side * trade.size
+                row.changed = 1
+    row.next_settled = max(until, first)
 
 
 @kernel
@@ -193,6 +219,7 @@ def _meet_client(row, mandate, view, tenor):
     row.changed = 1
     mandate.lots = 0
     mandate.position = 0
+    mandate.held = 0
     if listing < 0:
         return
     key, draws = row.key, np.uint64(listing)
@@ -206,8 +233,9 @@ def _meet_client(row, mandate, view, tenor):
 
 @kernel
 def _look_at_book(row, feed, view, now, price):
-    """Greeks of all options that the desk holds, at the marks' volatilities."""
+    """Greeks of the options that the desk hedges, at the marks' volatilities, and the gap of all it has traded."""
     row.delta = 0.0
+    delta_traded = 0.0
     row.gamma = 0.0
     row.variance = 0.0
     weights = 0.0
@@ -221,8 +249,9 @@ def _look_at_book(row, feed, view, now, price):
             years = max(np.int64(0), quotes.expiry - now) / YEAR_NS
             strike = quotes.strike / (lot_size * MICRO_DOLLARS)
             _, delta, gamma, _, _, _, _ = greeks(price, strike, years, quotes.volatility, quotes.right, 0.0, 0.0)
-            units = mandate.position * lot_size
+            units = mandate.held * lot_size
             row.delta += delta * units
+            delta_traded += delta * (mandate.position * lot_size)
             row.gamma += gamma * units
             weight = abs(gamma * units)
             row.variance += weight * quotes.volatility * quotes.volatility
@@ -231,8 +260,8 @@ def _look_at_book(row, feed, view, now, price):
         row.variance /= weights
     if held:
         row.looks += 1
-        row.total_delta += abs(row.delta)
-        row.total_gap += abs(row.delta + row.hedge * feed.terms[row.underlying].lot_size)
+        row.total_delta += abs(delta_traded)
+        row.total_gap += abs(delta_traded + row.hedge * feed.terms[row.underlying].lot_size)
 
 
 @kernel
@@ -248,12 +277,10 @@ def _rehedge(row, feed, pool, block, outlook, view):
         units = gap
     else:
         units = beyond_band(row, feed, view, price, gap, row.gamma)
-    if not in_reach(row, feed, view, price, units):  # a desk waits for better prices rather than pay gas for nothing
+    if not send_hedge(row, feed, pool, block, outlook, view, units):
         return False
     row.last_hedge = now
     row.changed = 0
-    if not send_hedge(row, feed, pool, block, outlook, view, units):
-        return False
     row.hedges_sent += 1
     return True
 

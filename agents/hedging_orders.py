@@ -45,26 +45,11 @@ def beyond_band(row, feed, view, price, gap, gamma):
 
 
 @kernel
-def _limit_ticks(row, feed, price, side):
-    """Worst price of a hedge in ticks."""
-    limit = price * (1.0 + side * row.tolerance) / feed.terms[row.underlying].tick
-    return np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
-
-
-@kernel
-def in_reach(row, feed, view, price, units):
-    """Whether anything that can be seen of the underlying's book is within the tolerance of a hedge of so many units.
-
-    Parameters are those of :func:`send_hedge`.
-    """
-    side = np.int64(BUY if units > 0.0 else SELL)
-    lots, _ = lots_within(view.quotes[row.underlying], side, _limit_ticks(row, feed, price, side))
-    return lots > 0
-
-
-@kernel
 def send_hedge(row, feed, pool, block, outlook, view, units):
-    """Send a taking order for so many units of the underlying, if its book has both sides; returns whether it was sent.
+    """Send a taking order for so many units of the underlying, if its book is in reach; returns whether it was sent.
+
+    It is in reach if both of its sides can be seen, and something of the one that is wanted at no worse a price than is
+    tolerated: a hedger waits for better prices rather than pay gas for nothing.
 
     The row has ``account``, ``access``, ``underlying`` and ``tolerance``: by how much the price may be worse than the
     external one, and how much gas may cost, as a fraction of the order's value.
@@ -75,9 +60,13 @@ def send_hedge(row, feed, pool, block, outlook, view, units):
     lots = np.int64(min(abs(units) / terms.lot_size + 0.5, 1e9))
     if lots < 1 or quotes.bid_size[0] == 0 or quotes.ask_size[0] == 0:
         return False
-    tip = wallet_tip(feed, view)
     side = np.int64(BUY if units > 0.0 else SELL)
-    limit_ticks = _limit_ticks(row, feed, price, side)
+    limit = price * (1.0 + side * row.tolerance) / terms.tick
+    limit_ticks = np.int64(math.floor(limit)) if side > 0 else np.int64(math.ceil(limit))
+    in_reach, _ = lots_within(quotes, side, limit_ticks)
+    if in_reach == 0:
+        return False
+    tip = wallet_tip(feed, view)
     spend = row.tolerance * lots * terms.lot_size * price
     max_fee = max(fee_worth(feed, feed.gas.place, spend, price), view.base_fee + tip)
     now = outlook.decision

@@ -259,6 +259,8 @@ def _wake(row, feed, pool, outlook, view, mark):
             if row.status == HOLDING and row.next_wake > outlook.decision:
                 row.stopped += 1
             _close(row, feed, pool, outlook, view, mark)
+    elif row.status == FLAT and receipt.claims > view.cleared:
+        return  # its margin is tied up until its trades are settled: it looks again in the next block
     elif row.status == FLAT:
         _open(row, feed, pool, outlook, view, mark)
     else:
@@ -272,10 +274,11 @@ def trade_with_leverage(rows, feeds, pools, blocks):
     for number in range(rows.size):
         row = rows[number]
         outlook = feed.outlooks[row.access]
-        if outlook.fresh == 0:
-            continue
-        view = feed.views[outlook.newest & (VIEWS - 1)]
-        mark = view.quotes[row.instrument].mark
-        due = row.next_wake <= outlook.decision or mark <= row.stop_below or mark >= row.stop_above
-        if due and mark > 0:  # before the first block there is none
-            _wake(row, feed, pools[0], outlook, view, mark)
+        if outlook.fresh != 0:
+            view = feed.views[outlook.newest & (VIEWS - 1)]
+            mark = view.quotes[row.instrument].mark
+            due = row.next_wake <= outlook.decision or mark <= row.stop_below or mark >= row.stop_above
+            if due and mark > 0:  # before the first block there is none
+                _wake(row, feed, pools[0], outlook, view, mark)
+        if row.next_wake > outlook.decision:  # else it waits, and watches
+            feed.next_due = min(feed.next_due, row.next_wake + blocks[0].shortest_latency[row.access])

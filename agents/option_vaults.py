@@ -201,9 +201,9 @@ def _rehedge(row, feed, pool, block, outlook, view):
         gamma *= row.position * lot_size
     gap = -delta - row.hedge * feed.terms[row.underlying].lot_size
     units = gap if row.hedging == _CLOCK else beyond_band(row, feed, view, price, gap, gamma)
-    row.last_hedge = now
     if not send_hedge(row, feed, pool, block, outlook, view, units):
         return False
+    row.last_hedge = now
     row.hedges_sent += 1
     return True
 

@@ -149,6 +149,12 @@ class OracleKeeper(Member):
     kind = "keeper"
 
 
+class ClearingKeeper(Member):
+    """Who settles trades that wait for it; see :mod:`blockspace.agents.clearing_keepers`."""
+
+    kind = "clearing_keeper"
+
+
 class LeveragedTrader(Member):
     """A trader with a leveraged position; see :mod:`blockspace.agents.leveraged_traders`."""
 

@@ -103,7 +103,24 @@ class Bridge(Stateful):
             self._delay_s[direction] = expect(self._delay_s[direction], self._observed[direction], delay * 1e-9)
         return self._delay_s[direction]
 
-    def ask(self, direction: int, now: int, amount: int, expires: int, most_micro_usd: float) -> int:
+    def offer(self, direction: int, now: int, amount: int) -> tuple[int, int]:
+        """Provider that would pay micro-dollars out early, and its fee in micro-dollars; -1 if none would."""
+        return choose_provider(self.providers, self._free(direction), amount, self.expected_delay_s(direction, now))
+
+    def row(self, number: int) -> Any:
+        """Row of a transfer, of type ``CASH_TRANSFER``."""
+        return self.rows[number & (TRANSFERS - 1)]
+
+    def ask(
+        self,
+        direction: int,
+        now: int,
+        amount: int,
+        expires: int,
+        most_micro_usd: float,
+        sender: int,
+        recipient: int,
+    ) -> int:
         """Announce a transfer; a provider will pay it out early if its fee is below what that is worth to the sender.
 
         Parameters
@@ -116,6 +133,8 @@ class Bridge(Stateful):
             Micro-dollars.
         most_micro_usd
             What an early payment is worth to the sender.
+        sender, recipient
+            Account that sends the transaction, and account on the other chain that gets the cash.
 
         Returns
         -------
@@ -133,10 +152,8 @@ class Bridge(Stateful):
             raise RuntimeError(f"more than {TRANSFERS} transfers are on their way over a bridge: let fewer be sent")
         self.rows[number & (TRANSFERS - 1)] = np.zeros((), CASH_TRANSFER)
         row["direction"], row["amount"], row["asked"], row["expires"] = direction, amount, now, expires
-        row["sender"], row["recipient"] = self.users[direction].account, self.users[1 - direction].account
-        provider, fee = choose_provider(
-            self.providers, self._free(direction), amount, self.expected_delay_s(direction, now)
-        )
+        row["sender"], row["recipient"] = sender, recipient
+        provider, fee = self.offer(direction, now, amount)
         row["provider"] = -1
         if provider >= 0 and fee < most_micro_usd and fee < amount:
             row["provider"], row["fee"] = provider, fee
@@ -238,6 +255,7 @@ class Bridge(Stateful):
         numbers = np.arange(max(self.count - TRANSFERS, 0), self.count)
         rows = self.rows[numbers & (TRANSFERS - 1)]
         frame = pd.DataFrame({"transfer": numbers, "direction": np.array(DIRECTIONS)[rows["direction"]]})
+        frame["sender"], frame["recipient"] = rows["sender"], rows["recipient"]
         frame["amount_usd"] = rows["amount"] * 1e-6
         frame["fee_usd"] = rows["fee"] * 1e-6
         frame["provider"] = rows["provider"]

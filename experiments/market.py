@@ -11,9 +11,11 @@ import pandas as pd
 
 from blockspace.agents.validators import REVIEW
 from blockspace.experiments.bridge import Bridge, on_the_way
+from blockspace.experiments.cross_chain import new_desks, rollups_on_the_way
 from blockspace.experiments.margin_hub import MarginHub
 from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.bridge_summary import summarise_bridge
+from blockspace.experiments.recording.cross_chain_summary import summarise_cross_chain
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.recording.security import summarise_security
 from blockspace.experiments.recording.settlement_summary import summarise_settlement
@@ -22,10 +24,12 @@ from blockspace.experiments.recording.unified_margin_summary import summarise_un
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.settlement import Settlement
 from blockspace.experiments.world import World
+from blockspace.markets.clearing import check_claims
 from blockspace.markets.express_lane import recent_rounds
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, MICRO_DOLLARS, SYSTEM_ACCOUNTS, WEI_PER_ETHER, totals
 from blockspace.markets.pools.listing import check_pools
 from blockspace.network.chain import NS
+from blockspace.network.draws import stream_key
 from blockspace.network.state import StateError, Stateful
 
 _OF_MESA = frozenset(vars(mesa.Model(rng=0))) - {"steps", "random", "rng"}
@@ -94,7 +98,7 @@ class Market(mesa.Model, Stateful):
             World(
                 one,
                 self.path,
-                seed,
+                stream_key(seed, f"chains/{one.name}") >> 1 if number and one.own_draws else seed,
                 self,
                 Path(tapes) / "chains" / one.name if number and tapes not in ("memory", "none") else tapes,
             )
@@ -104,11 +108,13 @@ class Market(mesa.Model, Stateful):
             Settlement(self, world, seed) for world in self.worlds if world.scenario.rollup.kind != "none"
         ]
         self.margin_hub = MarginHub(self, seed) if scenario.hedgers.count else None
+        crossed = rollups_on_the_way(scenario) if scenario.cross_chain_arbitrageurs.count else ()
         self.bridges = [
             Bridge(self, settlement, seed)
             for settlement in self.settlements
-            if settlement.settings.bridge.users_per_h > 0.0
+            if settlement.settings.bridge.users_per_h > 0.0 or settlement.world.scenario.name in crossed
         ]
+        self.cross_chain = new_desks(self, seed)
         # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
         # chain says so: the clocks put it on Mesa's event list, and Mesa's own beat is silenced.
         self._default_schedule.stop()
@@ -135,6 +141,7 @@ class Market(mesa.Model, Stateful):
         if world == 0:
             if self.margin_hub is not None:
                 measures |= summarise_unified_margin(self.margin_hub)
+            measures |= summarise_cross_chain(self)
             for other in self.worlds[1:]:
                 found = self._measures(other)
                 kept = found if other.scenario.has_market else _of_chain(found)
@@ -145,11 +152,12 @@ class Market(mesa.Model, Stateful):
         measures = summarise(world) | summarise_security(world, self.time)
         if world.settlement is not None:
             measures |= summarise_settlement(world.settlement, self.time)
-        for bridge in self._bridges_of(world):
+        for bridge in self.bridges_of(world):
             measures |= summarise_bridge(bridge.transfers(), world.scenario.warm_up_s)
         return measures
 
-    def _bridges_of(self, world: World) -> list[Bridge]:
+    def bridges_of(self, world: World) -> list[Bridge]:
+        """Bridges between a rollup and its parent: one, or none."""
         return [bridge for bridge in self.bridges if bridge.settlement.world is world]
 
     def batches(self, world: int = 0) -> pd.DataFrame:
@@ -164,7 +172,7 @@ class Market(mesa.Model, Stateful):
 
     def transfers(self, world: int = 0) -> pd.DataFrame:
         """One row per transfer of cash between a rollup and its parent; no row where there is no bridge."""
-        frames = [bridge.transfers() for bridge in self._bridges_of(self.worlds[world])]
+        frames = [bridge.transfers() for bridge in self.bridges_of(self.worlds[world])]
         return frames[0] if frames else pd.DataFrame()
 
     def blocks(self, world: int = 0) -> pd.DataFrame:
@@ -241,10 +249,10 @@ class Market(mesa.Model, Stateful):
         Raises
         ------
         RuntimeError
-            If a column of a ledger does not sum to zero, the escrows of a bridge do not hold what is on its way over
-            it, an insurance fund is below zero, or a pool is not what its account and its providers' claims say, with
-            the chain, the block and the numbers; or if collateral that left one chain is neither under way nor on
-            another.
+            If a column of a ledger does not sum to zero, claims are not what the trades that wait come to, the escrows
+            of a bridge do not hold what is on its way over it, an insurance fund is below zero, or a pool is not what
+            its account and its providers' claims say, with the chain, the block and the numbers; or if collateral that
+            left one chain is neither under way nor on another.
         """
         for world in self.worlds:
             wrong = {name: total for name, total in totals(world.venues[0]["ledger"]).items() if total != 0}
@@ -255,6 +263,9 @@ class Market(mesa.Model, Stateful):
                 )
             venue = world.venues[0]
             fund = int(venue["ledger"]["accounts"]["cash"][int(venue["margin"]["insurance"])])
+            claims = check_claims(venue, world.logs[0])
+            if claims:
+                raise RuntimeError(f"{world.scenario.name}, after block {world.chain.number}: {claims}")
             if world.scenario.margin.liquidations and fund < 0:
                 raise RuntimeError(
                     f"the insurance fund of {world.scenario.name} has {fund} micro-dollars after block "

@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 from blockspace.agents.arbitrageurs import ArbitrageurSettings
 from blockspace.agents.background_users import BackgroundUserSettings
 from blockspace.agents.builders import BuilderSettings
+from blockspace.agents.clearing_keepers import ClearingKeeperSettings
+from blockspace.agents.cross_chain_arbitrageurs import CrossChainArbitrageurSettings
 from blockspace.agents.delta_hedgers import DeltaHedgerSettings
 from blockspace.agents.hedgers import HedgerSettings
 from blockspace.agents.leveraged_traders import LeveragedTraderSettings
@@ -33,6 +35,7 @@ from blockspace.agents.sandwichers import ProducerSettings, SandwicherSettings
 from blockspace.agents.swappers import SwapperSettings
 from blockspace.agents.traders import InformedTraderSettings, NoiseTraderSettings
 from blockspace.agents.validators import ValidatorSettings
+from blockspace.experiments.cross_chain import require_cross_chain_fits
 from blockspace.experiments.errors import UserError
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.options.settings import OptionSettings
@@ -126,6 +129,10 @@ class Scenario(Settings):
         description="further chains of the same market, such as the parent of a rollup; their duration, warm-up and "
         "price are those of the first",
     )
+    own_draws: bool = Field(
+        False,
+        description="whether users, traders and agents of a further chain are drawn anew, not like those of the first",
+    )
     rollup: RollupSettings = RollupSettings()
     faults: tuple[FaultSettings, ...] = Field((), max_length=64, description="what breaks on the chain, and when")
     chain: ChainSettings = ChainSettings()
@@ -164,7 +171,9 @@ class Scenario(Settings):
     leveraged_traders: LeveragedTraderSettings = LeveragedTraderSettings()
     liquidators: LiquidatorSettings = LiquidatorSettings()
     hedgers: HedgerSettings = HedgerSettings()
+    cross_chain_arbitrageurs: CrossChainArbitrageurSettings = CrossChainArbitrageurSettings()
     oracle_keeper: OracleKeeperSettings = OracleKeeperSettings()
+    clearing_keeper: ClearingKeeperSettings = ClearingKeeperSettings()
     option_makers: OptionMakerSettings = OptionMakerSettings()
     option_traders: OptionTraderSettings = OptionTraderSettings()
     option_vaults: OptionVaultSettings = OptionVaultSettings()
@@ -191,6 +200,8 @@ class Scenario(Settings):
         if self.options.count:
             smallest = max(smallest, self.gas.place + LEGS * self.gas.leg)
             smallest = max(smallest, self.gas.quote + 2 * self.option_makers.levels * self.gas.quote_level)
+        if self.venue.settlement != "immediate":
+            smallest = max(smallest, self.gas.settle + 2 * self.gas.settle_account)
         if self.chain.gas_limit < smallest:
             raise ValueError(
                 f"chain.gas_limit is {self.chain.gas_limit}; it must be at least {smallest}, the gas of the "
@@ -212,7 +223,9 @@ class Scenario(Settings):
         accounts = self.topology.validators + sum(counts) + self.builders.count + 2 * len(self.pools)
         accounts += self.leveraged_traders.count + self.liquidators.count
         accounts += self.hedgers.count + 3 * (self.hedgers.count > 0)
+        accounts += self.cross_chain_arbitrageurs.count
         accounts += self.margin.liquidations + (self.venue.oracle == "on_chain")
+        accounts += self.venue.settlement != "immediate"
         if accounts > ACCOUNTS - FIRST_FREE_ACCOUNT:
             raise ValueError(
                 f"topology.validators and the counts of the agents add up to {accounts}; they may be at most "
@@ -233,9 +246,11 @@ class Scenario(Settings):
         self._require_pools_fit()
         self._require_margin()
         self._require_leverage()
+        self._require_clearing()
         self._require_options_fit()
         self._require_chains_fit()
         self._require_hedgers_fit()
+        require_cross_chain_fits(self)
         self._require_faults_fit()
         if self.price.source != "file":
             self.require_ticks("price.initial_usd", self.price.initial_usd)
@@ -360,6 +375,22 @@ class Scenario(Settings):
                     "(initial_margin times margin.maintenance_share)"
                 )
 
+    def _require_clearing(self) -> None:
+        """Refuse trades that wait for settlement where their margin or the gas of orders would make no sense."""
+        how, least = self.venue.settlement, 21_000
+        if how == "immediate":
+            return
+        if self.margin.mode != "cross":
+            raise ValueError(
+                f"margin.mode is {self.margin.mode!r}; it must be 'cross' where venue.settlement is {how!r}, since "
+                "claims count for an account as a whole"
+            )
+        if self.gas.place - self.gas.settle_at_once < least:
+            raise ValueError(
+                f"gas.settle_at_once is {self.gas.settle_at_once}; it may be at most {self.gas.place - least}, so that "
+                f"an order without settlement takes the {least} gas of any transaction"
+            )
+
     def _require_slots_fit(self) -> None:
         """Refuse deadlines where there are no slots, and timing games where there is nothing to be late for."""
         deadline_s, share, chain = self.attestation.deadline_s, self.timing_games.share, self.chain
@@ -431,6 +462,12 @@ class Scenario(Settings):
                 f"options asks for {options.count} series beside {len(names)} instruments; together there may be "
                 f"at most {INSTRUMENTS}, so take fewer expiries_days or strikes_per_expiry"
             )
+        for days in options.expiries_days:
+            if days * 86_400.0 <= self.chain.block_time_s:
+                raise ValueError(
+                    f"options.expiries_days holds {days:g}, or {days * 86_400.0:g} seconds; each must be longer than "
+                    f"chain.block_time_s, {self.chain.block_time_s:g}"
+                )
         back_s = options.settlement_window_s + self.venue.oracle_delay_s + self.look_ahead_s
         if back_s > LONGEST_LOOK_BACK_S:
             raise ValueError(
@@ -489,6 +526,13 @@ class Scenario(Settings):
     def has_market(self) -> bool:
         """Whether anybody trades on the chain."""
         return any(getattr(self, name).count > 0 for name in POPULATIONS)
+
+    @property
+    def charged_gas(self) -> GasSettings:
+        """Gas that transactions take here: of orders, without what settling would take where trades wait for it."""
+        if self.venue.settlement == "immediate":
+            return self.gas
+        return self.gas.model_copy(update={"place": self.gas.place - self.gas.settle_at_once})
 
     @property
     def look_ahead_s(self) -> float:
@@ -566,6 +610,9 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
         )
     if scenario.hedgers.count and not scenario.chains:
         raise ScenarioError(f"hedgers.count is {scenario.hedgers.count}; it must be 0 where there is only one chain")
+    desks = scenario.cross_chain_arbitrageurs.count
+    if desks and not scenario.chains:
+        raise ScenarioError(f"cross_chain_arbitrageurs.count is {desks}; it must be 0 where there is only one chain")
     return scenario
 
 
@@ -744,7 +791,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error" and isinstance(first["input"], Mapping | Settings):
         return f"{path}: {message}" if path else message
     shown = repr(first["input"])
-    wanted = re.sub(r"^\w+ should", "it must", message).split(" after validation")[0]
+    wanted = re.sub(r"^\w+ should", "it must", message).split(" after validation")[0].split(", unable to")[0]
+    wanted = wanted.replace("a valid tuple", "a list").replace("a valid", "a")
     if field and first["type"] != "value_error" and not first["type"].endswith(("too_long", "too_short")):
         wanted = _what_it_may_be(field) or wanted
     return f"{path} is {shown if len(shown) <= 60 else shown[:57] + '...'}; {wanted}"

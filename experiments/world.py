@@ -15,6 +15,7 @@ from blockspace.agents import population
 from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
 from blockspace.agents.background_users import new_demand, send_transfers
 from blockspace.agents.builders import bid_for_block, exclusive_ends, new_builders, route_of, settle_auction
+from blockspace.agents.clearing_keepers import new_clearing_keepers, settle_waiting_trades
 from blockspace.agents.delta_hedgers import new_delta_hedgers, run_desks
 from blockspace.agents.express_lane import auction_lane, new_bidders
 from blockspace.agents.leveraged_traders import equities, new_leveraged_traders, trade_with_leverage
@@ -34,6 +35,7 @@ from blockspace.agents.validators import COUNTS, Validators, new_validators
 from blockspace.experiments.recording.records import Records
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
+from blockspace.markets.clearing import SETTLEMENTS
 from blockspace.markets.express_lane import new_lane
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
 from blockspace.markets.instruments import SCENARIOS, list_instrument
@@ -107,6 +109,7 @@ PHASES = (
     ("leveraged traders decide", "_trade_with_leverage"),
     ("liquidators decide", "_liquidate"),
     ("the oracle's keeper decides", "_report"),
+    ("the clearing's operator decides", "_settle_trades"),
     ("agents in Python decide", "_act"),
     ("list the pending swaps", "_list_pending"),
     ("sandwichers decide", "_sandwich"),
@@ -153,6 +156,8 @@ class World(Stateful):
             self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
         if scenario.attestation.deadline_s > 0:
             self.chain.attest(scenario.attestation, round(scenario.warm_up_s * NS))
+        if scenario.chain.block_arrivals == "poisson":
+            self.chain.fork(round(scenario.warm_up_s * NS))
         if scenario.timing_games.share > 0:
             self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
         if scenario.faults:
@@ -205,6 +210,8 @@ class World(Stateful):
         venue["on_chain_oracle"] = self.scenario.venue.oracle == "on_chain"
         self._set_margin(venue["margin"])
         venue["funding_interval"] = int(self.scenario.venue.funding_interval_s * NS)
+        venue["clearing"]["mode"] = SETTLEMENTS.index(self.scenario.venue.settlement)
+        venue["clearing"]["share_ppm"] = round(self.scenario.venue.clearing_fee_share * 1e6)
         venue["batching"] = self.scenario.venue.matching == "batch"
         venue["batch_interval"] = int(self.scenario.venue.batch_interval_s * NS)
 
@@ -225,7 +232,7 @@ class World(Stateful):
         points = len(self.chain.between_ns)
         feed["between"][:points, :points] = self.chain.between_ns
         for name in feed["gas"].dtype.names:
-            feed["gas"][name] = getattr(scenario.gas, name)
+            feed["gas"][name] = getattr(scenario.charged_gas, name)
         tradable: list[InstrumentSettings | OptionSettings]
         tradable = [*scenario.instruments, *[scenario.options] * scenario.options.count]
         for number, instrument in enumerate(tradable):
@@ -260,7 +267,7 @@ class World(Stateful):
         if scenario.venue.gas_token == "fixed":
             feed["gas_token_price"] = scenario.venue.gas_token_usd
         self._gas_token_price = float(feed["gas_token_price"])
-        gas = scenario.gas
+        gas = scenario.charged_gas
         self._gas_of = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}
         self._gas_of |= {SWAP: gas.swap, MINT: gas.mint, BURN: gas.burn, LIQUIDATE: gas.liquidate, REPORT: gas.report}
 
@@ -330,6 +337,7 @@ class World(Stateful):
         )
         self._settle_leveraged(seed)
         self._settle_option_agents(seed)
+        self._settle_clearing(seed)
         self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
         self.rollup_demands = new_demand(scenario.other_rollups, self._public_access_points(), seed, "other_rollups")
         self.builders = self._new_builders(seed)
@@ -351,6 +359,7 @@ class World(Stateful):
             (population.LeveragedTrader, self.leveraged),
             (population.Liquidator, self.liquidators),
             (population.OracleKeeper, self.keepers),
+            (population.ClearingKeeper, self.clearing_keepers),
             (population.OptionMaker, self.option_makers),
             (population.OptionTrader, self.option_traders),
             (population.OptionVault, self.option_vaults),
@@ -417,6 +426,15 @@ class World(Stateful):
         desks = scenario.delta_hedgers
         places = self._places("delta_hedger", desks.count, False, seed)
         self.delta_hedgers = new_delta_hedgers(desks, *places[:2], scenario.options, first, underlying, seed)
+
+    def _settle_clearing(self, seed: int) -> None:
+        """Create who operates the clearing, where trades wait for settlement."""
+        keeper, venue = self.scenario.clearing_keeper, self.scenario.venue
+        count = 0 if venue.settlement == "immediate" else 1
+        accounts, access, _ = self._places("clearing_keeper", count, keeper.colocated, seed)
+        self.clearing_keepers = new_clearing_keepers(keeper, venue, accounts, access)
+        if count:
+            self.venues[0]["clearing"]["operator"] = accounts[0]
 
     def _options_on_their_underlying(self) -> tuple[int, int, int]:
         """Number of the options' underlying, of the first option, and how many there are."""
@@ -600,7 +618,7 @@ class World(Stateful):
         self, agent: population.Trader, legs: npt.NDArray[np.int64], size: int, bound: int, **fields: int
     ) -> str:
         """Hand a combination of an agent written in Python to the mempool."""
-        gas = self.scenario.gas
+        gas = self.scenario.charged_gas
         outcome = mempool.submit_combination(
             self.chain.pools,
             agent.account,
@@ -787,6 +805,10 @@ class World(Stateful):
         if len(self.keepers) and not is_within(self._stalls, self.chain.time_ns):
             report_prices(self.keepers, self.feeds, self.chain.pools, self.chain.blocks)
 
+    def _settle_trades(self) -> None:
+        if len(self.clearing_keepers):
+            settle_waiting_trades(self.clearing_keepers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
     def _act(self) -> None:
         if not self.own_agents:
             return
@@ -886,9 +908,11 @@ class World(Stateful):
     def _skip_idle_blocks(self) -> None:
         """Let blocks pass at once that come before anybody can be in them."""
         chain = self.chain
-        if self.own_agents or self.scenario.margin.liquidations or len(self.leveraged):
-            return  # those who watch marks may act in any block
+        if self.own_agents:
+            return
         due = int(self.feeds["next_due"][0])
+        if self.scenario.margin.liquidations or len(self.leveraged):  # there are those who watch marks
+            due = min(due, chain.time_ns + round(self.scenario.margin.watch_interval_s * NS))
         if due <= chain.next_time_ns:
             return
         due = int(next_event(self.venues, due))

@@ -16,11 +16,14 @@ from blockspace.network.compilation import kernel
 
 @kernel
 def send_to_escrow(venue, transaction):
-    """Take the cash that a transaction sends from its sender; it fails if that is not free, or no bridge is there."""
+    """Take the cash that a transaction sends from its sender; it fails if that is not free, or no bridge is there.
+
+    What positions have gained may leave like any other cash, but not what is only credited for cash on other chains.
+    """
     amount = transaction.bound
     if venue.escrow == 0 or amount <= 0:
         return False
-    free = min(free_collateral(venue, transaction.sender), venue.ledger.accounts[transaction.sender].cash)
+    free = free_collateral(venue, transaction.sender) - max(venue.margin.credit[transaction.sender], 0)
     if amount > free:
         return False
     transfer_cash(venue.ledger, transaction.sender, np.int64(venue.escrow), amount)

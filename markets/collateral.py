@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from blockspace.markets.instruments import HANDLES, OPTION, PERPETUAL
+from blockspace.markets.clearing import unsettled_lots
+from blockspace.markets.instruments import HANDLES, OPTION, PERPETUAL, SPOT
 from blockspace.markets.margin import (
     CROSS,
     ISOLATED,
@@ -10,6 +11,7 @@ from blockspace.markets.margin import (
     initial_margin,
     largest_option_margin,
     option_margin,
+    unsettled_loss,
     worst_loss,
 )
 from blockspace.markets.matching import BUY, SELL, cost_to_fill
@@ -29,7 +31,7 @@ def free_collateral(venue, account):
     """
     holder = venue.ledger.accounts[account]
     mode = venue.margin.mode
-    free = holder.cash
+    free = holder.cash + unsettled_loss(venue, account)
     if mode != ISOLATED:
         free += venue.margin.credit[account]
     for number in range(venue.count):
@@ -102,12 +104,18 @@ def resting_lots(book, account):
 
 @kernel
 def committed_lots(venue, number, account):
-    """Lots that an account has resting in a book or waiting for a batch, as (bids, asks)."""
+    """Lots that an account has resting in a book, waiting for a batch or for settlement, as (bids, asks).
+
+    Spot that is bought needs no margin once it is paid for, and what it owes for it until then is counted as a loss.
+    """
     bids, asks = resting_lots(venue.books[number], account)
     if venue.batching != 0:
         bids += venue.batches[number].bids[account]
         asks += venue.batches[number].asks[account]
-    return bids, asks
+    bought, sold = unsettled_lots(venue, number, account)
+    if venue.instruments[number].kind != SPOT:
+        bids += bought
+    return bids, asks + sold
 
 
 @kernel
@@ -194,20 +202,22 @@ def ladder_fits(venue, transaction):
         return False
     position = venue.ledger.accounts[sender].position[number]
     resting_bids, resting_asks = resting_lots(venue.books[number], sender)
+    bought, sold = unsettled_lots(venue, number, sender)
     free = free_collateral(venue, sender)
     loss = ladder_loss(venue, transaction)
     if instrument.kind == OPTION:
-        alone = option_margin(instrument, position)
-        free += largest_option_margin(instrument, position, resting_bids, resting_asks) - alone
-        more = largest_option_margin(instrument, position, bids, asks) - alone
+        alone = largest_option_margin(instrument, position, bought, sold)
+        free += largest_option_margin(instrument, position, resting_bids + bought, resting_asks + sold) - alone
+        more = largest_option_margin(instrument, position, bids + bought, asks + sold) - alone
         return more <= 0 or _netted(venue, sender, number, bids, asks, more) + loss <= free
     if instrument.kind != PERPETUAL:
         free += resting_bids * instrument.mark
-        return asks <= position and (bids == 0 or bids * instrument.mark + loss <= free)
-    released = max(abs(position + resting_bids), abs(position - resting_asks))
-    more = max(abs(position + bids), abs(position - asks)) - abs(position)
+        return asks + sold <= position and (bids == 0 or bids * instrument.mark + loss <= free)
+    alone = max(abs(position + bought), abs(position - sold))
+    released = max(abs(position + resting_bids + bought), abs(position - resting_asks - sold))
+    more = max(abs(position + bids + bought), abs(position - asks - sold)) - alone
     if venue.margin.mode == CROSS:
-        free += initial_margin(instrument, released) - initial_margin(instrument, abs(position))
+        free += initial_margin(instrument, released) - initial_margin(instrument, alone)
     else:
         free += initial_margin(instrument, released - abs(position))
     needed = _netted(venue, sender, number, bids, asks, initial_margin(instrument, more))

@@ -7,6 +7,7 @@ legs that are bought pay for those that are sold, and in portfolio mode they net
 
 import numpy as np
 
+from blockspace.markets.clearing import IMMEDIATE
 from blockspace.markets.collateral import (
     LARGEST_VALUE,
     committed_lots,
@@ -90,20 +91,28 @@ def _net_cost(venue, transaction):
 @kernel
 def _fits_together(venue, transaction, cost):
     """Whether the collateral suffices once the account has the legs and has paid, or is no less than before."""
-    holder = venue.ledger.accounts[transaction.sender]
     before = free_collateral(venue, np.int64(transaction.sender))
-    holder.cash -= cost
-    for leg in range(LEGS):
-        number, lots = leg_of(transaction, leg)
-        if lots != 0:
-            holder.position[number] += lots
+    _suppose(venue, transaction, cost, np.int64(1))
     after = free_collateral(venue, np.int64(transaction.sender))
-    holder.cash += cost
+    _suppose(venue, transaction, cost, np.int64(-1))
+    return after >= 0 or after >= before
+
+
+@kernel
+def _suppose(venue, transaction, cost, sign):
+    """Give the sender the legs and take their cost, on its account or as claims; the other way round with -1."""
+    holder = venue.ledger.accounts[transaction.sender]
+    at_once = venue.clearing.mode == IMMEDIATE
+    if at_once:
+        holder.cash -= sign * cost
+    else:
+        venue.clearing.cash[transaction.sender] -= sign * cost
     for leg in range(LEGS):
         number, lots = leg_of(transaction, leg)
-        if lots != 0:
-            holder.position[number] -= lots
-    return after >= 0 or after >= before
+        if lots != 0 and at_once:
+            holder.position[number] += sign * lots
+        elif lots != 0:
+            venue.clearing.lots[transaction.sender, number] += sign * lots
 
 
 @kernel

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blockspace.markets.clearing import IMMEDIATE
 from blockspace.markets.instruments import OPTION
 from blockspace.markets.ledger import ACCOUNTS, BACKGROUND, INSTRUMENTS
 from blockspace.markets.margin import DUE
@@ -62,6 +63,9 @@ VIEW = np.dtype(
         ("gas_used", "i8"),
         ("trades", "i8"),  # number of trades up to and including the block
         ("settled", "i8"),  # number of the last block whose orders have all met their fate
+        ("cleared", "i8"),  # number of the first trade that may still wait for settlement
+        ("waiting", "i8"),  # trades that wait
+        ("oldest", "i8"),  # ns: when the first of them was made; 0 if none waits
         ("insurance", "i8"),  # micro-dollars in the insurance fund
         ("due", "i8"),  # accounts below maintenance that it shows
         ("visible", "i8", (ACCESS_POINTS,)),  # ns: when the block is known at each access point
@@ -97,11 +101,12 @@ RECEIPT = np.dtype(
         ("cash", "i8"),  # micro-dollars
         ("about", "i8"),  # instrument
         ("lots", "i8"),  # of it
+        ("claims", "i8"),  # trades so far, if some of the account's may still wait; else 0
     ],
     align=True,
 )
-"""Receipt of an account's last executed transaction, and what it owned then; to be read only once its block (of the
-latter: the block ``stated``) is visible."""
+"""Receipt of an account's last executed transaction, and what it owned then, claims included; to be read only once its
+block (of the latter: the block ``stated``) is visible."""
 
 RULES = np.dtype(
     [
@@ -132,12 +137,15 @@ GAS = np.dtype(
             "liquidate",
             "report",
             "leg",
+            "settle",
+            "settle_account",
         )
     ],
     align=True,
 )
 """Gas that each kind of transaction uses; a quote uses ``quote`` plus ``quote_level`` for each level that it places, a
-swap ``swap`` plus ``swap_tick`` for each tick that it crosses, a combination ``place`` plus ``leg`` for each leg."""
+swap ``swap`` plus ``swap_tick`` for each tick that it crosses, a combination ``place`` plus ``leg`` for each leg, a
+settlement ``settle`` plus ``settle_account`` for each account."""
 
 TERMS = np.dtype(
     [
@@ -284,6 +292,10 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     view.gas_used = block.gas_used
     view.trades = logs[0].count
     view.settled = venue.last_batch if venue.batching != 0 else block.number
+    clearing = venue.clearing
+    view.cleared = logs[0].count if clearing.mode == IMMEDIATE else clearing.cleared
+    view.waiting = clearing.waiting
+    view.oldest = clearing.oldest
     for access in range(feed.access_points):
         travel = (
             block.latency_out[access]
@@ -301,7 +313,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     for number in range(venue.pool_count):
         publish_pool(venue, number, feed.pools[(feed.count - 1) & (VIEWS - 1), number])
     publish_races(feed.races[(feed.count - 1) & (VIEWS - 1)], venue.count, venue.pool_count, pools[0], block)
-    _publish_receipts(feed, venue, pools[0], block)
+    _publish_receipts(feed, venue, logs[0], pools[0], block)
     if venue.batching != 0 or venue.margin.liquidates != 0:
         _state_closings(feed, venue, logs[0], first_trade, block.number)
     _publish_due(feed, view, venue)
@@ -326,13 +338,18 @@ def _publish_due(feed, view, venue):
 
 
 @kernel
-def _state(feed, venue, account, instrument, block):
-    """Let an account know what it owns after a block."""
+def _state(feed, venue, log, account, instrument, block):
+    """Let an account know what it owns after a block, and what it is owed."""
     receipt = feed.receipts[account]
+    clearing = venue.clearing
     receipt.stated = block
     receipt.cash = venue.ledger.accounts[account].cash
     receipt.about = instrument
     receipt.lots = venue.ledger.accounts[account].position[instrument]
+    if clearing.mode != IMMEDIATE:
+        receipt.claims = log.count if clearing.cash[account] != 0 or clearing.lots[account, instrument] != 0 else 0
+        receipt.cash += clearing.cash[account]
+        receipt.lots += clearing.lots[account, instrument]
 
 
 @kernel
@@ -341,12 +358,12 @@ def _state_closings(feed, venue, log, first_trade, block):
     for number in range(max(first_trade, log.count - TRADES), log.count):
         trade = log.trades[number & (TRADES - 1)]
         if trade.cause != BY_ORDER or venue.batching != 0:
-            _state(feed, venue, trade.maker, trade.instrument, block)
-            _state(feed, venue, trade.taker, trade.instrument, block)
+            _state(feed, venue, log, trade.maker, trade.instrument, block)
+            _state(feed, venue, log, trade.taker, trade.instrument, block)
 
 
 @kernel
-def _publish_receipts(feed, venue, pool, block):
+def _publish_receipts(feed, venue, log, pool, block):
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
         if transaction.sender != BACKGROUND:
@@ -370,7 +387,7 @@ def _publish_receipts(feed, venue, pool, block):
                 receipt.gas_price += -(-data_fee // np.int64(transaction.gas))
             receipt.filled = transaction.filled
             if transaction.instrument < venue.count:
-                _state(feed, venue, transaction.sender, transaction.instrument, block.number)
+                _state(feed, venue, log, transaction.sender, transaction.instrument, block.number)
 
 
 @kernel

@@ -202,7 +202,12 @@ def settle_debt(venues, account):
     gain, and never more than it (a clawback, as exchanges did before they closed positions). What all their gains do
     not cover stays owed.
     """
-    venue = venues[0]
+    return write_off(venues[0], account)
+
+
+@kernel
+def write_off(venue, account):
+    """The same for the record of one venue."""
     ledger, margin = venue.ledger, venue.margin
     owed = -ledger.accounts[account].cash
     if owed <= 0:

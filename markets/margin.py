@@ -10,6 +10,9 @@ An account's *equity* is its cash and its marked positions. Opening a position t
   set of scenarios of the price (and, for options, of the volatility), so that positions that hedge each other need
   little. This is how exchanges' risk arrays work (SPAN; CME Group, 2019).
 
+Where trades wait to be settled (:mod:`blockspace.markets.clearing`), positions are those that are settled, and what
+claims have lost at the marks counts as lost; what they have gained does not count.
+
 An account may have *credit* for what its owner has on other chains (:mod:`blockspace.markets.unified_margin`): it
 counts as equity wherever a requirement is checked, in the modes in which all equity stands together.
 
@@ -17,7 +20,9 @@ All amounts are in micro-dollars.
 """
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
+from blockspace.markets.clearing import IMMEDIATE
 from blockspace.markets.instruments import OPTION, SCENARIOS, SPOT
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.markets.matching import MILLION
@@ -53,7 +58,8 @@ MARGIN = np.dtype(
         ("price_moves", "f8", (SCENARIOS,)),  # portfolio: relative moves of the price, scenario by scenario
         ("volatility_moves", "f8", (SCENARIOS,)),  # the same of the volatility
         ("losses", "i8", (SCENARIOS,)),  # of the portfolio that is being looked at
-        ("most_per_lot", "i8", (INSTRUMENTS,)),  # that a lot can add to a portfolio's worst loss, whatever its side
+        ("counts_long", "i8", (INSTRUMENTS,)),  # mark of a lot, less the most that it can need
+        ("counts_short", "i8", (INSTRUMENTS,)),  # mark of a lot that is short, and the most that it can need
         ("cost", "i8", (ACCOUNTS, INSTRUMENTS)),  # paid for the open position, at average cost; received, if negative
         ("set_aside", "i8", (ACCOUNTS, INSTRUMENTS)),  # isolated: cash behind the position, trades' flows included
         ("credit", "i8", (ACCOUNTS,)),  # what the account's owner has elsewhere and may count here; less, if negative
@@ -144,10 +150,23 @@ def worst_loss(venue, account, number, more):
 
 
 @kernel
+def unsettled_loss(venue, account):
+    """What an account's claims have lost at the marks, spot without value: 0 or less."""
+    if venue.clearing.mode == IMMEDIATE:
+        return np.int64(0)
+    value = venue.clearing.cash[account]
+    for number in range(_end_of(venue, account)):
+        lots = venue.clearing.lots[account, number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            value += lots * venue.instruments[number].mark
+    return min(value, np.int64(0))
+
+
+@kernel
 def account_equity(venue, account):
-    """Cash and marked positions of an account, spot left out."""
+    """Cash and marked positions of an account, spot left out, less what its claims have lost."""
     holder = venue.ledger.accounts[account]
-    equity = holder.cash
+    equity = holder.cash + unsettled_loss(venue, account)
     for number in range(_end_of(venue, account)):
         if holder.position[number] != 0 and venue.instruments[number].kind != SPOT:
             equity += holder.position[number] * venue.instruments[number].mark
@@ -177,12 +196,17 @@ def backing(venue, account, number):
 @kernel
 def position_maintenance(venue, account, number):
     """Maintenance requirement of one position by itself."""
+    return maintenance_of_lots(venue, number, venue.ledger.accounts[account].position[number])
+
+
+@kernel
+def maintenance_of_lots(venue, number, lots):
+    """Maintenance requirement of ``lots`` (signed) of an instrument by themselves."""
     instrument = venue.instruments[number]
     if instrument.kind == OPTION:
-        shorts = max(-venue.ledger.accounts[account].position[number], np.int64(0))
+        shorts = max(-lots, np.int64(0))
         return shorts * short_margin(instrument, instrument.maintenance_share_ppm, instrument.maintenance_minimum_ppm)
-    lots = abs(venue.ledger.accounts[account].position[number])
-    return share_of(initial_margin(instrument, lots), venue.margin.maintenance_ppm)
+    return share_of(initial_margin(instrument, abs(lots)), venue.margin.maintenance_ppm)
 
 
 @kernel
@@ -238,44 +262,90 @@ def _set_aside(venue, account, number, before, after, paid):
 
 
 @kernel
-def _bound_losses(venue):
-    """Find what a lot of each instrument can lose at most."""
-    for number in range(venue.count):
-        instrument = venue.instruments[number]
+def _share_rounded_up(value, ppm):
+    """``ppm`` millionths of ``value``, rounded up: what no sum of such shares exceeds, however it is rounded down."""
+    return value // MILLION * ppm + (value % MILLION * ppm + MILLION - 1) // MILLION
+
+
+@kernel
+def _most_needed(venue, number, side):
+    """Most that a lot of an instrument can add to a maintenance requirement, long (1) or short (-1)."""
+    margin = venue.margin
+    instrument = venue.instruments[number]
+    if margin.mode == PORTFOLIO:
         most = np.int64(0)
         for scenario in range(SCENARIOS):
             most = max(most, abs(instrument.changes[scenario]))
-        venue.margin.most_per_lot[number] = most + _least_for_short(instrument, np.int64(-1))
+        return _share_rounded_up(most + _least_for_short(instrument, np.int64(-1)), margin.maintenance_ppm)
+    if instrument.kind == OPTION:
+        if side > 0:
+            return np.int64(0)
+        return short_margin(instrument, instrument.maintenance_share_ppm, instrument.maintenance_minimum_ppm)
+    return _share_rounded_up(_share_rounded_up(instrument.mark, instrument.initial_margin_ppm), margin.maintenance_ppm)
+
+
+@kernel
+def _bound_lots(venue):
+    """Find what a lot of each instrument counts for at least, once for all accounts: its mark, less what it needs."""
+    margin = venue.margin
+    for number in range(venue.count):
+        margin.counts_long[number] = margin.counts_short[number] = 0
+        if venue.instruments[number].kind != SPOT:
+            mark = venue.instruments[number].mark
+            margin.counts_long[number] = mark - _most_needed(venue, number, np.int64(1))
+            margin.counts_short[number] = mark + _most_needed(venue, number, np.int64(-1))
+
+
+@kernel
+def _counts_for(margin, number, lots):
+    """What a position adds at least to what an account has beyond what it needs: the lower is that of its own side."""
+    return min(lots * margin.counts_long[number], lots * margin.counts_short[number])
 
 
 @kernel
 def _is_safe(venue, account):
-    """Whether a portfolio has enough even if all of its positions lost most at once: true of nearly all, and cheap."""
-    holder = venue.ledger.accounts[account]
-    equity, most = holder.cash, np.int64(0)
-    for number in range(_end_of(venue, account)):
-        lots = holder.position[number]
-        if lots != 0 and venue.instruments[number].kind != SPOT:
-            equity += lots * venue.instruments[number].mark
-            most += abs(lots) * venue.margin.most_per_lot[number]
-    return equity >= share_of(most, venue.margin.maintenance_ppm)
+    """Whether an account has enough even if each of its positions needs the most that it can: true of nearly all.
+
+    No share is rounded down and nothing is netted, so that nobody is safe who is below maintenance. Whoever is not safe
+    may be below it, and is looked at closely.
+    """
+    margin = venue.margin
+    positions = venue.ledger.accounts[account].position
+    isolated = margin.mode == ISOLATED
+    together = venue.ledger.accounts[account].cash + margin.credit[account]
+    alone = np.int64(0)  # the least that is left behind any position by itself
+    for number in range(venue.options.first if venue.options.tenor_count > 0 else venue.count):
+        spare = _counts_for(margin, number, positions[number])
+        together += spare
+        if isolated:
+            alone = min(alone, margin.set_aside[account, number] + spare)
+    options = venue.options.touched[account]
+    while options:
+        number = np.int64(trailing_zeros(options))
+        options &= options - np.uint64(1)
+        spare = _counts_for(margin, number, positions[number])
+        together += spare
+        if isolated:
+            alone = min(alone, margin.set_aside[account, number] + spare)
+    return alone >= 0 if isolated else together >= 0
 
 
 @kernel
 def scan_margin(venues, blocks):
     """Find the accounts that have too little at the marks of the block; one scan serves everybody.
 
-    The earliest stay on the list until they have enough or have nothing; the list is public once the block is.
+    The earliest stay on the list until they have enough or have nothing; the list is public once the block is. Where
+    trades wait for settlement, the list is of what is settled, but an account has too little from the moment at which
+    that is so with its claims.
     """
     venue = venues[0]
     margin = venue.margin
     margin.due_count = 0
     if margin.liquidates == 0:
         return
-    if margin.mode == PORTFOLIO:
-        _bound_losses(venue)
+    _bound_lots(venue)
     for account in range(FIRST_FREE_ACCOUNT, venue.ledger.count):
-        if margin.mode == PORTFOLIO and _is_safe(venue, account):
+        if _is_safe(venue, account):
             margin.below_since[account] = 0
             continue
         positions = venue.ledger.accounts[account].position
@@ -290,10 +360,26 @@ def scan_margin(venues, blocks):
                 _list_due(venue, account, number, equity, needed)
             if margin.mode != ISOLATED:
                 break
+        if venue.clearing.mode != IMMEDIATE and not below:
+            below = _will_have_too_little(venue, account)
         if not below:
             margin.below_since[account] = 0
         elif margin.below_since[account] == 0:
             margin.below_since[account] = blocks[0].time
+
+
+@kernel
+def _will_have_too_little(venue, account):
+    """Whether an account would be below maintenance if its claims were settled; nobody can liquidate it before."""
+    holder, clearing = venue.ledger.accounts[account], venue.clearing
+    equity = holder.cash + clearing.cash[account] + venue.margin.credit[account]
+    needed = np.int64(0)
+    for number in range(_end_of(venue, account)):
+        lots = holder.position[number] + clearing.lots[account, number]
+        if lots != 0 and venue.instruments[number].kind != SPOT:
+            equity += lots * venue.instruments[number].mark
+            needed += maintenance_of_lots(venue, number, lots)
+    return equity < needed
 
 
 @kernel

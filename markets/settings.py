@@ -54,7 +54,7 @@ class InstrumentSettings(Settings):
     maker_fee_bps: float = Field(0.0, ge=-100, le=1_000, description="fee of resting orders, basis points of notional")
     taker_fee_bps: float = Field(0.5, ge=0, le=1_000, description="fee of taking orders, basis points of notional")
     initial_margin: float = Field(
-        0.05, gt=0, le=1, description="initial margin as a share of the position's value (perpetual)"
+        0.05, ge=1e-6, le=1, description="initial margin as a share of the position's value (perpetual)"
     )
     impact_size: float = Field(
         10.0,
@@ -146,6 +146,23 @@ class VenueSettings(Settings):
     batch_interval_s: float = Field(
         0.0, ge=0, le=3_600, description="seconds between two auctions (batch); 0 holds one in every block"
     )
+    settlement: Literal["immediate", "timer", "count"] = Field(
+        "immediate",
+        description="whether trades settle at once, by the clock, or once enough of them wait; by whoever operates the "
+        "clearing, net for each account",
+    )
+    settlement_interval_s: float = Field(
+        60.0, ge=0.001, le=86_400, description="seconds at whose multiples trades become due for settlement (timer)"
+    )
+    settlement_trades: int = Field(
+        100, ge=1, le=10_000, description="trades that must wait before they are settled (count)"
+    )
+    clearing_fee_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the venue's fees on a trade that goes to who settles it (timer and count)",
+    )
     gas_token: Literal["underlying", "fixed"] = Field(
         "underlying", description="whether gas is paid in the underlying itself or in a token of fixed price"
     )
@@ -161,11 +178,11 @@ class MarginSettings(Settings):
         description="what stands behind a position: all equity, what was set aside for it, or all equity behind all",
     )
     maintenance_share: float = Field(
-        0.5, gt=0, lt=1, description="maintenance requirement as a share of the initial margin"
+        0.5, ge=1e-6, lt=1, description="maintenance requirement as a share of the initial margin"
     )
     partial_share: float = Field(
         0.5,
-        gt=0,
+        ge=1e-6,
         le=1,
         description="share of a position that one liquidation may take while half of the maintenance is still there",
     )
@@ -176,6 +193,12 @@ class MarginSettings(Settings):
         50.0, ge=0, lt=10_000, description="what the insurance fund gets, basis points of the same value"
     )
     insurance_usd: float = Field(1_000_000.0, ge=0, le=1e11, description="dollars in the insurance fund at the start")
+    watch_interval_s: float = Field(
+        0.05,
+        ge=0,
+        le=60,
+        description="seconds after which marks are struck anew where blocks come faster than that and nothing happens",
+    )
     price_shock: float = Field(
         0.15, gt=0, lt=1, description="largest relative move of the price that a portfolio must bear (portfolio)"
     )
@@ -231,5 +254,25 @@ class GasSettings(Settings):
     )
     report: int = Field(
         110_000, ge=21_000, le=16_777_216, description="gas of an oracle report (about that of a push oracle's update)"
+    )
+    settle: int = Field(
+        60_000,
+        ge=21_000,
+        le=16_777_216,
+        description="gas of settling trades that wait, without the accounts (assumed: a call, and a few slots written)",
+    )
+    settle_account: int = Field(
+        25_000,
+        ge=0,
+        le=1_000_000,
+        description="gas of each account that a settlement changes (about that of a token transfer, 45,000 to 65,000 "
+        "with two accounts and 21,000 for the transaction; assumed)",
+    )
+    settle_at_once: int = Field(
+        50_000,
+        ge=0,
+        le=16_777_216,
+        description="part of an order's gas that goes into settling its trade, and is not used where trades wait "
+        "(assumed: two accounts)",
     )
     bytes_per_transaction: int = Field(250, ge=1, le=1_000_000, description="bytes of a transaction of the market")

@@ -1,7 +1,7 @@
 """The venue: the state machine that executes an ordered list of transactions.
 
 A venue holds the ledger, the instruments with one order book for each, and the pools. The chain hands it a block;
-it charges gas, carries each transaction out or fails it, settles every trade at once, and leaves a receipt. It
+it charges gas, carries each transaction out or fails it, settles trades or lets them wait, and leaves a receipt. It
 never looks at the network.
 """
 
@@ -14,6 +14,8 @@ from blockspace.markets import ledger as books_of_account
 from blockspace.markets.batch import BATCH
 from blockspace.markets.batch_execution import clear_batches, wait_for_batch
 from blockspace.markets.bridging import send_to_escrow
+from blockspace.markets.clearing import CLEARING
+from blockspace.markets.clearing_execution import execute_settlement
 from blockspace.markets.collateral import committed_lots, free_collateral
 from blockspace.markets.combinations import execute_combination
 from blockspace.markets.instruments import HANDLES, INSTRUMENT, OPTION
@@ -40,6 +42,7 @@ from blockspace.network.transaction import (
     LIQUIDATE,
     QUOTE,
     REPORT,
+    SETTLE,
     SUCCEEDED,
     SWAP,
     UNFUNDED,
@@ -69,6 +72,7 @@ VENUE = np.dtype(
         *POOL_FIELDS,
         ("options", OPTIONS),
         ("margin", MARGIN),
+        ("clearing", CLEARING),
         ("liquidations", LIQUIDATION_LOG),
         ("escrow", "u4"),  # account that holds what is sent to other chains; 0 where no bridge is
     ],
@@ -113,6 +117,8 @@ def _carry_out(venue, log, block, slot, transaction):
         return _trade_with_pool(venue, log, transaction)
     if transaction.kind == LIQUIDATE:
         return execute_liquidation(venue, log, transaction)
+    if transaction.kind == SETTLE:
+        return execute_settlement(venue, log, transaction)
     if transaction.kind == REPORT:
         return execute_report(venue, transaction, block.time)
     if transaction.kind != QUOTE and transaction.order // HANDLES != transaction.sender:

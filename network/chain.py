@@ -29,7 +29,7 @@ from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_exponential, stream_key
 from blockspace.network.faults import FaultSettings, Interval, intervals, is_within, past
 from blockspace.network.finality import QUORUM, final_at_ns
-from blockspace.network.gossip import gossip_network
+from blockspace.network.gossip import GossipNetwork, gossip_network
 from blockspace.network.mempool import new_mempool
 from blockspace.network.ordering import ORDERING_POLICIES
 from blockspace.network.settings import (
@@ -40,6 +40,7 @@ from blockspace.network.settings import (
     TimingGameSettings,
     TopologySettings,
 )
+from blockspace.network.stale_blocks import StaleBlocks
 from blockspace.network.state import Stateful
 from blockspace.network.timing_games import TimingGames
 from blockspace.network.topology import (
@@ -153,10 +154,12 @@ class Chain(Stateful):
         When the next block comes.
     attestation : Attestation or None
         When a block comes too late to count, if it can.
+    forks : StaleBlocks or None
+        Which blocks are found beside another one, if they can be.
     timing : TimingGames or None
         Who waits before closing a block, if somebody may.
     missed : bool
-        Whether the block under construction comes too late to count.
+        Whether the block under construction does not count: it comes too late, or beside another one.
     """
 
     CONSTANTS: ClassVar = (
@@ -225,6 +228,7 @@ class Chain(Stateful):
         self._latency_scale = scale
         self._seed = seed
         self.attestation: Attestation | None = None
+        self.forks: StaleBlocks | None = None
         self.timing: TimingGames | None = None
         self.missed = False
         self._slot_ns = 0  # of the next block, where somebody may wait
@@ -297,8 +301,14 @@ class Chain(Stateful):
 
     def attest(self, settings: AttestationSettings, count_from_ns: int = 0) -> None:
         """Let blocks that reach too little stake by a deadline not count; to be called before the first block."""
-        network = gossip_network(self.graph, self.settings.verification_ns_per_gas, self._latency_scale)
-        self.attestation = Attestation(settings, network, self._seed, count_from_ns)
+        self.attestation = Attestation(settings, self._gossip(), self._seed, count_from_ns)
+
+    def fork(self, count_from_ns: int = 0) -> None:
+        """Let blocks not count that are found by who lacks the newest one; to be called before the first block."""
+        self.forks = StaleBlocks(self._gossip(), count_from_ns)
+
+    def _gossip(self) -> GossipNetwork:
+        return gossip_network(self.graph, self.settings.verification_ns_per_gas, self._latency_scale)
 
     def resize(self, gas_limit: int) -> None:
         """Change the gas that a block can hold, from the next block on; to be called between two blocks.
@@ -408,6 +418,8 @@ class Chain(Stateful):
         self.number += 1
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
         self.missed = self._split() if self._partitions else False
+        if self.forks is not None and not self.missed:
+            self.missed = self.forks.is_stale(self.time_ns, int(self.blocks[0]["producer"]))
 
     def rank(self) -> None:
         """Drop what has expired and rank the rest, so that the block can be planned."""
@@ -451,6 +463,9 @@ class Chain(Stateful):
     def close(self, revenue_gwei: int = 0) -> None:
         """Forget the block's transactions and look ahead to the next block; who plays learns from its revenue."""
         release_block(self.pools, self.blocks)
+        if self.forks is not None:
+            producer, size, gas = (int(self.blocks[0][name]) for name in ("producer", "bytes", "gas_used"))
+            self.forks.note(self.time_ns, producer, size, gas, self.missed)
         if self.attestation is not None:
             slot_ns = self.time_ns if self.timing is None else self._slot_ns
             self.attestation.note(slot_ns, int(self.blocks[0]["producer"]), self.missed)

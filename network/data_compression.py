@@ -82,6 +82,8 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "challenge": Footprint(40, 1_280, NONCE, RESERVES),
     # Cash to another chain: recipient, chain and amount; what the bridge holds, and its list of messages.
     "bridge": Footprint(4, 40, NONCE | CASH, RESERVES | INDEX),
+    # First and last trade; the trades themselves were in the batch with their orders, and so were their parties.
+    "settle": Footprint(3, 12, NONCE | CASH, INDEX),
 }
 """Approximate footprints by kind of transaction."""
 

@@ -28,8 +28,9 @@ NEVER = np.int64(2**62)
 # Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space. So do those from POST
 # on, which are about another chain: its data, a claim about its state (with a proof or without one), and a challenge to
 # such a claim. What they mean is for those to say who look for them in the blocks. BRIDGE sends cash to another chain.
+# SETTLE settles trades that wait for it.
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT, COMBINATION = range(11)
-POST, CLAIM, CHALLENGE, BRIDGE = range(11, 15)
+POST, CLAIM, CHALLENGE, BRIDGE, SETTLE = range(11, 16)
 KINDS = (
     "transfer",
     "place",
@@ -46,6 +47,7 @@ KINDS = (
     "claim",
     "challenge",
     "bridge",
+    "settle",
 )
 
 # Styles of a swap: whether `amount` is what goes in, or what comes out.
@@ -89,6 +91,7 @@ TRANSACTION = np.dtype(
         ("amount", "i8"),  # swap: lots or micro-dollars; mint: most lots; burn: shares or liquidity;
         # of what is about another chain: the number of what it is about
         # Swap: least that comes out or most that goes in; mint, combination: most micro-dollars; bridge: micro-dollars.
+        # Settlement: one past the last trade; its amount is the first one, its size the accounts that it has gas for.
         ("bound", "i8"),
         ("blob_fee", "i8"),  # wei per unit of blob gas that it pays at the most
         ("target", "i8"),  # sequence of the transaction that this one wants to be next to

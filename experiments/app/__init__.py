@@ -5,7 +5,8 @@ It is built of the parts of Mesa's visualisation on Solara. :mod:`~blockspace.ex
 :mod:`~blockspace.experiments.app.sampling`, and shown by a file for each panel.
 
 Nothing is sent to or fetched from anywhere but the machine that serves it; importing this package turns Solara's
-telemetry off, so that ``solara run blockspace.experiments.app.page`` keeps quiet as well.
+telemetry off, and the page the checks of its development mode, so that ``solara run blockspace.experiments.app.page``
+keeps quiet as well.
 """
 
 import os

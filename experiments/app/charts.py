@@ -53,7 +53,10 @@ NAMES = {
     "leveraged": "leveraged traders",
     "liquidator": "liquidators",
     "keeper": "oracle's keeper",
+    "clearing_keeper": "clearing operator",
     "own": "your own agents",
+    "insurance": "insurance fund",
+    "provider": "liquidity providers",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import solara
 from mesa.visualization.solara_viz import ModelController, ModelCreator
+from mesa.visualization.utils import force_update, update_counter
 
 from blockspace.experiments.app.live_market import LiveMarket
 from blockspace.experiments.app.live_price import FALL_LASTS_S
@@ -101,8 +102,11 @@ def Controls(session: Session) -> None:
         solara.Select("Blocks per frame", list(SPEEDS), session.speed.value, on_value=lambda name: _pace(session, name))
         _field("Seed", "of every random draw", session.seed.value, session.seed.set, complaints.get("seed"), None)
         solara.Switch(label="A new seed at every reset", value=session.fresh_seed)
-        if market.volatility_per_day > 0:
-            Crash(market)
+        with solara.v.Html(tag="div"):  # always there: what comes and goes before it would make what is below it anew
+            if len(market.worlds) > 1:
+                ShownChain(market)
+            if market.volatility_per_day > 0:
+                Crash(market)
 
         solara.v.Html(tag="h3", children=["Market"])
         ModelCreator(session.model, choose, model_parameters=session.chosen)
@@ -218,6 +222,19 @@ def NumberField(session: Session, setting: NumberSetting, wrong: str | None) -> 
 
     hint = "changes at the next block" if setting.in_flight else "needs a reset"
     _field(setting.label, setting.unit, text, take, wrong, hint)
+
+
+@solara.component
+def ShownChain(market: LiveMarket) -> None:
+    """Which of several chains the panels show."""
+    update_counter.get()
+    names = [world.scenario.name for world in market.worlds]
+
+    def show(name: str) -> None:
+        market.shown_number = names.index(name)
+        force_update()
+
+    solara.Select("Chain shown", names, names[market.shown_number], on_value=show)
 
 
 @solara.component

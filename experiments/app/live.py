@@ -53,7 +53,7 @@ def Failure(market: LiveMarket) -> None:
         return
     with solara.v.Html(tag="section", class_="bs-panel bs-failure", attributes={"role": "alert"}):
         last = market.failure.strip().splitlines()[-1]
-        solara.v.Html(tag="h3", children=[f"The run stopped at block {market.world.chain.number:,}"])
+        solara.v.Html(tag="h3", children=[f"The run stopped at block {market.shown.chain.number:,}"])
         solara.v.Html(tag="p", children=[f"{last}. The panels show it as it was; Reset makes a new market."])
         with solara.Details("What happened"):
             solara.v.Html(tag="pre", children=[market.failure])

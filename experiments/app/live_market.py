@@ -12,6 +12,7 @@ from blockspace.experiments.app.live_price import change_moves, make_live
 from blockspace.experiments.app.settings import AS_PRESET, live_scenario
 from blockspace.experiments.market import Market
 from blockspace.experiments.recording.rows import BLOCK_ROW, MARKET_ROW
+from blockspace.experiments.world import World
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT
 from blockspace.network.chain import NS
 
@@ -28,10 +29,10 @@ class LiveMarket(Market):
 
     Attributes
     ----------
-    history : History
-        The run so far.
-    endowments : numpy.ndarray
-        Accounts of the ledger before the first block.
+    shown_number : int
+        Number of the chain that is looked at.
+    histories : list of History
+        The run so far, for each chain.
     made_of : dict
         What it was made of, by the names of the parameters.
     taken : set of str
@@ -46,8 +47,9 @@ class LiveMarket(Market):
         "made_of",
         "taken",
         "volatility_per_day",
-        "history",
-        "endowments",
+        "shown_number",
+        "histories",
+        "_endowments",
         "failure",
         "_changes",
         "_live_price",
@@ -87,11 +89,23 @@ class LiveMarket(Market):
         self.failure: str | None = None
         self._changes: list[tuple[str, float]] = []
         self._live_price = make_live(self.path)
-        ledger = self.world.venues[0]["ledger"]
-        self.endowments = ledger["accounts"][: max(int(ledger["count"]), FIRST_FREE_ACCOUNT)].copy()
-        self.history = History(BLOCK_ROW, MARKET_ROW)
+        self.shown_number = 0
+        self.histories = [History(BLOCK_ROW, MARKET_ROW) for _ in self.worlds]
+        self._endowments = []
         for world in self.worlds:
             world.records.meters[0]["keep_tape"] = 1  # the ring alone: it is never drained
+            ledger = world.venues[0]["ledger"]
+            self._endowments.append(ledger["accounts"][: max(int(ledger["count"]), FIRST_FREE_ACCOUNT)].copy())
+
+    @property
+    def shown(self) -> World:
+        """The chain that is looked at, with what is on it."""
+        return self.worlds[self.shown_number]
+
+    @property
+    def history(self) -> History:
+        """The run so far of the chain that is looked at."""
+        return self.histories[self.shown_number]
 
     def change(self, name: str, value: float) -> None:
         """Change something at the next block: ``gas_limit``, ``demand_per_s``, ``volatility_per_day`` or ``crash``.
@@ -109,11 +123,13 @@ class LiveMarket(Market):
         try:
             while self._changes:
                 self._apply(*self._changes.pop(0))
+            rows_before = [world.records.rows for world in self.worlds]
             super()._step_block()
-            block, market = self.world.records.latest()
-            self.history.add(block, market[0])
-            for world in self.worlds:
-                world.records.forget()
+            for world, history, before in zip(self.worlds, self.histories, rows_before, strict=True):
+                if world.records.rows > before:
+                    block, market = world.records.latest()
+                    history.add(block, market[0])
+                    world.records.forget()
         except Exception:
             self.failure = traceback.format_exc()
             self.running = False
@@ -134,13 +150,14 @@ class LiveMarket(Market):
             change_moves(self.path, self._live_price, seen_ns, factor=value / usual)
 
     def profits_usd(self) -> npt.NDArray[np.float64]:
-        """What each account has gained since the start in dollars, at marks and the external price of ether."""
-        venue = self.world.venues[0]
-        now = venue["ledger"]["accounts"][: len(self.endowments)]
+        """What each account of the chain shown has gained since the start, in dollars at marks."""
+        world, before = self.shown, self._endowments[self.shown_number]
+        venue = world.venues[0]
+        now = venue["ledger"]["accounts"][: len(before)]
         listed = int(venue["count"])
-        ether_usd = self.world._gas_token_price or self.path.price(self.world.chain.time_ns / NS)
+        ether_usd = world.ether_usd(world.chain.time_ns)
         marks = venue["instruments"]["mark"][:listed].astype(float)
-        lots = (now["position"][:, :listed] - self.endowments["position"][:, :listed]).astype(float)
-        gwei = (now["gwei"] - self.endowments["gwei"]).astype(float)
-        cash = (now["cash"] - self.endowments["cash"]).astype(float)
+        lots = (now["position"][:, :listed] - before["position"][:, :listed]).astype(float)
+        gwei = (now["gwei"] - before["gwei"]).astype(float)
+        cash = (now["cash"] - before["cash"]).astype(float)
         return np.asarray((cash + lots @ marks) * 1e-6 + gwei * 1e-9 * ether_usd)

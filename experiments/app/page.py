@@ -7,6 +7,7 @@ from pathlib import Path
 
 import solara
 import solara.lab
+from solara.server import settings as server_settings
 
 from blockspace.experiments.app.charts import Scheme, is_dark
 from blockspace.experiments.app.controls import new_session
@@ -17,6 +18,10 @@ from blockspace.experiments.app.results import ResultsPage
 STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 TABS = ("Live", "Emergence", "Results")
+
+server_settings.main.mode = (
+    "production"  # else ``solara run`` has every browser ask a page of Solara's whether all is well
+)
 
 
 @solara.component

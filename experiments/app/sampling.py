@@ -121,9 +121,8 @@ def validators(world: World) -> list[dict[str, Any]]:
 
 def rents_by_part(market: LiveMarket) -> dict[str, float]:
     """Dollars that went to each so far, gas at the price of ether now."""
-    accounts = rents(market)
-    row = market.world.records.latest()[0]
-    ether_usd = (market.world._gas_token_price or float(row["external_price_usd"])) / WEI_PER_ETHER
+    accounts = rents(market, market.shown_number)
+    ether_usd = market.shown.ether_usd(market.shown.chain.time_ns) / WEI_PER_ETHER
     return {
         "burned": accounts["burned_wei"] * ether_usd,
         "sequencer": accounts["sequencer_base_fee_wei"] * ether_usd,
@@ -137,12 +136,14 @@ def rents_by_part(market: LiveMarket) -> dict[str, float]:
 
 
 def option_surface(world: World, volatility_per_day: float) -> list[dict[str, Any]]:
-    """Series that are quoted: ``place`` of the tenor, ``moneyness``, implied ``volatility`` of the middle, ``premium``.
+    """Strikes that are quoted: ``place`` of the tenor, ``moneyness``, implied ``volatility``, ``premium``.
 
-    The premium is the middle over the value of Black and Scholes (1973) at the volatility of the external price, as a
-    share of that value. Of each strike the series out of the money is taken.
+    Both are of a call and a put together, so that quotes that are older than the price do not matter: what the one is
+    too dear by the other is too cheap. The volatility is the mean of both at the middle of bid and ask. The premium is
+    the middle of both over their value by Black and Scholes (1973) at the volatility of the external price, as a share
+    of that value.
     """
-    found = []
+    pairs: dict[tuple[int, float], list[tuple[float, float, float]]] = {}
     instruments = world.venues[0]["instruments"]
     volatility = volatility_per_day * np.sqrt(365.0)
     for row in world.records.options.latest():
@@ -152,20 +153,21 @@ def option_surface(world: World, volatility_per_day: float) -> list[dict[str, An
         moneyness = strike / float(row["index_usd"])
         right = int(instrument["right"])
         middle = 0.5 * (float(row["best_bid_usd"]) + float(row["best_ask_usd"]))
-        if years <= 0 or not np.isfinite(middle) or (moneyness - 1.0) * right < 0:
+        implied = 0.5 * float(row["bid_volatility"] + row["ask_volatility"])
+        if years <= 0 or not np.isfinite(middle) or not np.isfinite(implied):
             continue
         kind = "call" if right > 0 else "put"
         fair = price_option(kind, float(row["index_usd"]), strike, years, volatility).value
-        found.append(
-            {
-                "place": (int(row["instrument"]) - int(world.venues[0]["options"]["first"]))
-                // (2 * int(world.venues[0]["options"]["strikes"])),
-                "moneyness": round(moneyness, 4),
-                "volatility": 0.5 * float(row["bid_volatility"] + row["ask_volatility"]),
-                "premium": middle / fair - 1.0 if fair > SMALLEST_VALUE_USD else None,
-            }
-        )
-    return sorted(found, key=lambda one: (one["place"], one["moneyness"]))
+        options = world.venues[0]["options"]
+        place = (int(row["instrument"]) - int(options["first"])) // (2 * int(options["strikes"]))
+        pairs.setdefault((place, round(moneyness, 4)), []).append((implied, middle, float(fair)))
+    found = []
+    for (place, moneyness), pair in sorted(pairs.items()):
+        if len(pair) == 2:
+            implied, middle, fair = np.array(pair).sum(axis=0)
+            premium = middle / fair - 1.0 if fair > SMALLEST_VALUE_USD else None
+            found.append({"place": place, "moneyness": moneyness, "volatility": 0.5 * implied, "premium": premium})
+    return found
 
 
 @kernel
@@ -197,7 +199,7 @@ def margin_ratios(world: World) -> tuple[Floats, Floats]:
 def profits_by_role(market: LiveMarket) -> list[tuple[str, int, float]]:
     """Each kind of agent with how many there are and what they have gained together since the start, in dollars."""
     profits = market.profits_usd()
-    roles = market.world.records.meters[0]["roles"][: len(profits)]
+    roles = market.shown.records.meters[0]["roles"][: len(profits)]
     found = []
     for role in np.unique(roles[FIRST_FREE_ACCOUNT:]):
         of_role = np.flatnonzero(roles == role)

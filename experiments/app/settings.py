@@ -29,10 +29,21 @@ _OPTIONS = {
     "option_makers.count": 3,
     "option_traders.count": 20,
 }
+_POOL = {
+    "instruments": [
+        {"name": "ETH-PERP"},
+        {"name": "ETH-SPOT", "kind": "spot", "share_of_traders": 0.000_001},
+    ],
+    "pools": [{"name": "POOL", "instrument": "ETH-SPOT", "fee_ppm": 500, "initial_liquidity_usd": 20_000_000.0}],
+    "swappers.count": 20,
+    "pool_arbitrageurs.count": 4,
+    "sandwichers.count": 2,
+}
 ADDITIONS: dict[str, dict[str, Any]] = {
     "nothing else": {},
     "leveraged traders and liquidators": _LEVERAGE,
     "options": _OPTIONS,
+    "a pool, and those who search it": _POOL,
     "options and leveraged traders": {**_LEVERAGE, **_OPTIONS},
 }
 """What may be traded beside the book, and the settings that bring it."""

@@ -16,7 +16,7 @@ from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.options.black_scholes import CALL, YEAR_NS
 from blockspace.markets.options.implied_volatility import implied_volatility_of
 from blockspace.markets.options.series import SETTLED, SETTLED_SERIES
-from blockspace.markets.options.settings import OptionSettings
+from blockspace.markets.options.settings import OptionSettings, tenor_name
 from blockspace.network.compilation import kernel
 from blockspace.network.state import Pieces, Stateful
 
@@ -82,8 +82,7 @@ def _implied(price, spot, strike, years, right):
 
 def series_name(settings: OptionSettings, tenor: int, strike: int, right: int) -> str:
     """Name of a series: underlying, tenor in days or hours, strike in dollars, call or put; as in ``ETH-7D-2100-C``."""
-    days = settings.expiries_days[tenor]
-    length = f"{days:g}D" if days >= 1.0 else f"{days * 24.0:.4g}H"
+    length = tenor_name(settings.expiries_days[tenor])
     strike_usd = strike / (settings.lot_size * MICRO_DOLLARS)
     return f"{settings.underlying.partition('-')[0]}-{length}-{strike_usd:.9g}-{'C' if right == CALL else 'P'}"
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from blockspace.experiments.recording.books import measure_book
+from blockspace.experiments.recording.claims import measure_claims
 from blockspace.experiments.recording.delays import delay_class
 from blockspace.experiments.recording.fingerprint import stamp
 from blockspace.experiments.recording.gas_purposes import divide_base_fees, divide_gas, measure_bid, measure_data
@@ -136,6 +137,19 @@ def _measure_liquidations(row, meter, venue):
 
 
 @kernel
+def is_idle(meters, venues, logs, blocks, interval):
+    """Whether nothing happened in the block just executed, and the last row is less than ``interval`` ns old."""
+    meter = meters[0]
+    return (
+        blocks[0].count == 0
+        and blocks[0].lane_gwei == 0
+        and logs[0].count == meter.trades_seen
+        and venues[0].liquidations.count == meter.liquidations_seen
+        and meter.last_time > max(blocks[0].time - interval, 0)
+    )
+
+
+@kernel
 def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pools, blocks, paths, gas_token_price):
     """Write the rows of the block just executed.
 
@@ -199,6 +213,7 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     clear_pools(pool_rows[index])
     measure_trades(rows, pool_rows[index], meter, venue, log, path, first_trade)
     meter.trades_seen = log.count
+    measure_claims(row, meter, venue, log, block)
     for number in range(rows.size):
         measure_book(rows[number], venue, number)
     for number in range(venue.pool_count):

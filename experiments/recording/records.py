@@ -14,10 +14,11 @@ import pandas as pd
 from blockspace.experiments.recording.liquidations import liquidation_columns
 from blockspace.experiments.recording.options import OptionRecords
 from blockspace.experiments.recording.pools import POOL_ROW
-from blockspace.experiments.recording.recorder import record
+from blockspace.experiments.recording.recorder import is_idle, record
 from blockspace.experiments.recording.rows import (
     BLOB_COLUMNS,
     BLOCK_ROW,
+    CLEARING_COLUMNS,
     LIQUIDATION_COLUMNS,
     MARKET_ROW,
     METER,
@@ -56,10 +57,15 @@ CUMULATIVE = (
     "option_units",
     "option_premium",
     "option_fees",
+    "clearing",
+    "settlement_delays",
 )
 """Fields of the meter that add up over the run."""
 
 DRAIN_AT = min(TAPE, TRADES) // 2
+
+IDLE_ROW_NS = np.int64(50_000_000)
+"""Least time from one row to that of an empty block."""
 
 
 def _difference(now: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -123,6 +129,7 @@ class Records(Stateful):
         self._full_markets = Pieces()
         self._full_pools = Pieces()
         self._rows_full = 0
+        self._may_be_idle = scenario.chain.block_time_s * 1e9 < IDLE_ROW_NS
         self._warm_up_ns = scenario.warm_up_s * 1e9
         self._at_warm_up: dict[str, npt.NDArray[Any]] | None = None
         self._new_chunk()
@@ -134,7 +141,9 @@ class Records(Stateful):
         self._index = 0
 
     def record(self, blocks: npt.NDArray[Any], paths: npt.NDArray[Any], gas_token_price: float) -> None:
-        """Write the rows of the block just executed."""
+        """Write the rows of the block just executed; where blocks are fast, not of every one that is empty."""
+        if self._may_be_idle and is_idle(self.meters, self._venues, self._logs, blocks, IDLE_ROW_NS):
+            return
         if self._at_warm_up is None and blocks["time"][0] > self._warm_up_ns:
             self._at_warm_up = {name: self.meters[0][name].copy() for name in CUMULATIVE}
         record(
@@ -245,6 +254,8 @@ class Records(Stateful):
         frames = [pd.DataFrame(self.block_rows())]
         if not self.scenario.margin.liquidations:
             frames[0] = frames[0].drop(columns=list(LIQUIDATION_COLUMNS))
+        if self.scenario.venue.settlement == "immediate":
+            frames[0] = frames[0].drop(columns=list(CLEARING_COLUMNS))
         if self.scenario.chain.blobs == "none":
             frames[0] = frames[0].drop(columns=list(BLOB_COLUMNS))
         several = len(self.scenario.instruments) > 1

@@ -8,6 +8,7 @@ orders by size, gas by role, the fingerprint) is summed up in a ``METER``.
 import numpy as np
 
 from blockspace.experiments.recording.pools import POOL_METER
+from blockspace.markets.clearing import CLEARING_TOTALS
 from blockspace.markets.ledger import ACCOUNTS
 from blockspace.markets.pools.listing import POOLS
 from blockspace.network.compilation import kernel
@@ -47,12 +48,15 @@ ROLES = (
     "bridge_user",
     "bridge_provider",
     "escrow",
+    "cross_chain_arbitrageur",
+    "clearing_keeper",
 )
 SYSTEM, BACKGROUND_ROLE, PRODUCER, MAKER, NOISE, INFORMED, ARBITRAGEUR, OWN = range(8)
 POOL_ARBITRAGEUR, SWAPPER, PROVIDER, POOL, INSURANCE, SANDWICHER, EXTRACTOR, BUILDER = range(8, 16)
 KEEPER, LEVERAGED, LIQUIDATOR, OPTION_MAKER, OPTION_TRADER, OPTION_VAULT = range(16, 22)
 BATCHER, CLAIMER, CHALLENGER, PROVER, DELTA_HEDGER = range(22, 27)
-HEDGER, MESSENGER, TRANSIT, BRIDGE_USER, BRIDGE_PROVIDER, ESCROW = range(27, len(ROLES))
+HEDGER, MESSENGER, TRANSIT, BRIDGE_USER, BRIDGE_PROVIDER, ESCROW = range(27, 33)
+CROSS_CHAIN_ARBITRAGEUR, CLEARING_KEEPER = range(33, len(ROLES))
 
 DEPTHS_BPS = (5, 10, 25, 50, 100)
 NOTIONALS_USD = (1_000, 10_000, 100_000)
@@ -106,12 +110,19 @@ BLOCK_ROW = np.dtype(
         ("due_accounts", "i8"),  # below maintenance after the block
         ("worst_equity_usd", "f8"),  # of these; 0 if there are none
         ("insurance_usd", "f8"),  # in the insurance fund
+        ("unsettled_trades", "i8"),  # that wait for settlement
+        ("unsettled_usd", "f8"),  # value of these
+        ("exposure_usd", "f8"),  # of all accounts in perpetuals, settled or not, at the marks
+        ("margin_demanded_usd", "f8"),  # initial margin that this takes
     ],
     align=True,
 )
 
 LIQUIDATION_COLUMNS = ("liquidations", "liquidated_usd", "due_accounts", "worst_equity_usd", "insurance_usd")
 """Columns of a block's row that say nothing where accounts cannot be liquidated."""
+
+CLEARING_COLUMNS = ("unsettled_trades", "unsettled_usd", "exposure_usd", "margin_demanded_usd")
+"""Columns of a block's row that say nothing where trades settle at once."""
 
 BLOB_COLUMNS = ("blobs", "blob_base_fee_gwei", "blob_fees_usd")
 """Columns of a block's row that say nothing on a chain without blobs."""
@@ -215,6 +226,9 @@ METER = np.dtype(
         ("option_units", "f8"),  # of the underlying
         ("option_premium", "i8"),  # micro-dollars
         ("option_fees", "i8"),
+        ("clearing", CLEARING_TOTALS, (1,)),
+        ("settlement_delays", "i8", (DELAY_BINS,)),  # number of trades by delay class
+        ("cleared_seen", "i8"),
         ("trades_seen", "i8"),
         ("liquidations_seen", "i8"),
         ("last_time", "i8"),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.experiments.recording.builder_summary import summarise_builders
+from blockspace.experiments.recording.clearing_summary import summarise_clearing
 from blockspace.experiments.recording.delays import delay_quantile
 from blockspace.experiments.recording.liquidations import summarise_liquidations
 from blockspace.experiments.recording.option_summary import (
@@ -120,13 +121,14 @@ def summarise(world: "World") -> dict[str, Any]:
     summary |= _makers(world, hours)
     summary |= _searchers(world)
     summary |= _lane(world)
-    summary |= _attestation(world) | _timing_games(world) | _validators(world)
+    summary |= _attestation(world) | _forks(world) | _timing_games(world) | _validators(world)
     summary |= summarise_options(world, hours, meter)
     summary |= summarise_option_makers(world, hours, meter)
     summary |= summarise_vaults(world, hours, meter)
     summary |= summarise_delta_hedgers(world, hours, meter)
     summary |= summarise_pools(world, kept, lasts, meter)
     summary |= summarise_liquidations(world, rows)
+    summary |= summarise_clearing(world, rows, lasts, meter)
     return summary
 
 
@@ -144,7 +146,8 @@ def _chain_measures(rows: npt.NDArray[Any], lasts: npt.NDArray[Any], hours: floa
         "base_fee_log_sd": float(np.log(positive).std()),
         "base_fee_sd_gwei": float(fee.std()),
         "base_fee_step_sd": float(steps.std()),
-        "utilisation": _ratio(float(rows["utilisation"].sum()), len(rows)),
+        "utilisation": float(rows["utilisation"].sum())
+        / (int(last["block"] - first["block"]) + 1),  # idle blocks as well
         "gas_used_per_s": _ratio(float(rows["gas_used"].sum()), hours * 3600.0),
         "transactions_per_s": _ratio(float(rows["transactions"].sum()), hours * 3600.0),
         "failed_share": _ratio(float(rows["failed_transactions"].sum()), float(rows["transactions"].sum())),
@@ -269,7 +272,7 @@ def _attestation(world: "World") -> dict[str, float]:
     if attestation is None:
         return {}
     validators, chain = nodes_of_kind(graph, "validator"), world.chain.settings
-    at_home = np.array([graph.nodes[node]["home"] for node in validators])
+    at_home = _at_home(world)
     download_mbps = np.array([graph.nodes[node]["download_mbps"] for node in validators])
     return {
         "stake_that_keeps_up_share": share_that_keeps_up(
@@ -283,6 +286,25 @@ def _attestation(world: "World") -> dict[str, float]:
         "slots_missed_share": attestation.missed_share(),
         "home_slots_missed_share": attestation.missed_share(at_home),
         "data_centre_slots_missed_share": attestation.missed_share(~at_home),
+    }
+
+
+def _at_home(world: "World") -> npt.NDArray[np.bool_]:
+    """Which validators are on lines at home."""
+    graph = world.chain.graph
+    return np.array([graph.nodes[node]["home"] for node in nodes_of_kind(graph, "validator")])
+
+
+def _forks(world: "World") -> dict[str, float]:
+    """Blocks found beside another one, by kind of line; nothing where blocks come in slots."""
+    forks = world.chain.forks
+    if forks is None:
+        return {}
+    at_home = _at_home(world)
+    return {
+        "blocks_stale_share": forks.stale_share(),
+        "home_blocks_stale_share": forks.stale_share(at_home),
+        "data_centre_blocks_stale_share": forks.stale_share(~at_home),
     }
 
 

@@ -52,16 +52,16 @@ class OptionSettings(Settings):
         description="seconds before expiry over which the index is averaged, at most a quarter of the tenor",
     )
     initial_share: float = Field(
-        0.15, gt=0, le=1, description="initial margin of a short option at the money, share of the index"
+        0.15, ge=1e-6, le=1, description="initial margin of a short option at the money, share of the index"
     )
     initial_minimum: float = Field(
-        0.10, gt=0, le=1, description="initial margin of a short option far out of the money, share of the index"
+        0.10, ge=1e-6, le=1, description="initial margin of a short option far out of the money, share of the index"
     )
     maintenance_share: float = Field(
-        0.075, gt=0, le=1, description="maintenance margin at the money, share of the index"
+        0.075, ge=1e-6, le=1, description="maintenance margin at the money, share of the index"
     )
     maintenance_minimum: float = Field(
-        0.05, gt=0, le=1, description="maintenance margin far out of the money, share of the index"
+        0.05, ge=1e-6, le=1, description="maintenance margin far out of the money, share of the index"
     )
     portfolio_minimum: float = Field(
         0.01,
@@ -78,7 +78,7 @@ class OptionSettings(Settings):
         for days in self.expiries_days:
             if not SHORTEST_DAYS * (1.0 - 1e-9) <= days <= LONGEST_DAYS:
                 raise ValueError(f"expiries_days holds {days:g}; each must be 1/24 to 365 days")
-        if len(set(self.expiries_days)) < len(self.expiries_days):
+        if len({tenor_name(days) for days in self.expiries_days}) < len(self.expiries_days):
             raise ValueError(f"expiries_days is {_listed(self.expiries_days)}; each must be given once")
         if self.strikes_per_expiry % 2 == 0:
             raise ValueError(f"strikes_per_expiry is {self.strikes_per_expiry}; it must be an odd number from 1 to 31")
@@ -149,6 +149,11 @@ def log_spacing(settings: OptionSettings, volatility: float, days: float) -> flo
     if settings.strike_spacing_unit == "relative":
         return math.log1p(settings.strike_spacing)
     return settings.strike_spacing * volatility * math.sqrt(days / 365.0)
+
+
+def tenor_name(days: float) -> str:
+    """Name of a tenor, as it stands in those of its series: in days, or in hours if it is shorter than one."""
+    return f"{days:g}D" if days >= 1.0 else f"{days * 24.0:.4g}H"
 
 
 def _listed(values: tuple[float, ...]) -> str:

@@ -15,6 +15,7 @@ or an account with no other position left. Whoever has others is liquidated in t
 import numpy as np
 
 from blockspace.markets.batch import withdraw
+from blockspace.markets.clearing_execution import settle_before_expiry
 from blockspace.markets.instruments import HANDLES, SCENARIOS, SPOT
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT, ROUNDING, transfer_cash, transfer_position
 from blockspace.markets.liquidation import begin_entry, deleverage, insure
@@ -27,7 +28,11 @@ from blockspace.network.compilation import kernel
 
 @kernel
 def settle_tenor(venue, log, tenor, time):
-    """Settle all series of a tenor that has expired, and clear their books and everybody's accounts of them."""
+    """Settle all series of a tenor that has expired, and clear their books and everybody's accounts of them.
+
+    Trades that still wait are settled before.
+    """
+    settle_before_expiry(venue, log)
     term = venue.options.tenors[tenor]
     term.open = 0
     price = (2 * term.sum + term.taken) // (2 * term.taken)

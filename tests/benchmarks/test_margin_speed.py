@@ -47,30 +47,31 @@ def open_world(**tables):
     return world
 
 
-def fill(world, accounts, holds_options):
-    """Give accounts positions at the mark, half of them long, and half a lot's margin more than they need."""
+def fill(world, accounts, series):
+    """Give accounts positions at the mark, half of them long, in so many series, and some margin to spare."""
     venue = world.venues[0]
     holders, mark = venue["ledger"]["accounts"], int(venue["instruments"]["mark"][0])
     while int(venue["ledger"]["count"]) < accounts:
         account = open_account(venue["ledger"], 1_000.0)
         side = 1 if account % 2 else -1
-        moves = [(0, side * LOTS, mark)] + [(1 + account // 2 % 24, side * 10, 0)] * holds_options
+        held = [1 + (account // 2 + number) % 24 for number in range(series)]
+        moves = [(0, side * LOTS, mark)] + [(number, side * 10, 0) for number in held]
         for number, lots, price in moves:
             for owner, sign in ((account, 1), (GENESIS, -1)):
                 holders["position"][owner, number] += sign * lots
                 holders["cash"][owner] -= sign * lots * price
             venue["margin"]["set_aside"][account, number] = 500 * 10**6 - lots * price
-        if holds_options:
-            venue["options"]["touched"][account] |= np.uint64(1) << np.uint64(moves[1][0])
+        for number in held:
+            venue["options"]["touched"][account] |= np.uint64(1) << np.uint64(number)
 
 
 @pytest.mark.parametrize("accounts", [ACCOUNTS // 4, ACCOUNTS])
-@pytest.mark.parametrize("holding", ["perpetuals", "perpetuals beside options", "options as well"])
+@pytest.mark.parametrize("holding", ["perpetuals", "perpetuals beside options", "an option as well", "all options"])
 @pytest.mark.parametrize("mode", ["cross", "isolated", "portfolio"])
 def test_margin_check(benchmark, mode, holding, accounts):
     options = {} if holding == "perpetuals" else {"options": OPTIONS}
     world = open_world(margin={"liquidations": True, "mode": mode}, **options)
-    fill(world, accounts, holding == "options as well")
+    fill(world, accounts, {"an option as well": 1, "all options": 24}.get(holding, 0))
     benchmark.group = f"margin check, {mode}"
     benchmark(scan_margin, world.venues, world.chain.blocks)
     benchmark.extra_info["ns_per_account"] = 1e9 * benchmark.stats["median"] / accounts

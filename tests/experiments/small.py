@@ -96,3 +96,87 @@ def linked_chains(mode, duration_s, *, faults=(), crash=(60.0, 120.0, 0.9), coun
             "chains": [{**chain, "name": "second", "faults": list(faults)}],
         }
     )
+
+
+def two_markets(duration_s, *, window_s=600.0, bridge=None, desks=None, warm_up_s=0.0, **tables):
+    """A small rollup and its parent with a market on each, whose makers lean on their inventories.
+
+    Nobody but desks between the chains (``desks``) trades on what the prices are apart.
+    """
+    market = {
+        "noise_traders": {"count": 20, "orders_per_s": 0.5, "size_mean": 2.0, "value_bps": 60.0},
+        "informed_traders": {"count": 0},
+        "arbitrageurs": {"count": 0},
+        "market_makers": {"count": 2, "unit_size": 4.0, "position_limit": 40.0, "inventory_aversion": 8.0},
+        "background_users": {"arrivals_per_s": 2.0},
+        "fee_market": {"rule": "fixed", "base_fee_wei": 10**7, "wallet_tip_wei": 0},
+    }
+    return scenario_from(
+        {
+            **market,
+            "name": "rollup",
+            "duration_s": duration_s,
+            "warm_up_s": warm_up_s,
+            "price": {"volatility_per_day": 0.04},
+            "chain": {"block_time_s": 2.0, "gas_limit": 60_000_000},
+            "topology": {"validators": 1},
+            "rollup": {
+                "kind": "optimistic",
+                "claim_interval_s": 120.0,
+                "posting": {"rule": "interval", "interval_s": 60.0},
+                "challenges": {"window_s": window_s},
+                "bridge": {"users_per_h": 60.0, "deposit_s": 30.0, **(bridge or {})},
+            },
+            "cross_chain_arbitrageurs": {"count": 2, **(desks or {})},
+            "chains": [
+                {
+                    **market,
+                    "market": True,
+                    "name": "parent",
+                    "chain": {"block_time_s": 12.0, "gas_limit": 60_000_000, "blobs": "bpo2", "checkpoint_blocks": 3},
+                    "topology": {"validators": 5},
+                }
+            ],
+            **tables,
+        }
+    )
+
+
+def two_rollups(duration_s, *, window_s=600.0, providers=3, desks=2):
+    """Two rollups of one parent, a market with users of its own on each, and desks that trade between them."""
+    market = {
+        "noise_traders": {"count": 20, "orders_per_s": 0.5, "size_mean": 2.0, "value_bps": 60.0},
+        "informed_traders": {"count": 0},
+        "arbitrageurs": {"count": 0},
+        "market_makers": {"count": 4, "unit_size": 4.0, "position_limit": 40.0, "inventory_aversion": 8.0},
+        "background_users": {"arrivals_per_s": 2.0},
+        "fee_market": {"rule": "fixed", "base_fee_wei": 10**7, "wallet_tip_wei": 0},
+        "chain": {"block_time_s": 2.0, "gas_limit": 60_000_000},
+        "topology": {"validators": 1},
+        "rollup": {
+            "kind": "optimistic",
+            "claim_interval_s": 300.0,
+            "posting": {"rule": "interval", "interval_s": 120.0},
+            "challenges": {"window_s": window_s},
+            "bridge": {"users_per_h": 60.0, "providers": providers},
+        },
+    }
+    parent = {
+        "name": "parent",
+        "chain": {"block_time_s": 12.0, "gas_limit": 60_000_000, "blobs": "bpo2"},
+        "topology": {"validators": 5},
+        "background_users": {"arrivals_per_s": 2.0},
+        "fee_market": {"rule": "fixed", "base_fee_wei": 10**8, "wallet_tip_wei": 0},
+    }
+    second = {**market, "market": True, "own_draws": True, "name": "second"}
+    return scenario_from(
+        {
+            **market,
+            "name": "first",
+            "duration_s": duration_s,
+            "warm_up_s": duration_s / 4.0,
+            "price": {"volatility_per_day": 0.02},
+            "cross_chain_arbitrageurs": {"count": desks, "between": ["first", "second"]},
+            "chains": [parent, {**second, "rollup": {**market["rollup"], "parent": "parent"}}],
+        }
+    )

@@ -86,6 +86,24 @@ def test_crash_with_revert_protection_and_expensive_space():
     assert keeper["sent"] > keeper["included"]
 
 
+def test_crash_on_fast_blocks_of_which_many_are_idle():
+    """Blocks in which nothing can happen pass at once, and marks are struck anew every second all the same."""
+    market = crash(
+        36,
+        chain={"block_time_s": 0.25, "gas_limit": 4_000_000},
+        background_users={"arrivals_per_s": 0.2},
+        noise_traders={"count": 20, "orders_per_s": 0.2},
+        market_makers={"count": 2, "look_interval_s": 2.0, "memory_s": 60.0},
+        arbitrageurs={"count": 1, "look_interval_s": 2.0},
+        liquidators={"count": 3, "look_interval_s": 1.0},
+        margin={"watch_interval_s": 1.0},
+    )
+    blocks = market.blocks()
+    assert blocks["block"].iloc[-1] > len(blocks) + 500
+    assert blocks["elapsed_s"].max() < 1.2
+    assert len(market.liquidations()) > 20
+
+
 def test_crash_where_the_first_come_is_served_first():
     """A sequencer with a queue: tips buy nothing, and liquidators wait in it like everybody."""
     market = crash(

@@ -233,7 +233,7 @@ def test_a_step_is_one_block():
 
 @pytest.mark.parametrize("block_arrivals", ["slots", "poisson"])
 def test_blocks_come_when_the_chain_says(block_arrivals):
-    market = run(300, chain={"block_arrivals": block_arrivals})
+    market = run(300, chain={"block_arrivals": block_arrivals}, topology={"latency_scale": 0.0})  # and so without forks
     blocks = market.blocks()
     assert blocks["block"].tolist() == list(range(1, len(blocks) + 1))
     assert blocks["time_s"].iloc[-1] <= 300 < market.world.chain.next_time_ns / NS
@@ -242,6 +242,23 @@ def test_blocks_come_when_the_chain_says(block_arrivals):
         assert np.allclose(blocks["time_s"], 2.0 * blocks["block"])
     else:
         assert np.diff(blocks["time_s"]).std() > 1.0
+
+
+def test_rows_of_fast_blocks_are_of_those_in_which_something_happens():
+    """Marks are watched every 20 ms, so that many blocks are made; few of the empty ones are kept."""
+    market = run(
+        60,
+        chain={"block_time_s": 0.001},
+        margin={"liquidations": True, "watch_interval_s": 0.02},
+        background_users={"arrivals_per_s": 2.0},
+    )
+    blocks = market.blocks()
+    assert market.steps > 60 / 0.02
+    empty = blocks["transactions"] + blocks["left_out_transactions"] + blocks["unfunded_transactions"] == 0
+    assert 30 < empty.sum() < 60 / 0.05
+    assert (blocks.loc[empty, "elapsed_s"].iloc[1:] >= 0.05).all()
+    assert blocks["elapsed_s"].sum() == pytest.approx(blocks["time_s"].iloc[-1])
+    assert blocks["transactions"].sum() == len(market.transactions())
 
 
 def test_several_chains_live_on_one_clock():

@@ -11,7 +11,7 @@ SEEDS = range(3)
 GWEI = 10**9
 
 
-def market_at(fee_wei, seed, seconds=6_000, vaults=None, **traders):
+def market_at(fee_wei, seed, seconds=6_000, vaults=None, makers=None, **traders):
     market = Market(
         scenario_from(
             {
@@ -25,7 +25,7 @@ def market_at(fee_wei, seed, seconds=6_000, vaults=None, **traders):
                 "informed_traders": {"count": 0},
                 "arbitrageurs": {"count": 2},
                 "options": {"expiries_days": [1 / 24, 1.0], "strikes_per_expiry": 5},
-                "option_makers": {"count": 3},
+                "option_makers": {"count": 3, **(makers or {})},
                 "option_traders": {"count": 20, "orders_per_s": 0.1, **traders},
                 "option_vaults": vaults or {},
             }
@@ -89,6 +89,18 @@ def test_hedges_leave_less_delta_than_options_have(cheap):
     unhedged = np.abs(makers["delta"])
     left = np.abs(makers["delta"] + makers["hedge"] * lot_size)
     assert left.mean() < 0.7 * unhedged.mean()
+
+
+def test_no_hedges_are_sent_that_nothing_visible_could_fill():
+    """Who tolerates a hundredth of a basis point mostly waits; before, it paid for gas at every look, for nothing."""
+    strict = {"hedge_tolerance_bps": 0.01}
+    market = market_at(GWEI // 10, 4, 4_000, {"count": 2, **strict}, strict)
+    makers, vaults, trades = market.world.option_makers, market.world.option_vaults, market.trades()
+    assert (np.abs(makers["delta"]) > 1.0).all()
+    assert (vaults["position"] != 0).all()
+    assert (vaults["hedges_sent"] == 0).all()
+    hedged = trades["taker"].isin(makers["account"]) & (trades["instrument"] == "ETH-PERP")
+    assert 0 < makers["hedges_sent"].sum() < 5 * hedged.sum()
 
 
 def test_buyers_raise_the_premium_and_sellers_lower_it():

@@ -233,6 +233,18 @@ WRONG = {
     "short": ({"expiries_days": [0.01]}, {}, "expiries_days holds 0.01; each must be 1/24 to 365 days"),
     "long": ({"expiries_days": [366]}, {}, "expiries_days holds 366; each must be 1/24 to 365 days"),
     "twice": ({"expiries_days": [1, 1]}, {}, "expiries_days is 1, 1; each must be given once"),
+    "alike": ({"expiries_days": [1, 1.0000001]}, {}, "expiries_days is 1, 1; each must be given once"),
+    "not a number": (
+        {"expiries_days": [float("nan")]},
+        {},
+        "options.expiries_days.0 is nan; it must be a finite number",
+    ),
+    "no list": ({"expiries_days": 1}, {}, "options.expiries_days is 1; it must be a list"),
+    "shorter than a block": (
+        {"expiries_days": [1 / 24]},
+        {"chain": {"block_time_s": 3_600.0}},
+        "options.expiries_days holds 0.0416667, or 3600 seconds; each must be longer than chain.block_time_s, 3600",
+    ),
     "even": ({"strikes_per_expiry": 4}, {}, "strikes_per_expiry is 4; it must be an odd number from 1 to 31"),
     "close": ({"strike_spacing": 0.01}, {}, "options.strike_spacing is 0.01, which makes 0.163 dollars"),
     "below nothing": (
@@ -249,7 +261,7 @@ WRONG = {
         {},
         "maintenance_share is 0.16; it may be at most initial_share, 0.15",
     ),
-    "margin": ({"initial_share": -1}, {}, "options.initial_share is -1; it must be a number, above 0 and at most 1"),
+    "margin": ({"initial_share": -1}, {}, "options.initial_share is -1; it must be a number, at least 1e-06"),
     "portfolio": ({"portfolio_minimum": 0.06}, {}, "portfolio_minimum is 0.06; it may be at most maintenance_minimum"),
     "window": (
         {"settlement_window_s": 0},

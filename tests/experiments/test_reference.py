@@ -182,6 +182,7 @@ def test_first_price_with_random_blocks():
         seed=5,
     )
     assert market.blocks()["time_s"].diff().std() > 5.0
+    assert market.world.chain.forks.stale.sum() > 0
     assert market.blocks()["marginal_tip_gwei"].max() > 5.0
     assert (market.transactions()["status"] == "failed").any()
     assert market.blocks()["unfunded_transactions"].sum() > 0

@@ -23,6 +23,7 @@ from blockspace.experiments.validation import (
     ratio_with_error,
     run_validation,
     sandwiches,
+    settlement_latency,
     spread_meter,
     target,
     throughput,
@@ -30,7 +31,7 @@ from blockspace.experiments.validation import (
 from blockspace.network.fee_market import EIP1559
 
 NAMES = (
-    *("V1", "V2", "V3", "V4", "V5", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V17", "V19"),
+    *("V1", "V2", "V3", "V4", "V5", "V7", "V7b", "V8", "V9", "V10", "V11", "V12", "V13", "V17", "V18", "V19"),
     *("V37", "V38", "V39", "V40", "V42"),
 )
 
@@ -157,6 +158,23 @@ def test_a_wrong_batch_is_noticed(monkeypatch):
     monkeypatch.setattr(batches, "best_batch", lambda *costs: 1.1 * right(*costs))
     wrong = failed(run_validation(["V40"], quick=True))
     assert sum("transactions of a batch" in what for what in wrong) == 3
+
+
+def test_a_wrong_price_of_waiting_is_noticed(monkeypatch):
+    right = settlement_latency.exponential_bound
+    monkeypatch.setattr(settlement_latency, "exponential_bound", lambda *case: 1.1 * right(*case))
+    rows = settlement_latency._gaps(500)
+    assert sum("largest gap" in what for what in failed(rows)) == 4
+
+
+def test_prices_of_waiting():
+    exponential, bound = settlement_latency.exponential_bound, settlement_latency.bound
+    assert exponential(100.0, 1e-5, 2.0) == pytest.approx(-math.log(0.9) / 100.0)
+    assert exponential(100.0, 1e-4, 2.0) == math.inf  # nobody trades on any gap
+    assert bound(100.0, 1e-5, 2.0, 1.0) == pytest.approx(exponential(100.0, 1e-5, 2.0))
+    assert bound(100.0, 1e-5, 2.0, 1e9) == pytest.approx(bound(100.0, 1e-5, 2.0, math.inf), rel=1e-6)
+    spread = settlement_latency.second_order_bound(100.0, 1e-5, 2.0, 4.0) - 100.0 * 1e-5
+    assert spread == pytest.approx(100.0**3 / 8.0 * 1e-10 * 4.0)
 
 
 def test_a_wrong_queue_is_noticed(monkeypatch):

@@ -331,16 +331,19 @@ def test_random_crashes_lose_no_money_and_touch_nobody_who_has_enough(mode, seed
         debtor = int(generator.choice(traders))
         had, needed = stage.equity(debtor, number), stage.needed(debtor, number)
         fund, lots = stage.cash(stage.fund), stage.lots(debtor, number)
-        done = stage.liquidate(int(generator.choice(liquidators)), debtor, int(generator.integers(1, 4_000)), number)
+        liquidator, most = int(generator.choice(liquidators)), int(generator.integers(1, 4_000))
+        done = stage.liquidate(liquidator, debtor, most, number)
         stage.check()
         if done:
             entry = stage.last()
+            bonus = min(abs(lots), most) * int(entry["mark"]) * stage.margin["bonus_ppm"] // 10**6
             assert had < needed
             assert lots != 0
             assert entry["equity"] == had
             assert stage.equity(debtor, number) >= 0 or stage.lots(debtor, number) == 0
             assert entry["socialised"] == 0 or stage.cash(stage.fund) == 0
             assert entry["socialised"] == 0 or entry["insurance"] == fund
+            assert entry["deleveraged"] == 0 or fund < bonus - had, "the fund would have sufficed"
             outcomes.add((had < 0, int(entry["socialised"]) > 0))
         else:
             assert stage.lots(debtor, number) == lots

@@ -11,7 +11,7 @@ from blockspace.network.draws import stream_key
 from .block import Block
 from .draws import draw_exponential, draw_uniform
 from .ordering import WITH_BUNDLES
-from .timing_games import Attestation, TimingGames
+from .timing_games import Attestation, Forks, Gossip, TimingGames
 
 
 @dataclass
@@ -67,7 +67,10 @@ class Chain:
         self.base_fee = self.fee_rule.initial_base_fee
         self.number = 0
         self.slot = self.next_time = self.following(0)
-        self.attestation = self.timing = None
+        self.attestation = self.timing = self.forks = None
+        if self.settings.block_arrivals == "poisson":
+            scale, verification = scenario.topology.latency_scale, scenario.chain.verification_ns_per_gas
+            self.forks = Forks(Gossip(packaged.graph, verification, scale))
         if scenario.attestation.deadline_s > 0:
             scale, verification = scenario.topology.latency_scale, scenario.chain.verification_ns_per_gas
             self.attestation = Attestation(scenario.attestation, packaged.graph, verification, scale, seed)
@@ -99,6 +102,10 @@ class Chain:
         producer = self.proposer(self.number)
         return self.attestation.is_late(self.number, producer, delay, block.bytes, block.gas_reserved)
 
+    def is_stale(self):
+        """Whether whoever finds the block has not got the newest one."""
+        return self.forks is not None and self.forks.is_stale(self.next_time, self.proposer(self.number))
+
     def open_block(self):
         self.number += 1
         producer = self.producers[self.proposer(self.number)]
@@ -113,7 +120,9 @@ class Chain:
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
         return self.base_fee
 
-    def close_block(self, revenue_gwei):
+    def close_block(self, revenue_gwei, block):
+        if self.forks is not None and block is not None:
+            self.forks.extend(self.next_time, self.proposer(self.number), block.bytes, block.gas_used)
         if self.timing is None:
             self.next_time = self.following(self.next_time)
             return

@@ -18,14 +18,24 @@ def cost_from_others(book, account, side, size):
 def fits_together(venue, sender, legs, cost):
     """Whether collateral suffices once the account has the legs and has paid, or is no less than before."""
     before = venue.free_collateral(sender)
-    holder = venue.ledger.accounts[sender]
-    cash, positions = holder.cash, list(holder.positions)
-    holder.cash -= cost
-    for traded, lots in legs:
-        holder.positions[traded.number] += lots
+    suppose(venue, sender, legs, cost, 1)
     after = venue.free_collateral(sender)
-    holder.cash, holder.positions = cash, positions
+    suppose(venue, sender, legs, cost, -1)
     return after >= 0 or after >= before
+
+
+def suppose(venue, sender, legs, cost, sign):
+    """Give the sender the legs, settled or as claims."""
+    holder, claim = venue.ledger.accounts[sender], venue.clearing.of(sender)
+    if venue.clearing.immediate:
+        holder.cash -= sign * cost
+    else:
+        claim[0] -= sign * cost
+    for traded, lots in legs:
+        if venue.clearing.immediate:
+            holder.positions[traded.number] += sign * lots
+        else:
+            claim[1][traded.number] = claim[1].get(traded.number, 0) + sign * lots
 
 
 def fits_each(venue, sender, legs, cost):
@@ -59,7 +69,7 @@ def execute_combination(venue, transaction):
         unit = traded.index if traded.option else traded.mark
         if abs(lots) > traded.book.largest_size or abs(lots) * unit > LARGEST_VALUE:
             return False
-        _, asks = traded.resting_lots(sender)
+        _, asks = venue.committed_lots(sender, traded)
         owns_lots = traded.option or traded.perpetual
         if lots < 0 and not owns_lots and venue.ledger.accounts[sender].positions[traded.number] - asks < -lots:
             return False

@@ -47,6 +47,7 @@ LEARNED = {
     ),
     "option_traders": ("wakes", "sent", "combinations_sent", "balked"),
     "keepers": ("urgency", "sent", "included", "reported_at"),
+    "clearing_keepers": ("urgency", "sent", "included"),
 }
 
 OF_THE_LANE = ("with_lane", "without_lane", "usually_missed", "rounds_with", "rounds_without", "bid")

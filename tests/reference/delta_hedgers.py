@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import mesa
 
-from blockspace.agents.hedging import best_interval, no_trade_band
+from blockspace.agents.hedging import best_interval
 from blockspace.markets.options.black_scholes import greeks
 from blockspace.network.draws import stream_key
 
 from .draws import draw_exponential, draw_uniform
+from .hedging_orders import beyond_band, hedge_costs, send_hedge
 from .taker import send_taking_order
 
 YEAR_NS = 365 * 86_400 * 10**9
@@ -32,7 +33,7 @@ class DeltaHedger(mesa.Agent):
         self.delta = self.gamma = self.variance = 0.0
         self.hedge = self.last_hedge = 0
         self.changed = self.pending = False
-        self.landing = self.sent_at = self.next_trade = self.next_look = 0
+        self.landing = self.sent_at = self.next_trade = self.next_settled = self.next_look = 0
         self.looks = self.orders_sent = self.hedges_sent = 0
         self.total_gap = self.total_delta = self.units_traded = self.total_gas = 0.0
 
@@ -65,8 +66,14 @@ class DeltaHedger(mesa.Agent):
                 if mandate and trade.instrument == mandate.number:
                     mandate.position += side * trade.size
                     self.units_traded += trade.size * self.options.lot_size
-                    self.changed = True
         self.next_trade = max(view.trades, self.next_trade)
+        until = view.trades if self.settings.relies_on == "trades" else view.cleared
+        for trade in self.model.venue.tape.trades[self.next_settled : until]:
+            for mandate in self.mandates:
+                if mandate and trade.instrument == mandate.number and self.account in (trade.maker, trade.taker):
+                    mandate.held += (-trade.side if trade.maker == self.account else trade.side) * trade.size
+                    self.changed = True
+        self.next_settled = max(until, self.next_settled)
         if self.pending and view.settled >= self.landing:
             self.pending = False
             receipt = feed.receipts.get(self.account)
@@ -96,6 +103,7 @@ class DeltaHedger(mesa.Agent):
                 lots=-lots if sold else lots,
                 arrives=round(seen.expiry_s * 1e9) - length + waits,
                 position=0,
+                held=0,
             )
 
     def greeks(self, seen, now, price):
@@ -105,11 +113,12 @@ class DeltaHedger(mesa.Agent):
         return greeks(price, strike, years, seen.volatility, 1 if seen.kind == "call" else -1, 0.0, 0.0)
 
     def look_at_book(self, listed, now, price):
-        self.delta = self.gamma = self.variance = weights = 0.0
+        self.delta = self.gamma = self.variance = weights = traded = 0.0
         held = [mandate for mandate in self.mandates if mandate and mandate.position]
         for mandate in held:
-            seen, units = listed[mandate.number], mandate.position * self.options.lot_size
+            seen, units = listed[mandate.number], mandate.held * self.options.lot_size
             _, delta, gamma, _, _, _, _ = self.greeks(seen, now, price)
+            traded += delta * (mandate.position * self.options.lot_size)
             self.delta += delta * units
             self.gamma += gamma * units
             self.variance += abs(gamma * units) * seen.volatility * seen.volatility
@@ -118,38 +127,23 @@ class DeltaHedger(mesa.Agent):
             self.variance /= weights
         if held:
             self.looks += 1
-            self.total_delta += abs(self.delta)
-            self.total_gap += abs(self.delta + self.hedge * self.underlying.lot_size)
+            self.total_delta += abs(traded)
+            self.total_gap += abs(traded + self.hedge * self.underlying.lot_size)
 
     def rehedge(self, outlook):
-        feed, view, price, traded = self.model.feed, outlook.view, outlook.external_price, self.underlying
-        settings, now, gas, tip = self.settings, outlook.decision, self.model.gas.place, feed.wallet_tip(outlook.view)
-        units = gap = -self.delta - self.hedge * traded.lot_size
-        quotes = view.quotes[traded.number]
-        best_bid, best_ask = (side[0][0] if side else 0 for side in (quotes.bids, quotes.asks))
-        fixed = feed.gas_cost_usd(gas, view.base_fee + tip, price)
-        unit_cost = traded.taker_fee * price + max(0.5 * (best_ask - best_bid) * traded.tick, 0.0)
+        price, traded, settings, now = outlook.external_price, self.underlying, self.settings, outlook.decision
+        gap = -self.delta - self.hedge * traded.lot_size
         if settings.hedge == "clock":
+            fixed, unit_cost = hedge_costs(self, outlook, traded)
             years = best_interval(fixed, unit_cost, self.gamma, self.variance, price, settings.risk_aversion)
             if not self.changed and now - self.last_hedge < int(min(years * YEAR_NS, 1e18)):
                 return False
+            units = gap
         else:
-            edge, back_to = no_trade_band(fixed, unit_cost, self.gamma, settings.risk_aversion)
-            units = 0.0 if abs(gap) <= edge else gap - back_to if gap > 0.0 else gap + back_to
-        side, tolerance = 1 if units > 0.0 else -1, settings.hedge_tolerance_bps * 1e-4
-        limit = price * (1.0 + side * tolerance) / traded.tick
-        limit = math.floor(limit) if side > 0 else math.ceil(limit)
-        if not quotes.lots_within(side, limit)[0]:
+            units = beyond_band(self, outlook, traded, gap, self.gamma)
+        if not send_hedge(self, outlook, traded, units):
             return False
         self.last_hedge, self.changed = now, False
-        lots = int(min(abs(units) / traded.lot_size + 0.5, 1e9))
-        if lots < 1 or not quotes.bids or not quotes.asks:
-            return False
-        max_fee = feed.fee_worth(gas, tolerance * lots * traded.lot_size * price, price)
-        self.instrument = traded
-        send_taking_order(
-            self, side, lots, limit, now, self.model.block.time, max(max_fee, view.base_fee + tip), tip
-        )  # fmt: skip
         self.hedges_sent += 1
         return True
 

@@ -75,6 +75,9 @@ class View:
     indexes: list[int]
     insurance: int
     due: list  # accounts below maintenance that are shown
+    cleared: int  # first trade that may still wait for settlement
+    waiting: int  # trades that wait
+    oldest: int  # ns: when the first of them was made
 
 
 @dataclass(slots=True)
@@ -111,6 +114,7 @@ class Statement:
     cash: int
     lots: int
     about: int  # instrument whose lots these are
+    claims: int  # trades so far, if some of the account's may still wait
 
 
 class Feed:
@@ -187,6 +191,9 @@ class Feed:
                 [instrument.index for instrument in venue.instruments],
                 venue.ledger.accounts[venue.margin.insurance].cash if venue.margin.liquidates else 0,
                 self.next_due(venue.margin.due, block.number),
+                trades if venue.clearing.immediate else venue.clearing.cleared,
+                len(venue.clearing.waiting),
+                venue.tape.trades[venue.clearing.waiting[0]].time if venue.clearing.waiting else 0,
             )
         )
         self.state(block, venue)
@@ -240,7 +247,14 @@ class Feed:
                 changed += [(trade.maker, trade.instrument), (trade.taker, trade.instrument)]
         for account, instrument in changed:
             holder = venue.ledger.accounts[account]
-            self.statements[account] = Statement(block.number, holder.cash, holder.positions[instrument], instrument)
+            cash, lots = venue.clearing.cash(account), venue.clearing.lots(account, instrument)
+            self.statements[account] = Statement(
+                block.number,
+                holder.cash + cash,
+                holder.positions[instrument] + lots,
+                instrument,
+                len(tape.trades) if cash or lots else 0,
+            )
 
     @staticmethod
     def options_of(venue):

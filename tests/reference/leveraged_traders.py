@@ -41,7 +41,9 @@ class LeveragedTrader(mesa.Agent):
         self.sent_at = self.expires = self.rounds = self.opened = self.stopped = self.balked = 0
 
     def due(self):
-        return NEVER
+        if self.next_wake > self.model.feed.outlooks[self.access].decision:
+            return self.next_wake + self.model.chain.shortest_latency[self.access]
+        return NEVER  # it watches
 
     def act(self):
         outlook = self.model.feed.outlook_at(self.access)
@@ -72,6 +74,8 @@ class LeveragedTrader(mesa.Agent):
             else:
                 self.stopped += self.status == HOLDING and self.next_wake > now
                 self.close(outlook, mark)
+        elif self.status == FLAT and statement and statement.claims > view.cleared:
+            return
         elif self.status == FLAT:
             self.open(outlook, mark)
         else:

@@ -80,8 +80,18 @@ def marked(venue, account):
     return [(one, positions[one.number]) for one in margined if positions[one.number]]
 
 
+def unsettled_loss(venue, account):
+    """What claims have lost at the marks; spot has no value here."""
+    clearing = venue.clearing
+    value = clearing.cash(account) + sum(
+        clearing.lots(account, one.number) * one.mark for one in venue.instruments if one.perpetual or one.option
+    )
+    return min(value, 0)
+
+
 def account_equity(venue, account):
-    return venue.ledger.accounts[account].cash + sum(lots * one.mark for one, lots in marked(venue, account))
+    cash = venue.ledger.accounts[account].cash + unsettled_loss(venue, account)
+    return cash + sum(lots * one.mark for one, lots in marked(venue, account))
 
 
 def equity_behind(venue, account, number):
@@ -152,6 +162,19 @@ def value(instrument, lots):
     return max(-lots, 0) * instrument.index if instrument.option else abs(lots) * instrument.mark
 
 
+def will_have_too_little(venue, account):
+    """Whether an account would be below maintenance with its claims settled."""
+    holder, claims = venue.ledger.accounts[account], venue.clearing
+    equity = holder.cash + claims.cash(account) + venue.margin.credit.get(account, 0)
+    needed = 0
+    for one in venue.instruments:
+        lots = holder.positions[one.number] + claims.lots(account, one.number)
+        if lots and (one.perpetual or one.option):
+            equity += lots * one.mark
+            needed += position_maintenance(venue, one, lots)
+    return equity < needed
+
+
 def scan(venue, time):
     """Accounts that have too little, in the order of their numbers."""
     margin = venue.margin
@@ -171,6 +194,8 @@ def scan(venue, time):
                 lots = venue.ledger.accounts[account].positions[number]
                 if len(margin.due) < MOST_DUE:
                     margin.due.append(Due(account, number, lots, equity, needed))
+        if not venue.clearing.immediate and not below:
+            below = will_have_too_little(venue, account)
         if not below:
             margin.below_since.pop(account, None)
         else:
@@ -222,6 +247,31 @@ def liquidate(venue, transaction):
     close(venue, number, debtor, liquidator, side * taken, side * taken * instrument.mark - bonus, "liquidation")
     transaction.filled = taken
     return True
+
+
+def gain(venue, account):
+    """What an account has gained on its positions, each by itself."""
+    cost = {one: venue.margin.position(account, one.number).cost for one, _ in marked(venue, account)}
+    return sum(max(lots * one.mark - cost[one], 0) for one, lots in marked(venue, account))
+
+
+def write_off(venue, account):
+    """What the insurance fund, and those who have gained, pay for an account without positions."""
+    ledger, fund = venue.ledger, venue.margin.insurance
+    owed = -ledger.accounts[account].cash
+    insured = min(max(ledger.accounts[fund].cash, 0), owed)
+    ledger.transfer_cash(fund, account, insured)
+    gains = {other: gain(venue, other) for other in range(FIRST_FREE_ACCOUNT, len(ledger.accounts))}
+    left, socialised = sum(gains.values()), 0
+    owed = min(owed - insured, left)
+    for other, gained in gains.items():
+        if gained > 0 and owed > 0:
+            part = owed if gained == left else min(int(float(owed) * (float(gained) / float(left))), owed)
+            ledger.transfer_cash(other, account, part)
+            socialised += part
+            owed -= part
+        left -= gained
+    return insured, socialised
 
 
 def begin_entry(venue, number, debtor, liquidator, equity):

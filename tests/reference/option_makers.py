@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 
 import mesa
 
-from blockspace.agents.hedging import no_trade_band
 from blockspace.markets.options.black_scholes import greeks
 
 from .constants import HANDLES, LADDER, POST_ONLY, QUOTE, UNFUNDED
+from .hedging_orders import beyond_band, send_hedge
 from .market_makers import FILLS_TO_KNOW, expected_excess
 from .mempool import Transaction
-from .taker import send_taking_order
 
 YEAR_NS = 365 * 86_400 * 10**9
 MILLION = 10**6
@@ -364,27 +363,9 @@ class OptionMaker(mesa.Agent):
         self.quotes_sent += 1
 
     def hedge_delta(self, outlook):
-        feed, view, price, traded = self.model.feed, outlook.view, outlook.external_price, self.instrument
-        quotes = view.quotes[traded.number]
-        if not quotes.bids or not quotes.asks:
-            return
-        gas, tip = self.model.gas.place, feed.wallet_tip(view)
-        fixed = feed.gas_cost_usd(gas, view.base_fee + tip, price)
-        half_spread = max(0.5 * (quotes.asks[0][0] - quotes.bids[0][0]) * traded.tick, 0.0)
-        unit_cost = traded.taker_fee * price + half_spread
-        edge, back_to = no_trade_band(fixed, unit_cost, self.gamma, self.settings.risk_aversion)
-        gap = -self.delta - self.hedge * traded.lot_size
-        units = 0.0 if abs(gap) <= edge else gap - back_to if gap > 0.0 else gap + back_to
-        lots = int(min(abs(units) / traded.lot_size + 0.5, 1e9))
-        if lots < 1:
-            return
-        side = 1 if units > 0.0 else -1
-        tolerance = self.settings.hedge_tolerance_bps * 1e-4
-        limit = price * (1.0 + side * tolerance) / traded.tick
-        limit = math.floor(limit) if side > 0 else math.ceil(limit)
-        max_fee = feed.fee_worth(gas, tolerance * lots * traded.lot_size * price, price)
-        max_fee = max(max_fee, view.base_fee + tip)
-        send_taking_order(self, side, lots, limit, outlook.decision, self.model.block.time, max_fee, tip)
-        self.hedge_gas = gas
-        self.sent_gas += gas
-        self.hedges_sent += 1
+        gap = -self.delta - self.hedge * self.instrument.lot_size
+        units = beyond_band(self, outlook, self.instrument, gap, self.gamma)
+        if send_hedge(self, outlook, self.instrument, units):
+            self.hedge_gas = self.model.gas.place
+            self.sent_gas += self.hedge_gas
+            self.hedges_sent += 1

@@ -1,12 +1,10 @@
 """Option vaults: sell the nearest calls out of the money, hedge, roll."""
 
-import math
-
 import mesa
 
-from blockspace.agents.hedging import no_trade_band
 from blockspace.markets.options.black_scholes import greeks
 
+from .hedging_orders import beyond_band, send_hedge
 from .taker import send_taking_order
 
 YEAR_NS = 365 * 86_400 * 10**9
@@ -93,8 +91,7 @@ class OptionVault(mesa.Agent):
         return True
 
     def rehedge(self, outlook, listed):
-        feed, view, price, traded = self.model.feed, outlook.view, outlook.external_price, self.underlying
-        settings, now, gas, tip = self.settings, outlook.decision, self.model.gas.place, feed.wallet_tip(outlook.view)
+        price, traded, settings, now = outlook.external_price, self.underlying, self.settings, outlook.decision
         clock = settings.hedge == "clock"
         if settings.hedge == "none" or (clock and now - self.last_hedge < int(settings.hedge_interval_s * 1e9)):
             return False
@@ -106,26 +103,10 @@ class OptionVault(mesa.Agent):
             _, delta, gamma, _, _, _, _ = greeks(price, strike, years, sold.volatility, 1, 0.0, 0.0)
             delta *= self.position * lot_size
             gamma *= self.position * lot_size
-        units = gap = -delta - self.hedge * traded.lot_size
-        quotes = view.quotes[traded.number]
-        if not clock:
-            best_bid, best_ask = (side[0][0] if side else 0 for side in (quotes.bids, quotes.asks))
-            half_spread = max(0.5 * (best_ask - best_bid) * traded.tick, 0.0)
-            fixed = feed.gas_cost_usd(gas, view.base_fee + tip, price)
-            unit_cost = traded.taker_fee * price + half_spread
-            edge, back_to = no_trade_band(fixed, unit_cost, gamma, settings.risk_aversion)
-            units = 0.0 if abs(gap) <= edge else gap - back_to if gap > 0.0 else gap + back_to
-        self.last_hedge = now
-        lots = int(min(abs(units) / traded.lot_size + 0.5, 1e9))
-        if lots < 1 or not quotes.bids or not quotes.asks:
+        gap = -delta - self.hedge * traded.lot_size
+        units = gap if clock else beyond_band(self, outlook, traded, gap, gamma)
+        if not send_hedge(self, outlook, traded, units):
             return False
-        side, tolerance = 1 if units > 0.0 else -1, settings.hedge_tolerance_bps * 1e-4
-        limit = price * (1.0 + side * tolerance) / traded.tick
-        limit = math.floor(limit) if side > 0 else math.ceil(limit)
-        max_fee = feed.fee_worth(gas, tolerance * lots * traded.lot_size * price, price)
-        self.instrument = traded
-        send_taking_order(
-            self, side, lots, limit, now, self.model.block.time, max(max_fee, view.base_fee + tip), tip
-        )  # fmt: skip
+        self.last_hedge = now
         self.hedges_sent += 1
         return True

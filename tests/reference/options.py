@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from blockspace.markets.options.black_scholes import greeks
 from blockspace.markets.options.implied_volatility import implied_volatility_of
 
+from .clearing import settle_claims
 from .constants import FIRST_FREE_ACCOUNT, HANDLES, ROUNDING
 from .margin import SCENARIO_MOVES, bear_debts
 from .order_book import PRICES
@@ -210,6 +211,8 @@ class Options:
     def settle(self, tenor, time):
         """Pay what options are worth at the mean of the index, rounded half up, and clear their books."""
         ledger = self.venue.ledger
+        if self.venue.clearing.waiting:
+            settle_claims(self.venue, len(self.venue.tape.trades))
         tenor.open = False
         count = len(tenor.taken)
         price = (2 * sum(tenor.taken) + count) // (2 * count)

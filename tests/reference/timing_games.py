@@ -7,14 +7,11 @@ from blockspace.network.draws import stream_key
 from .draws import draw_exponential, draw_uniform
 
 
-class Attestation:
-    """Whether a block has reached enough stake by the deadline, by NetworkX from its producer to everybody."""
+class Gossip:
+    """When a block has got to whom, by NetworkX from its producer to everybody."""
 
-    def __init__(self, settings, graph, verification_ns_per_gas, scale, seed):
-        self.settings = settings
-        self.deadline = round(settings.deadline_s * 1e9)
+    def __init__(self, graph, verification_ns_per_gas, scale):
         self.verification = verification_ns_per_gas if scale > 0 else 0.0
-        self.key = stream_key(seed, "attestation/jitter")
         self.stake = {node: share for node, share in graph.nodes(data="stake_share") if share is not None}
         peers = [edge for edge in graph.edges if self.stake.keys() >= set(edge)]
         edges = peers or [edge for edge in graph.edges if not any(node.startswith("access/") for node in edge)]
@@ -30,16 +27,46 @@ class Attestation:
                 byte = 8e3 / mbps if scale > 0 else 0.0
                 self.ways.add_edge(sender, receiver, latency=round(1e6 * scale * data["latency_ms"]), byte=byte)
 
-    def reach(self, producer, size, gas):
-        """Nanoseconds until validators with the needed share of the stake have a block."""
+    def arrival(self, producer, size, gas):
+        """Nanoseconds until each node has a block."""
 
         def hop(sender, receiver, way):
             return way["latency"] + int(way["byte"] * size + gas * self.verification)
 
-        arrival = nx.single_source_dijkstra_path_length(self.ways, f"validator/{producer}", weight=hop)
+        return nx.single_source_dijkstra_path_length(self.ways, f"validator/{producer}", weight=hop)
+
+
+class Forks:
+    """Whether who finds a block has got the newest one."""
+
+    def __init__(self, gossip):
+        self.gossip = gossip
+        self.newest = 0
+        self.arrival = {}
+
+    def is_stale(self, time, producer):
+        return time < self.newest + self.arrival.get(f"validator/{producer}", 0)
+
+    def extend(self, time, producer, size, gas):
+        self.newest = time
+        self.arrival = self.gossip.arrival(producer, size, gas)
+
+
+class Attestation:
+    """Whether a block has reached enough stake by the deadline."""
+
+    def __init__(self, settings, graph, verification_ns_per_gas, scale, seed):
+        self.settings = settings
+        self.deadline = round(settings.deadline_s * 1e9)
+        self.gossip = Gossip(graph, verification_ns_per_gas, scale)
+        self.key = stream_key(seed, "attestation/jitter")
+
+    def reach(self, producer, size, gas):
+        """Nanoseconds until validators with the needed share of the stake have a block."""
+        arrival = self.gossip.arrival(producer, size, gas)
         held = 0.0
-        for node in sorted(self.stake, key=arrival.get):
-            held += self.stake[node]
+        for node in sorted(self.gossip.stake, key=arrival.get):
+            held += self.gossip.stake[node]
             if held >= self.settings.needed_share - 1e-12:
                 break
         return arrival[node]

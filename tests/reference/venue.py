@@ -6,6 +6,7 @@ from itertools import count
 from blockspace.markets.ledger import SYSTEM_ACCOUNTS
 
 from .batch import Batch, BatchOrder
+from .clearing import Clearing, can_settle, execute_settlement, settle_trade
 from .combinations import execute_combination
 from .constants import (
     AFTER_TARGET,
@@ -30,13 +31,13 @@ from .constants import (
     REPLACE,
     REPORT,
     SELL,
+    SETTLE,
     SUCCEEDED,
     TRANSFER,
     UNFUNDED,
-    VENUE_FEES,
 )
 from .ledger import Ledger
-from .margin import SCENARIO_MOVES, Margin, liquidate, note_trade, worst_loss
+from .margin import SCENARIO_MOVES, Margin, liquidate, unsettled_loss, worst_loss
 from .order_book import PRICES, OrderBook, TradeTape
 from .perpetual import report
 from .pools import execute_in_pool
@@ -96,7 +97,7 @@ class Venue:
         ]
         self.options = None
         self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments) + scenario.options.count)
-        self.gas = scenario.gas
+        self.clearing = Clearing(scenario.venue)
         self.data_price = round(1_000 * scenario.fee_market.data_fee_wei_per_byte)
         self.pools = []
         self.margin = Margin(scenario.margin)
@@ -162,6 +163,8 @@ class Venue:
         """Whether a transaction would do what its sender wants: it is tried on a copy of the market."""
         if transaction.kind == TRANSFER:
             return True
+        if transaction.kind == SETTLE:
+            return can_settle(self, transaction)
         tape, self.tape.trades = self.tape.trades, []
         trial = copy.deepcopy(self)
         self.tape.trades = tape
@@ -175,6 +178,8 @@ class Venue:
             return execute_in_pool(self, self.pools[transaction.pool], transaction)
         if transaction.kind == LIQUIDATE:
             return liquidate(self, transaction)
+        if transaction.kind == SETTLE:
+            return execute_settlement(self, transaction)
         if transaction.kind == REPORT:
             return report(self, transaction)
         if transaction.kind == COMBINATION:
@@ -292,27 +297,28 @@ class Venue:
         return True
 
     def settle(self, first):
-        """Move cash, fees and lots for the trades from number ``first`` on."""
-        ledger, trades = self.ledger, self.tape.trades
-        for number in range(first, len(trades)):
-            trade = trades[number]
-            maker, taker, instrument = trade.maker, trade.taker, trade.instrument
-            buyer, seller = (taker, maker) if trade.side > 0 else (maker, taker)
-            notional = trade.price * trade.size * self.instruments[instrument].tick_lot_value
-            ledger.transfer_cash(buyer, seller, notional)
-            ledger.transfer_position(seller, buyer, instrument, trade.size)
-            ledger.transfer_cash(maker, VENUE_FEES, trade.maker_fee)
-            ledger.transfer_cash(taker, VENUE_FEES, trade.taker_fee)
-            if self.margin.liquidates:
-                note_trade(self, buyer, instrument, trade.size, notional)
-                note_trade(self, seller, instrument, -trade.size, -notional)
+        """Move cash, fees and lots for the trades from number ``first`` on, or let them wait."""
+        for number in range(first, len(self.tape.trades)):
+            if self.clearing.immediate:
+                settle_trade(self, self.tape.trades[number])
+            else:
+                self.clearing.waiting.append(number)
+                self.clearing.add(self, self.tape.trades[number], 1)
+
+    def committed_lots(self, account, instrument):
+        """Lots of bids and asks, and what has been bought and sold on balance without being settled."""
+        bids, asks = instrument.resting_lots(account)
+        claimed = self.clearing.lots(account, instrument.number)
+        if instrument.perpetual or instrument.option:
+            bids += max(claimed, 0)
+        return bids, asks + max(-claimed, 0)
 
     def within_margin(self, account, instrument, bids, asks, loss):
         """Whether an account may add orders of these lots, all of them filled or none."""
         if max(bids, asks) * (instrument.index if instrument.option else instrument.mark) > LARGEST_VALUE:
             return False
         position = self.ledger.accounts[account].positions[instrument.number]
-        resting_bids, resting_asks = instrument.resting_lots(account)
+        resting_bids, resting_asks = self.committed_lots(account, instrument)
         if instrument.option:
             now = instrument.needed_with(position, resting_bids, resting_asks)
             then = instrument.needed_with(position, resting_bids + bids, resting_asks + asks)
@@ -340,11 +346,12 @@ class Venue:
         """Cash and marked positions less what positions and resting orders need, in micro-dollars."""
         holder = self.ledger.accounts[account]
         mode = self.margin.mode
-        free = holder.cash + (self.margin.credit.get(account, 0) if mode != "isolated" else 0)
+        free = holder.cash + unsettled_loss(self, account)
+        free += self.margin.credit.get(account, 0) if mode != "isolated" else 0
         if mode == "portfolio":
             free -= worst_loss(self, account)
         for instrument in self.instruments:
-            bids, asks = instrument.resting_lots(account)
+            bids, asks = self.committed_lots(account, instrument)
             free -= instrument.batch.reserved.get(account, 0)
             if instrument.option:
                 position = holder.positions[instrument.number]

@@ -2,6 +2,7 @@
 
 import math
 from itertools import accumulate, chain
+from types import SimpleNamespace
 
 import mesa
 import numpy as np
@@ -16,7 +17,8 @@ from .background_users import BackgroundUsers
 from .block import Block
 from .builders import Builder, exclusive_ends, route_of
 from .chain import Chain
-from .constants import BACKGROUND, INSIDE, NEVER, TRANSFER
+from .clearing_keepers import ClearingKeeper
+from .constants import BACKGROUND, INSIDE, NEVER, SETTLE, TRANSFER
 from .delta_hedgers import DeltaHedger
 from .draws import draw_uniform
 from .express_lane import ExpressLane
@@ -52,7 +54,7 @@ class ReferenceMarket(mesa.Model):
     def __init__(self, scenario, seed=0):
         super().__init__(rng=int(seed))
         self.settings = scenario
-        self.gas = scenario.gas
+        self.gas = scenario.charged_gas
         self.path = ReferencePath(price_path(scenario, seed)[0])
         self.chain = Chain(scenario, seed)
         self.mempool = Mempool(scenario.mempool.capacity, stream_key(seed, "chain/ties"))
@@ -108,10 +110,17 @@ class ReferenceMarket(mesa.Model):
                 Extractor(self, scenario.sandwichers, self.open_account("extractor"), producer)
         self.settle_leveraged(seed)
         self.settle_option_agents(seed)
+        if scenario.venue.settlement != "immediate":
+            ((account, access, _),) = self.places("clearing_keeper", SimpleNamespace(count=1), seed)
+            if scenario.clearing_keeper.colocated and len(self.chain.producers) == 1:
+                access = len(self.chain.access_points) - 1
+            self.venue.clearing.operator = account
+            ClearingKeeper(self, scenario.clearing_keeper, account, access)
         BackgroundUsers(self, scenario.background_users, len(self.chain.access_points) - 1, seed)
         kinds = (BackgroundUsers, NoiseTrader, InformedTrader, Arbitrageur)
         kinds += (PoolArbitrageur, Swapper, LiquidityProvider, MarketMaker)
         kinds += (OptionTrader, OptionVault, DeltaHedger, OptionMaker, LeveragedTrader, Liquidator, OracleKeeper)
+        kinds += (ClearingKeeper,)
         self.makers = self.agents_by_type.get(MarketMaker, [])
         self.arbitrageurs = self.agents_by_type.get(Arbitrageur, [])
         self.pool_arbitrageurs = self.agents_by_type.get(PoolArbitrageur, [])
@@ -126,6 +135,7 @@ class ReferenceMarket(mesa.Model):
         self.leveraged = self.agents_by_type.get(LeveragedTrader, [])
         self.liquidators = self.agents_by_type.get(Liquidator, [])
         self.keepers = self.agents_by_type.get(OracleKeeper, [])
+        self.clearing_keepers = self.agents_by_type.get(ClearingKeeper, [])
         self.option_makers = self.agents_by_type.get(OptionMaker, [])
         self.option_traders = self.agents_by_type.get(OptionTrader, [])
         self.option_vaults = self.agents_by_type.get(OptionVault, [])
@@ -279,10 +289,12 @@ class ReferenceMarket(mesa.Model):
             searcher.act()
         producer = self.venue.ledger.accounts[self.block.producer.account]
         before = producer.wei // 10**9
-        self.mempool.expire(self.block.time)
-        self.hold_auction()
-        self.block.plan(self.mempool)
-        if not self.chain.is_missed(self.block):
+        stale = self.chain.is_stale()
+        if not stale:
+            self.mempool.expire(self.block.time)
+            self.hold_auction()
+            self.block.plan(self.mempool)
+        if not stale and not self.chain.is_missed(self.block):
             self.block.take(self.mempool)
             revalue(self.venue, self.path, self.block.time, self.block.number)
             self.venue.execute(self.block, self.chain.fee_rule.burns_base_fee)
@@ -290,7 +302,7 @@ class ReferenceMarket(mesa.Model):
             scan(self.venue, self.block.time)
             self.record()
             self.publish(self.chain.price_next(self.block.gas_used))
-        self.chain.close_block(producer.wei // 10**9 - before)
+        self.chain.close_block(producer.wei // 10**9 - before, None if stale else self.block)
         self.skip_idle_blocks()
 
     def hold_auction(self):
@@ -319,7 +331,7 @@ class ReferenceMarket(mesa.Model):
 
     def skip_idle_blocks(self):
         """Let blocks pass at once that come before anybody can be in them."""
-        if self.own_agents or self.venue.margin.liquidates or self.leveraged:
+        if self.own_agents:
             return
         nearest = self.chain.shortest_latency
         arrivals = (
@@ -331,6 +343,8 @@ class ReferenceMarket(mesa.Model):
         )
         fundings = (traded.next_funding for traded in self.venue.instruments if traded.next_funding > 0)
         due = min(chain(arrivals, fundings, (agent.due() for agent in self.agents)), default=NEVER)
+        if self.venue.margin.liquidates or self.leveraged:
+            due = min(due, self.block.time + round(self.settings.margin.watch_interval_s * NS))
         if self.lane:
             due = min(due, self.lane.due())
         if self.venue.options:
@@ -440,7 +454,7 @@ class ReferenceMarket(mesa.Model):
         rows = []
         for time, block, base_fee, one in self.transaction_rows:
             instrument, name, series = self.terms(one.instrument, time)
-            of_market = one.kind != TRANSFER
+            of_market = one.kind not in (TRANSFER, SETTLE)
             lots = instrument.lot_size if of_market else math.nan
             rows.append({
                 "time_s": time * 1e-9,
@@ -455,7 +469,7 @@ class ReferenceMarket(mesa.Model):
                 "base_fee_wei": base_fee,
                 "tip_wei": one.effective_tip(base_fee),
                 "instrument": name if of_market else "",
-                "side": one.side,
+                "side": one.side if of_market else 0,
                 "price_usd": one.price * instrument.tick_usd if of_market else math.nan,
                 "size": one.size * lots,
                 "filled": max(one.filled, 0) * lots,

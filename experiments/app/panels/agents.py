@@ -20,7 +20,10 @@ def Agents(market: LiveMarket) -> None:
     def body() -> None:
         category = {
             "type": "category",
-            "data": [f"{count:,} {name_of(role)}" for role, count, _ in rows],
+            "data": [
+                f"{count:,} {name_of(role) if count > 1 else name_of(role).removesuffix('s')}"
+                for role, count, _ in rows
+            ],
             "inverse": True,
             "axisLabel": {"color": colours["text"], "fontSize": 11},
             "axisLine": {"show": False},

@@ -16,8 +16,8 @@ def LatestBlock(market: LiveMarket) -> None:
     """A bar that is the block, empty space included, and who has how much of it."""
     update_counter.get()
     empty = waiting(market)
-    boxes = [] if empty else latest_block(market.world)
-    limit = int(market.world.chain.blocks[0]["gas_limit"])
+    boxes = [] if empty else latest_block(market.shown)
+    limit = int(market.shown.chain.blocks[0]["gas_limit"])
     used = sum(box["gas"] for box in boxes)
 
     def body() -> None:
@@ -49,6 +49,6 @@ def LatestBlock(market: LiveMarket) -> None:
                     solara.v.Html(tag="span", children=[f"{name_of(role)} {100 * gas / max(limit, 1):.1f} %"])
             solara.v.Html(tag="li", children=[f"empty {100 * max(1 - used / max(limit, 1), 0):.1f} %"])
 
-    title = f"Block {int(market.world.chain.number):,}" if not empty else "The block just built"
+    title = f"Block {int(market.shown.chain.number):,}" if not empty else "The block just built"
     about = "Transactions in their order, as wide as their gas, coloured by who sent them; pale ones failed."
     panel(title, about, body, empty, wide=True)

@@ -16,7 +16,7 @@ def Ladder(market: LiveMarket) -> None:
     """Sizes at the best prices of both sides."""
     update_counter.get()
     colours = ink()
-    steps = book_steps(market.world)
+    steps = book_steps(market.shown)
     bids, asks = (
         {name: steps[side][name][:LADDER_LEVELS] for name in ("prices", "sizes")} for side in ("bids", "asks")
     )
@@ -42,7 +42,7 @@ def Ladder(market: LiveMarket) -> None:
         option["grid"] = {**option["grid"], "left": 66, "top": 28}
         chart(option, f"Order book: best bid {bids['prices'][:1]}, best ask {asks['prices'][:1]} dollars", 300)
 
-    name = market.world.scenario.instruments[0].name
+    name = market.shown.scenario.instruments[0].name
     empty = waiting(market) or (None if bids["prices"] or asks["prices"] else EMPTY)
     panel("Order book", f"What rests at the best prices of {name} after the block, asks above bids.", body, empty)
 
@@ -52,7 +52,7 @@ def Depth(market: LiveMarket) -> None:
     """Units that can be traded down to and up to each price."""
     update_counter.get()
     colours = ink()
-    steps = book_steps(market.world)
+    steps = book_steps(market.shown)
 
     def body() -> None:
         series = [

@@ -21,11 +21,11 @@ def Headline(market: LiveMarket) -> None:
     update_counter.get()
     blocks, markets = market.history.blocks(), market.history.markets()
     time_s = float(blocks["time_s"][-1]) if len(blocks) else 0.0
-    number = int(market.world.chain.number)
+    number = int(market.shown.chain.number)
     figures = (
         ("external price", "$", blocks["external_price_usd"]),
         ("spread", " bp", markets["quoted_spread_bps"]),
-        ("depth in 100 bp", " $", markets["depth_100bps_usd"]),
+        ("depth in 100 bp", "$k", markets["depth_100bps_usd"]),
         ("slippage of $10,000", " bp", markets["slippage_10000usd_bps"]),
         ("base fee", " gwei", blocks["base_fee_gwei"]),
         ("utilisation", " %", 100.0 * blocks["utilisation"]),
@@ -34,8 +34,11 @@ def Headline(market: LiveMarket) -> None:
     shown = [_figure("block", f"{number:,}", _clock(time_s), " block-number")]
     for name, unit, values in figures:
         value = float(values[-1]) if len(values) else None
-        exact = unit == "$" and value is not None
-        shown.append(_figure(name, f"${value:,.2f}" if exact else short(value, unit), trend(values)))
+        if unit == "$k":
+            said = "–" if value is None else f"${short(value)}"
+        else:
+            said = f"${value:,.2f}" if unit == "$" and value is not None else short(value, unit)
+        shown.append(_figure(name, said, trend(values)))
     # One piece of text: dozens of widgets would take longer than the block.
     solara.HTML(tag="div", classes=["bs-headline"], unsafe_innerHTML="".join(shown))
 

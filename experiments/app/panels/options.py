@@ -11,7 +11,7 @@ from blockspace.experiments.app.panel import panel, waiting
 from blockspace.experiments.app.sampling import option_surface, rounded
 
 NONE = "This market lists no options: choose them under “Beside the book” and press Reset."
-QUIET = "No series has both a bid and an ask now."
+QUIET = "At no strike do call and put both have a bid and an ask now."
 
 
 @solara.component
@@ -20,8 +20,8 @@ def Surface(market: LiveMarket) -> None:
     _by_tenor(
         market,
         "Option surface",
-        "Implied volatility of the middle of bid and ask, by strike over the price, a curve for each tenor; dashed the "
-        "volatility of the external price.",
+        "Implied volatility of the middle of bid and ask, mean of call and put, by strike over the price, a curve for "
+        "each tenor; dashed the volatility of the external price.",
         "volatility",
         "% a year",
     )
@@ -33,7 +33,7 @@ def Premium(market: LiveMarket) -> None:
     _by_tenor(
         market,
         "Premium over Black–Scholes",
-        "How much more than its value at the volatility of the external price an option costs, out of the money.",
+        "How much more than their value at the volatility of the external price a call and a put together cost.",
         "premium",
         "% of the value",
     )
@@ -42,16 +42,16 @@ def Premium(market: LiveMarket) -> None:
 def _by_tenor(market: LiveMarket, title: str, about: str, column: str, unit: str) -> None:
     update_counter.get()
     colours = ink()
-    has_options = market.world.scenario.options.count > 0
+    has_options = market.shown.scenario.options.count > 0
     daily = market.volatility_per_day
-    rows = option_surface(market.world, daily) if has_options and market.history.count else []
+    rows = option_surface(market.shown, daily) if has_options and market.history.count else []
 
     def body() -> None:
         series = []
         for place in sorted({row["place"] for row in rows}):
             here = [row for row in rows if row["place"] == place and row[column] is not None]
             values = rounded([100.0 * row[column] for row in here], 4)
-            days = market.world.scenario.options.expiries_days[place]
+            days = market.shown.scenario.options.expiries_days[place]
             series.append(
                 line(f"{days:g} d", [row["moneyness"] for row in here], values, COLOURS[place],
                      showSymbol=True, symbolSize=5)
@@ -67,7 +67,7 @@ def _by_tenor(market: LiveMarket, title: str, about: str, column: str, unit: str
             }
         option = frame(colours, series, xAxis=horizontal(colours, "strike over price"), yAxis=axis(colours, unit))
         option["legend"]["show"] = True
-        chart(option, f"{title} of {len(rows)} series")
+        chart(option, f"{title} at {len(rows)} strikes")
 
     empty = waiting(market) if has_options else NONE
     panel(title, about, body, empty or (None if rows else QUIET))

@@ -34,7 +34,7 @@ def Margin(market: LiveMarket) -> None:
     update_counter.get()
     colours = ink()
     empty = waiting(market)
-    ratios, values = (np.zeros(0), np.zeros(0)) if empty else margin_ratios(market.world)
+    ratios, values = (np.zeros(0), np.zeros(0)) if empty else margin_ratios(market.shown)
     counts = np.histogram(np.clip(ratios, 0.0, 1e9), EDGES)[0]
     near = int(counts[1:3].sum())
 
@@ -91,9 +91,9 @@ def Liquidations(market: LiveMarket) -> None:
             yAxis=[axis(colours, "thousand dollars", scale=False), right],
         )
         option["grid"] = {**option["grid"], "right": 40}
-        total = int(market.world.venues[0]["liquidations"]["count"])
+        total = int(market.shown.venues[0]["liquidations"]["count"])
         chart(option, f"{total} liquidations so far; {int(rows['due_accounts'][-1])} accounts are due")
 
     about = "What changed hands by force, who is due and has not been liquidated yet, and the insurance fund."
-    empty = waiting(market) if market.world.scenario.margin.liquidations else NOBODY
+    empty = waiting(market) if market.shown.scenario.margin.liquidations else NOBODY
     panel("Liquidations", about, body, empty)

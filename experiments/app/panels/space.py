@@ -61,7 +61,7 @@ def Pending(market: LiveMarket) -> None:
     """What is pending, by what it offers."""
     update_counter.get()
     colours = ink()
-    found = pending_by_fee(market.world)
+    found = pending_by_fee(market.shown)
 
     def body() -> None:
         labels = [short(edge) for edge in found["edges"][:-1]]

@@ -36,8 +36,8 @@ def Topology(market: LiveMarket) -> None:
     """A map without coasts: validators around their regions."""
     update_counter.get()
     colours = ink()
-    nodes = solara.use_memo(lambda: validators(market.world), [market])
-    producer = int(market.world.chain.blocks[0]["producer"])
+    nodes = solara.use_memo(lambda: validators(market.shown), [market, market.shown_number])
+    producer = int(market.shown.chain.blocks[0]["producer"])
 
     def body() -> None:
         seen: dict[str, int] = {}

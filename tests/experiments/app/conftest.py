@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -54,12 +56,39 @@ def browser():
         browser.close()
 
 
+def _answers(port):
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def address_of_solara(workplace):
+    """The same page, served by Solara's own command."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page = "blockspace.experiments.app.page"
+    command = [sys.executable, "-m", "solara", "run", page, "--port", str(port), "--no-open"]
+    environment = {**os.environ, "SOLARA_HOME": str(workplace / "solara")}  # as where Solara has never been run
+    with subprocess.Popen(
+        command, cwd=workplace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not _answers(port):
+            assert time.monotonic() < deadline, "Solara does not answer"
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/"
+        process.terminate()
+        process.wait(timeout=20)
+
+
 @pytest.fixture
 def opened(browser, address):
     """Opens the page in a context of its own; at the end, nothing may have been complained of or asked elsewhere."""
-    contexts, complaints, urls = [], [], []
+    contexts, complaints, urls, served = [], [], [], {address}
 
-    def open_page(width=1440, height=1000, scheme="light"):
+    def open_page(width=1440, height=1000, scheme="light", address=address):
+        served.add(address)
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -76,6 +105,6 @@ def opened(browser, address):
 
     yield open_page
     assert complaints == []
-    assert [url for url in urls if not url.startswith((address, "data:", "blob:"))] == []
+    assert [url for url in urls if not url.startswith((*served, "data:", "blob:"))] == []
     for context in contexts:
         context.close()

@@ -67,6 +67,28 @@ def test_memory_is_flat():
     assert not len(market.transactions())
 
 
+def test_each_of_several_chains_can_be_looked_at():
+    market = played(120, preset="base-on-ethereum")
+    rollup = (market.history.count, market.history.blocks()["block"].tolist(), profits_by_role(market))
+    assert rollup[1] == sorted(set(rollup[1]))
+    market.shown_number = 1
+    assert market.shown.scenario.name == "ethereum-with-blobs"
+    blocks = market.history.blocks()["block"].tolist()
+    assert blocks == sorted(set(blocks))
+    assert 5 < market.history.count < rollup[0] / 4
+    assert "maker" not in [role for role, _, _ in profits_by_role(market)]
+    assert len(validators(market.shown)) == 1_000
+    assert rents_by_part(market)["burned"] > 0
+    assert latest_block(market.shown)
+
+
+def test_a_pool_and_those_who_search_it():
+    market = played(100, additions="a pool, and those who search it")
+    market.check()
+    assert market.world.swappers["wakes"].sum() > 0
+    assert rents_by_part(market)["searchers"] != 0
+
+
 def test_capacity_and_demand_change_in_flight():
     market = played(40)
     market.change("gas_limit", 5_000_000)

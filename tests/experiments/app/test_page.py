@@ -39,7 +39,8 @@ def settled(page):
 
 
 def choose(page, label, option):
-    page.get_by_label(label, exact=True).click(force=True)
+    # The input itself is covered; what surrounds it can be waited for until it is there and stands still.
+    page.locator(".v-select__slot").filter(has=page.get_by_label(label, exact=True)).click()
     page.get_by_role("option", name=option, exact=True).click()
 
 
@@ -60,12 +61,16 @@ def charts(page):
     return page.locator("[role=img]:visible")
 
 
-def test_page_is_ready_soon_and_says_what_to_do(opened):
-    started = time.monotonic()
+def test_page_says_what_to_do(opened):
     page = opened().page
-    assert time.monotonic() - started < 5
     assert page.title() == "Blockspace"
     assert page.get_by_text("Nothing yet: press ▶").first.is_visible()
+
+
+def test_solara_serves_the_same_page(opened, address_of_solara):
+    page = opened(address=address_of_solara).page
+    button(page, "Step").click()
+    wait_for_block(page, 1)
 
 
 def test_step_play_pause_and_reset(opened):
@@ -134,6 +139,21 @@ def test_leverage_options_and_every_panel(opened):
         page.wait_for_timeout(300)
         assert charts(page).count() == panels, name
         assert all(one.get_attribute("aria-label") for one in charts(page).all())
+
+
+def test_each_of_several_chains_can_be_looked_at(opened):
+    page = opened().page
+    choose(page, "Preset", "base-on-ethereum")
+    page.get_by_text("Some of this is for a new market: press Reset.").wait_for()
+    button(page, "Reset").click()
+    page.get_by_text("Some of this is for a new market").wait_for(state="detached")
+    choose(page, "Blocks per frame", "100 blocks")
+    button(page, "Step").click()
+    wait_for_block(page, 80)
+    rollup = settled(page)
+    choose(page, "Chain shown", "ethereum-with-blobs")
+    page.wait_for_timeout(500)
+    assert 5 < block(page) < rollup / 4
 
 
 def test_sessions_are_independent(opened):

@@ -8,6 +8,7 @@ import pytest
 from blockspace.markets.collateral import free_collateral
 from blockspace.markets.margin import (
     account_equity,
+    backing,
     maintenance_of,
     option_margin,
     scan_margin,
@@ -191,27 +192,32 @@ def test_what_is_listed_to_be_liquidated():
     assert due["equity"] < due["maintenance"]
 
 
-def test_portfolios_that_are_due_are_found_to_the_micro_dollar():
+@pytest.mark.parametrize("mode", ["cross", "isolated", "portfolio"])
+def test_who_is_due_is_found_to_the_micro_dollar(mode):
     """The scan passes over those who are safe whatever happens; it must never pass over anybody else."""
     dice = random.Random(3)
-    stage = Stage(mode="portfolio")
-    holders = stage.ledger["accounts"]
-    accounts = [account_of(stage, 0.0) for _ in range(200)]
+    stage = Stage(mode=mode)
+    holders, margin = stage.ledger["accounts"], stage.venue["margin"]
+    stage.venue["instruments"]["mark"] += 19  # a mark whose shares are not whole micro-dollars
     expected = set()
-    for account in accounts:
-        for number in dice.sample(range(7), dice.randint(1, 4)):
-            lots = dice.choice([-1, 1]) * dice.randint(1, 200)
-            holders["position"][account, number] += lots
-            holders["position"][0, number] -= lots
+    for account in [account_of(stage, 0.0) for _ in range(200)]:
+        margin["credit"][account] = dice.choice([-(10**9), 0, 10**9])
         stage.venue["options"]["touched"][account] = 0b1111110
-        needed = int(maintenance_of(stage.venue, account, np.int64(0)))
-        spare = dice.choice([-1, 0, 1, 10**8])
-        cash = needed + spare - int(account_equity(stage.venue, account))
-        holders["cash"][account] += cash
-        holders["cash"][0] -= cash
-        if spare < 0:
-            expected.add(account)
+        held = dice.sample(range(7), dice.randint(1, 4))
+        for number in held:
+            lots = dice.choice([-1, 1]) * dice.randint(1, 200)
+            for owner, sign in ((account, 1), (0, -1)):
+                holders["position"][owner, number] += sign * lots
+        for number in held if mode == "isolated" else held[:1]:
+            spare = dice.choice([-1, 0, 1, 10**8])
+            needed, behind = (f(stage.venue, account, np.int64(number)) for f in (maintenance_of, backing))
+            if mode == "isolated":
+                margin["set_aside"][account, number] += needed + spare - behind
+            for owner, sign in ((account, 1), (0, -1)):
+                holders["cash"][owner] += sign * (needed + spare - behind)
+            if spare < 0:
+                expected.add((account, number if mode == "isolated" else -1))
     scan_margin(stage.venues, stage.blocks)
-    margin = stage.venue["margin"]
-    assert set(margin["due"]["account"][: int(margin["due_count"])].tolist()) == expected
-    assert expected
+    due = margin["due"][: int(margin["due_count"])]
+    assert {(int(one["account"]), int(one["instrument"]) if mode == "isolated" else -1) for one in due} == expected
+    assert len(expected) > 20
