@@ -8,8 +8,9 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from blockspace.experiments.reports.figures import COLUMNS, STYLE
+from blockspace.experiments.reports.figures import COLUMNS, NARROW, STYLE, tick_label
 from blockspace.experiments.results import Results
 
 PANEL_WIDTH_INCHES, ROW_INCHES = 3.4, 0.26
@@ -60,13 +61,22 @@ def _draw_panel(axis: Axes, results: Results, names: list[str], panel: PointPane
     curve = results.curve(panel.measure)
     if panel.log:
         axis.set_xscale("log")
+    drawn = []
     for place, name in enumerate(names):
         mean, low, high = (panel.factor * float(curve[column][name]) for column in ("mean", "low", "high"))
         if np.isnan(mean) or (panel.log and mean <= 0.0):
             continue
         low = max(low, mean / 10.0) if panel.log else low
+        drawn += [low, high]
         axis.plot([low, high], [place, place], color="C0", marker="", linewidth=1.6)
         axis.plot([mean], [place], color="C0", marker="o", markersize=4.5, linestyle="")
+    if panel.log:
+        narrow = bool(drawn) and max(drawn) < NARROW * min(drawn)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=5))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axis.xaxis.set_major_formatter(FuncFormatter(tick_label))
     axis.set_title(panel.title)
     axis.set_xlabel(panel.unit)
     axis.tick_params(axis="y", length=0)
