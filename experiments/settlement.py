@@ -79,7 +79,7 @@ class Settlement(Stateful):
         world.settlement = self
         for below in {self.data.scenario.name: self.data, self.parent.scenario.name: self.parent}.values():
             below.above.append(self)
-        self._set_price(self._price(int(self.data.chain.base_fee), int(self.data.chain.blocks["blob_base_fee"][0])))
+        self._set_price(self._price(0, int(self.data.chain.base_fee), int(self.data.chain.blocks["blob_base_fee"][0])))
 
     @staticmethod
     def access_point(world: "World", below: "World") -> str:
@@ -125,7 +125,7 @@ class Settlement(Stateful):
         if below is self.parent:
             self._finalise(time)
         if below is self.data:
-            price = self._price(int(view["base_fee"]), int(view["blob_base_fee"]))
+            price = self._price(time, int(view["base_fee"]), int(view["blob_base_fee"]))
             self._coming.append([time + int(self.settings.posting.price_lag_s * NS), price])
 
     def _reorganise(self, below: "World", time: int) -> None:
@@ -163,9 +163,13 @@ class Settlement(Stateful):
         if self.settings.data == "blobs":
             self.blob_gas_per_byte += MEMORY * (int(batch["blobs"]) * GAS_PER_BLOB / size - self.blob_gas_per_byte)
 
-    def _price(self, base_fee: int, blob_base_fee: int) -> int:
-        """Thousandths of a wei that users pay for a byte at these fees of the chain with the data."""
+    def _price(self, time: int, base_fee: int, blob_base_fee: int) -> int:
+        """Thousandths of a wei that users pay for a byte at these fees of the chain with the data.
+
+        The wei are those of the rollup, whose token need not be that in which the chain with the data is paid.
+        """
         wei = self.gas_per_byte * (base_fee + self.data.wallet_tip_wei) + self.blob_gas_per_byte * blob_base_fee
+        wei *= self.data.ether_usd(time) / self.world.ether_usd(time)
         return round(wei * self.settings.posting.users_pay_share * int(MILLIWEI))
 
     def _claimed(self, number: int, time: int, seen: int, cost: tuple[int, float]) -> None:

@@ -198,10 +198,10 @@ def findings(results: Results) -> list[str]:
                 "capacity concentrates stake",
                 True,
                 moved("validator_hhi", "Herfindahl's index of stake"),
-                moved("validator_gini", "Gini's coefficient of stake"),
+                moved("profit_hhi", "Herfindahl's index of profit"),
             )
-            + f" {moved('validator_nakamoto_half', 'The number of validators with more than half of it')}"
-            + f" {moved('profit_hhi', 'Herfindahl’s index of profit')}",
+            + f" {moved('validator_nakamoto_half', 'The least number of validators with more than half of it')}"
+            + f" {moved('validator_gini', 'Its coefficient of Gini among those who stay')}",
             f"{way}: "
             + weigh(
                 "capacity makes trading cheaper",
@@ -238,4 +238,10 @@ def _price(results: Results, points: list[str]) -> str:
         parts.append(
             f"to {format_number(results.value(after, X))} Mgas/s {format_number(saved)} bp for {format_number(left)}"
         )
-    return "What an order saves for each step in capacity, for how many validators who leave: " + "; ".join(parts) + "."
+    last = points[-1]
+    left, at_once = stay[points[0]] - stay[last], results.curve("left_at_first")["mean"][last]
+    return (
+        "What an order saves for each step in capacity, for how many validators who leave: "
+        + "; ".join(parts)
+        + f". Of the {format_number(left)} who leave at {last}, {format_number(at_once)} do so after half an hour."
+    )

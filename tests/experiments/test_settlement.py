@@ -330,7 +330,11 @@ def test_data_can_lie_on_another_chain_than_the_claims():
     data = stack({"data": "calldata", "posting": {**POSTING, "batch_bytes": 200_000}}).model_dump(mode="json")
     data["rollup"]["data_chain"] = "storage"
     storage = {**data["chains"][0], "name": "storage", "background_users": {"arrivals_per_s": 0.5}}
+    storage["venue"] = {"gas_token": "fixed", "gas_token_usd": 0.5}
     market = run(scenario_from({**data, "chains": [*data["chains"], storage]}), seconds=600.0)
+    # Users pay in ether what the operator pays in the other chain's token.
+    posted_usd = market.batches()["cost_usd"].sum()
+    assert 0.5 < rents(market)["data_wei"] * 1e-18 * market.external_prices([300.0])[0] / posted_usd < 4.0
     assert (market.transactions(2)["kind"] == "post").sum() == market.batches()["posted_s"].notna().sum()
     assert not (market.transactions(1)["kind"] == "post").any()
     assert (market.transactions(1)["kind"] == "claim").sum() > 1
