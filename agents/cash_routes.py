@@ -11,6 +11,7 @@ from blockspace.agents.settlement_risk import Waits
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.network.rollups.settings import BridgeSettings
 from blockspace.network.state import Stateful
+from blockspace.network.transaction import BRIDGE
 
 NS = 1_000_000_000
 
@@ -80,7 +81,7 @@ class CashRoute(Stateful):
 
     def cost_usd(self, now: int, amount: int, rate_per_s: float, external_price: float) -> float:
         """Dollars that it costs to send micro-dollars which would earn at a rate meanwhile."""
-        gas = sum(hop.source.gas_usd(hop.settings.gas, hop.settings.bytes, external_price) for hop in self.hops)
+        gas = sum(hop.source.gas_usd(BRIDGE, hop.settings.gas, hop.settings.bytes, external_price) for hop in self.hops)
         waiting = rate_per_s * sum(hop.bridge.expected_delay_s(hop.direction, now) for hop in self.hops)
         return gas + min(waiting, self.fee_share(now, amount)) * amount / MICRO_DOLLARS
 

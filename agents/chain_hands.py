@@ -16,11 +16,19 @@ from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.matching import IMMEDIATE_OR_CANCEL
 from blockspace.network import mempool
+from blockspace.network.compilation import kernel
+from blockspace.network.data_compression import data_fee_wei
 from blockspace.network.rollups.settings import BridgeSettings
-from blockspace.network.transaction import BRIDGE, PLACE, data_fee_wei
+from blockspace.network.transaction import BRIDGE, PLACE
 
 LONGEST_WAY_NS = 2_000_000_000
 """Time after which it is known that an expired transaction is in no block."""
+
+
+@kernel
+def _data_fee_wei(feeds, kind, size_bytes):
+    """Wei for the data of a transaction, as the feed tells it."""
+    return data_fee_wei(feeds[0], kind, size_bytes)
 
 
 class Hand(Trader):
@@ -124,18 +132,18 @@ class Hand(Trader):
         marginal = int(self.view["marginal_tip"])
         return max(int(self.world.wallet_tip_wei), marginal + marginal // 8)
 
-    def gas_usd(self, gas: int, size_bytes: int, external_price: float) -> float:
-        """Dollars that a transaction costs at the fees that are visible."""
+    def gas_usd(self, kind: int, gas: int, size_bytes: int, external_price: float) -> float:
+        """Dollars that a transaction of a kind costs at the fees that are visible."""
         feed = self.world.feeds[0]
         wei = gas * (int(self.view["base_fee"]) + self._tip())
-        wei += int(data_fee_wei(np.int64(size_bytes), np.int64(feed["data_price"])))
+        wei += int(_data_fee_wei(self.world.feeds, np.int64(kind), np.int64(size_bytes)))
         fixed = float(feed["gas_token_price"])
         return wei * 1e-18 * (fixed if fixed > 0.0 else external_price)
 
     def order_gas_usd(self, external_price: float) -> float:
         """Dollars of gas and data of an order."""
         gas = self.world.scenario.gas
-        return self.gas_usd(gas.place, gas.bytes_per_transaction, external_price)
+        return self.gas_usd(PLACE, gas.place, gas.bytes_per_transaction, external_price)
 
     def send_order(self, side: int, limit_usd: float, lots: int, patience_ns: int) -> None:
         """Take what is in the book up to a limit, or nothing; side +1 buys."""

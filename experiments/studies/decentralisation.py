@@ -88,7 +88,8 @@ SETTINGS: Mapping[str, Any] = {
 class Concentration:
     """Who keeps up with the blocks, and what is missed and left, in per cent; who earns what remains.
 
-    Those keep up who had nine tenths of all blocks by the deadline, whether they have left since or not. ``profit_hhi`` is the sum of the squared shares in what validators earn beyond their costs at the last review.
+    Those keep up who had nine tenths of all blocks by the deadline, whether they have left since or not.
+    ``profit_hhi`` is the sum of the squared shares in what validators earn beyond their costs at the last review.
     """
 
     def __call__(self, market: Market) -> Mapping[str, float]:

@@ -194,9 +194,11 @@ CLAIMS = (
         "dollars per hour",
     ),
     ("shorter blocks make hedges better", False, "hedging_error_bps", "The error of a hedge that is late", "bp"),
+    ("sooner finality leaves less at risk", False, "value_at_risk_usd", "What is traded and not final", "dollars"),
+)
+CLAIMS_OF_CRASH = (
     ("shorter blocks make liquidations prompt", False, "liquidation_delay_median_s", "The median delay", "s"),
     ("shorter blocks protect from shortfalls", False, "shortfall_usd", "The shortfall in the crash", "dollars"),
-    ("sooner finality leaves less at risk", False, "value_at_risk_usd", "What is traded and not final", "dollars"),
 )
 """What people say, whether it says that the measure rises, the measure, and what it is called."""
 
