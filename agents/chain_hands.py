@@ -74,16 +74,19 @@ class Hand(Trader):
     # What is visible.
 
     def peek(self, now: int) -> None:
-        """Take in what is visible of the chain and of the own account at a time (ns), and decide at that time."""
+        """Take in what is visible of the chain and of the own account, with claims, at a time (ns), and decide then."""
         feed = self.world.feeds[0]
         last = int(feed["count"]) - 1
         self.newest = max(self.newest, last - VIEWS + 1)
         while self.newest < last and self._visible(self.newest + 1) <= now:
             self.newest += 1
         if not self.states or self.states[-1][0] < last:
-            account = self.world.venues[0]["ledger"]["accounts"][self.account]
-            held = int(account["position"][self.instrument]) if self.instrument >= 0 else 0
-            self.states.append([last, int(account["cash"]), held])
+            venue = self.world.venues[0]
+            account, claims = venue["ledger"]["accounts"][self.account], venue["clearing"]
+            held = 0
+            if self.instrument >= 0:
+                held = int(account["position"][self.instrument] + claims["lots"][self.account, self.instrument])
+            self.states.append([last, int(account["cash"] + claims["cash"][self.account]), held])
         while self.states and self.states[0][0] <= self.newest:
             _, self.cash, self.lots = self.states.pop(0)
         self.decision_ns = now

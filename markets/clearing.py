@@ -161,6 +161,14 @@ def unsettled_lots(venue, number, account):
     return max(lots, np.int64(0)), max(-lots, np.int64(0))
 
 
+def with_claims(venue: Any, count: int) -> npt.NDArray[Any]:
+    """Copy of the first ``count`` accounts of the ledger, of type ``ACCOUNT``, as they will be once all is settled."""
+    accounts: npt.NDArray[Any] = venue["ledger"]["accounts"][:count].copy()
+    accounts["cash"] += venue["clearing"]["cash"][:count]
+    accounts["position"] += venue["clearing"]["lots"][:count]
+    return accounts
+
+
 def check_claims(venue: Any, log: Any) -> str:
     """Say what is wrong with the claims; nothing if they are what the trades that wait add up to, and sum to zero.
 

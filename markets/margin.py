@@ -307,7 +307,7 @@ def _is_safe(venue, account):
     """Whether an account has enough even if each of its positions needs the most that it can: true of nearly all.
 
     No share is rounded down and nothing is netted, so that nobody is safe who is below maintenance. Whoever is not safe
-    may be below it, and is looked at closely.
+    may be below it, and is looked at closely. Claims are not looked at: the answer holds where trades settle at once.
     """
     margin = venue.margin
     positions = venue.ledger.accounts[account].position
@@ -345,7 +345,7 @@ def scan_margin(venues, blocks):
         return
     _bound_lots(venue)
     for account in range(FIRST_FREE_ACCOUNT, venue.ledger.count):
-        if _is_safe(venue, account):
+        if venue.clearing.mode == IMMEDIATE and _is_safe(venue, account):
             margin.below_since[account] = 0
             continue
         positions = venue.ledger.accounts[account].position

@@ -13,6 +13,7 @@ from blockspace.experiments.app.settings import AS_PRESET, live_scenario
 from blockspace.experiments.market import Market
 from blockspace.experiments.recording.rows import BLOCK_ROW, MARKET_ROW
 from blockspace.experiments.world import World
+from blockspace.markets.clearing import with_claims
 from blockspace.markets.ledger import FIRST_FREE_ACCOUNT
 from blockspace.network.chain import NS
 
@@ -153,7 +154,7 @@ class LiveMarket(Market):
         """What each account of the chain shown has gained since the start, in dollars at marks."""
         world, before = self.shown, self._endowments[self.shown_number]
         venue = world.venues[0]
-        now = venue["ledger"]["accounts"][: len(before)]
+        now = with_claims(venue, len(before))
         listed = int(venue["count"])
         ether_usd = world.ether_usd(world.chain.time_ns)
         marks = venue["instruments"]["mark"][:listed].astype(float)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from blockspace.agents.option_vaults import equity_of
 from blockspace.experiments.recording.rows import DELTA_HEDGER, OPTION_MAKER, OPTION_TRADER, OPTION_VAULT
+from blockspace.markets.clearing import with_claims
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.options.black_scholes import YEAR_NS, greeks
 
@@ -93,7 +94,7 @@ def summarise_vaults(world: "World", hours: float, meter: dict[str, npt.NDArray[
         return {}
     venue = world.venues[0]
     marks = venue["instruments"]["mark"][: int(venue["count"])]
-    held = venue["ledger"]["accounts"][vaults["account"]].copy()
+    held = with_claims(venue, int(venue["ledger"]["count"]))[vaults["account"]]
     for number, instrument in enumerate(world.scenario.instruments):
         if instrument.kind == "spot":  # endowed beside the deposit
             held["position"][:, number] -= round(world.scenario.endowment.spot / instrument.lot_size)

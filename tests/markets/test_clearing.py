@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockspace.markets.clearing import MOST_WAITING, TIMER, check_claims, claim, count_parties
+from blockspace.markets.clearing import MOST_WAITING, TIMER, check_claims, claim, count_parties, with_claims
 from blockspace.markets.collateral import free_collateral
 from blockspace.markets.ledger import VENUE_FEES, totals
 from blockspace.markets.margin import account_equity
@@ -62,7 +62,9 @@ def test_nothing_on_the_ledger_moves_before_the_settlement(stage):
     assert stage.claims(buyer) == (-100 * START, 100)
     assert stage.claims(seller) == (100 * START, -100)
     assert stage.clearing["outstanding"] == 100 * START
+    final = with_claims(stage.venue, int(stage.ledger["count"]))
     assert stage.settle()
+    assert (stage.ledger["accounts"][: len(final)] == final).all()
     assert stage.lots(buyer) == -stage.lots(seller) == 100
     assert stage.cash(buyer) == 1_000 * 10**6 - 100 * START
     assert stage.claims(buyer) == stage.claims(seller) == (0, 0)

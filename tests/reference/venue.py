@@ -97,6 +97,7 @@ class Venue:
         ]
         self.options = None
         self.ledger = Ledger(SYSTEM_ACCOUNTS, len(self.instruments) + scenario.options.count)
+        self.gas = scenario.charged_gas
         self.clearing = Clearing(scenario.venue)
         self.data_price = round(1_000 * scenario.fee_market.data_fee_wei_per_byte)
         self.pools = []
