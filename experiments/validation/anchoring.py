@@ -70,7 +70,9 @@ class Carrier(Trader):
     """Trades against the funding: it sells while what shorts will earn until it leaves pays for fees and gas.
 
     It sees quotes and the price outside, knows the venue's rule of funding, its own costs, and how long it means to
-    stay.
+    stay. The premium at which it breaks even follows from that, and is what the rows expect: they show that the market
+    stays where who knows rule and costs begins to earn, not that this can be found out. Who learns what a basis is
+    worth is in :mod:`blockspace.experiments.validation.announced_moves`.
     """
 
     def __init__(self, model: Any, horizon_h: float) -> None:

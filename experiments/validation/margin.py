@@ -7,6 +7,7 @@ import numpy as np
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, compare, target
 from blockspace.experiments.validation.anchoring import anchoring
+from blockspace.experiments.validation.announced_moves import announced_moves
 from blockspace.experiments.validation.positions import House, free_market
 from blockspace.markets.ledger import totals
 from blockspace.markets.margin import scan_margin, worst_loss
@@ -43,7 +44,7 @@ def perpetuals(quick: bool) -> list[Row]:
             what = f"liquidation price of a {name} of leverage {leverage:g}, bought or sold at 1,000 dollars"
             found = _liquidation_price(side, leverage)
             rows.append(compare("V26", what, theory, found, absolute=2e-3, note="micro-dollar a lot", source=IDENTITY))
-    return rows + anchoring(quick)
+    return rows + anchoring(quick) + announced_moves(quick)
 
 
 def _liquidation_price(side: int, leverage: float) -> float:

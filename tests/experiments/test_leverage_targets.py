@@ -3,7 +3,14 @@
 import pytest
 
 from blockspace.experiments.recording.liquidations import cascade_sizes
-from blockspace.experiments.validation import anchoring, liquidations, margin, run_validation, unified_margin
+from blockspace.experiments.validation import (
+    anchoring,
+    announced_moves,
+    liquidations,
+    margin,
+    run_validation,
+    unified_margin,
+)
 from blockspace.experiments.validation.liquidations import barrier_probability, expected_shortfall
 
 
@@ -47,6 +54,15 @@ def test_nothing_anchors_a_perpetual_where_nobody_earns_its_basis(monkeypatch):
     assert rates[-1] > 5.0 * rates[rates != 0.0][0] > 0.0
     monkeypatch.setattr(anchoring, "CLAMP_BPS", 4.0)
     assert not all(row.passed for row in anchoring.anchoring(quick=True))
+
+
+def test_the_basis_halves_at_the_pace_of_funding(monkeypatch):
+    """Another pace would be noticed, and where nobody learns there is no basis at all."""
+    assert [row.passed for row in announced_moves.announced_moves(quick=True)] == [True]
+    monkeypatch.setattr(announced_moves, "PACE_PER_H", 1.0 / 7.0)
+    assert [row.passed for row in announced_moves.announced_moves(quick=True)] == [False]
+    monkeypatch.setattr(announced_moves, "LEARNING_RATE", 0.0)
+    assert not announced_moves.half_life(announced_moves.market_of_moves(4), 4) < 100.0, "nobody has learned anything"
 
 
 @pytest.mark.parametrize(
