@@ -41,7 +41,16 @@ class Settlement(Stateful):
         How far the rollup has got: one record of type ``PROGRESS``.
     """
 
-    CONSTANTS: ClassVar = ("world", "data", "parent", "settings", "batcher", "claimer", "challengers")
+    CONSTANTS: ClassVar = (
+        "world",
+        "data",
+        "parent",
+        "settings",
+        "batcher",
+        "claimer",
+        "challengers",
+        "_reorganisations",
+    )
 
     def __init__(self, model: "Market", world: "World", seed: int) -> None:
         settings = world.scenario.rollup
@@ -65,6 +74,9 @@ class Settlement(Stateful):
         self._challenger_accounts = [challenger.account for challenger in self.challengers]
         self._open_claim = 0  # oldest claim that is not final
         self._undone = {below.scenario.name: 0 for below in (self.data, self.parent)}  # reorganisations so far
+        self._reorganisations = {
+            below.scenario.name: intervals(below.scenario.faults, "reorganisation") for below in (self.data, self.parent)
+        }
         self._coming: list[list[int]] = []  # prices of data that will count: since when, ns, and thousandths of a wei
         # What a byte that is paid for takes to post, at first as if every batch were full.
         posting = settings.posting
@@ -131,7 +143,7 @@ class Settlement(Stateful):
     def _reorganise(self, below: "World", time: int) -> None:
         """Undo what blocks held that a reorganisation has thrown away; who sent it learns of it, and sends it anew."""
         name = below.scenario.name
-        moments = intervals(below.scenario.faults, "reorganisation")
+        moments = self._reorganisations[name]
         while self._undone[name] < len(moments) and moments[self._undone[name]][0] <= time:
             start, end = moments[self._undone[name]]
             self._undone[name] += 1
