@@ -31,6 +31,7 @@ STACKS = {
     "unichain": (600, 1),
     "arbitrum-one-on-ethereum": (600, 2),
     "zksync-era": (600, 1),
+    "starknet": (600, 1),
     "megaeth": (120, 1),
     "modular-stack": (600, 1),
 }
