@@ -75,7 +75,8 @@ class Settlement(Stateful):
         self._open_claim = 0  # oldest claim that is not final
         self._undone = {below.scenario.name: 0 for below in (self.data, self.parent)}  # reorganisations so far
         self._reorganisations = {
-            below.scenario.name: intervals(below.scenario.faults, "reorganisation") for below in (self.data, self.parent)
+            below.scenario.name: intervals(below.scenario.faults, "reorganisation")
+            for below in (self.data, self.parent)
         }
         self._coming: list[list[int]] = []  # prices of data that will count: since when, ns, and thousandths of a wei
         # What a byte that is paid for takes to post, at first as if every batch were full.
