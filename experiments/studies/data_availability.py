@@ -245,7 +245,7 @@ def findings(results: Results) -> list[str]:
         quiet = name_of(data, "batch", AS_IN_2026)
         if quiet in known:
             said.append(
-                f"{data}, others as in 2026 and then crowding in: "
+                f"{data}, others who crowd in beside others as in 2026: "
                 f"{moved([quiet, crowded], 'blob_base_fee_gwei', 'The base fee of blobs', 'gwei')} "
                 f"{moved([quiet, crowded], 'order_fee_usd', 'The fee of an order', 'dollars')} "
                 f"{moved([quiet, crowded], 'cost_bps', 'The cost of an order', 'bp')}"
