@@ -52,9 +52,9 @@ TABLE = {
     "cost_bps": "cost of an\norder bp",
 }
 
-LARGER, FASTER = "larger blocks", "faster blocks"
-FACTORS: Mapping[str, tuple[int, ...]] = {LARGER: (1, 2, 4, 6, 8, 12, 16), FASTER: (1, 2, 4, 6, 8, 12)}
-QUICK_FACTORS: Mapping[str, tuple[int, ...]] = {LARGER: (1, 4, 16), FASTER: (1, 4)}
+AS_IT_IS, LARGER, FASTER = "as it is", "larger blocks", "faster blocks"
+FACTORS: Mapping[str, tuple[int, ...]] = {AS_IT_IS: (1,), LARGER: (2, 4, 6, 8, 12, 16), FASTER: (2, 4, 6, 8, 12)}
+QUICK_FACTORS: Mapping[str, tuple[int, ...]] = {AS_IT_IS: (1,), LARGER: (4, 16), FASTER: (4,)}
 LARGEST = 16
 BLOCK_TIME_S, GAS_LIMIT = 12.0, 60_000_000
 DEADLINE_SHARE = 1.0 / 3.0
@@ -115,7 +115,7 @@ class Concentration:
 
 
 def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
-    """Both ways to every capacity."""
+    """The chain as it is, and both ways to every capacity."""
     points = []
     for way, factors in (QUICK_FACTORS if quick else FACTORS).items():
         for factor in factors:
@@ -128,16 +128,18 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
                 "chain.byte_limit": round(2.0 * BYTES_PER_GAS * gas_limit),
                 "attestation.deadline_s": DEADLINE_SHARE * block_time,
             }
-            points.append(Point(f"{capacity:g} Mgas/s, {way}", {X: capacity, WAY: way}, overrides))
+            name = f"{capacity:g} Mgas/s" + ("" if way == AS_IT_IS else f", {way}")
+            points.append(Point(name, {X: capacity, WAY: way}, overrides))
     scenario = load_scenario("ethereum-60m", SETTINGS)
     return Sweep(scenario, tuple(points), seeds, points[0].name, Concentration())
 
 
 def _ways(results: Results) -> dict[str, list[str]]:
-    """Points of each way, from the smallest capacity to the largest."""
+    """Points of each way, from the chain as it is to the largest capacity."""
+    first, *others = results.study["points"]
     ways: dict[str, list[str]] = {}
-    for point in results.study["points"]:
-        ways.setdefault(point["values"][WAY], []).append(point["name"])
+    for point in others:
+        ways.setdefault(point["values"][WAY], [first["name"]]).append(point["name"])
     return ways
 
 
