@@ -26,9 +26,9 @@ QUICK_SEEDS = 2
 X = "wait"
 CAPACITY, SETTLED = "capacity", "settled"
 TABLE = {
+    X: "every s,\nor trades",
     CAPACITY: "capacity",
     SETTLED: "settled",
-    X: "every s,\nor trades",
     "gas_per_trade": "gas per\ntrade",
     "gas_usd_per_trade": "gas $\nper trade",
     "base_fee_gwei": "base fee\ngwei",

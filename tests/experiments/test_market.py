@@ -305,7 +305,7 @@ def test_on_a_chain_of_a_millisecond_cost_follows_what_happens():
     blocks = market.blocks()
     included = int(blocks["transactions"].sum())
     assert included > 50
-    assert len(blocks) == market.steps < 4 * included + 150  # of 60,000 blocks
+    assert len(blocks) <= market.steps < 4 * included + 150  # of 60,000 blocks
     assert np.array_equal(blocks["block"], np.rint(blocks["time_s"] / 0.001))
     # The base fee fell in all the empty blocks between, as if each had been made.
     fee, number = 1_000_000_000, 1
@@ -330,7 +330,7 @@ def test_skipping_idle_blocks_changes_no_transaction(monkeypatch):
     monkeypatch.setattr(World, "_skip_idle_blocks", lambda self: None)
     stepping = run(100, chain=chain, **settings)
     assert len(skipping.trades()) > 5
-    assert len(skipping.blocks()) < 0.5 * len(stepping.blocks()) == 0.5 * 5_000
+    assert skipping.steps < 0.5 * stepping.steps == 0.5 * 5_000
     assert skipping.transactions().equals(stepping.transactions())
     assert skipping.trades().equals(stepping.trades())
 
