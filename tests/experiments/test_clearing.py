@@ -115,7 +115,7 @@ def test_debts_at_a_settlement():
     assert summary["settlement_shortfall_usd"] > 100.0
 
 
-@pytest.mark.parametrize("relies_on", ["settlements", "trades"])
+@pytest.mark.parametrize("relies_on", [pytest.param("settlements", marks=pytest.mark.slow), "trades"])
 def test_options_through_an_expiry(relies_on):
     """What waits is settled before a series expires; desks hedge what is settled, or what they have traded."""
     market = run_both(

@@ -12,6 +12,8 @@ from blockspace.experiments.studies import settlement
 from blockspace.experiments.sweeps import conduct
 from blockspace.experiments.sweeps.conduct import run_study
 
+pytestmark = pytest.mark.slow
+
 SHORT = {
     "duration_s": 1_500.0,
     "warm_up_s": 300.0,

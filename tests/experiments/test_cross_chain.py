@@ -124,6 +124,7 @@ def window_moves(seeds, seconds, providers):
     return np.mean(found, axis=0)
 
 
+@pytest.mark.slow
 def test_a_longer_window_moves_gaps_between_rollups_and_hardly_their_spreads():
     gap, spread, _ = window_moves((1, 2), 2_700.0, providers=0)
     assert gap > 0.5

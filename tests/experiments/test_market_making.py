@@ -28,7 +28,7 @@ def test_half_spread_of_a_maker_who_pays_for_quotes():
     assert gas_law_half_spread(1.0, 1.0, 8.0) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("target", ["V14", "V15", "V16"])
+@pytest.mark.parametrize("target", [pytest.param("V14", marks=pytest.mark.slow), "V15", "V16"])
 def test_makers_arrive_at_the_spread_of_theory(target):
     wrong = [row for row in run_validation([target], quick=True) if not row.passed]
     assert not wrong

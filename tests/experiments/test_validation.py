@@ -102,6 +102,7 @@ def test_another_stability_threshold_is_noticed():
     assert fee_market.bifurcation(EIP1559(denominator=8)) == pytest.approx(16.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_wrong_share_of_arbitrage_is_noticed(monkeypatch):
     right = pools.arbitrage_share
     monkeypatch.setattr(pools, "arbitrage_share", lambda fee, *case: right(1.25 * fee, *case))
