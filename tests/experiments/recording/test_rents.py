@@ -73,8 +73,16 @@ def test_the_table_of_policies_has_the_built_in_ones():
     assert set(BUILT_IN) <= set(ORDERING_POLICIES)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("preset", preset_names())
+def cases():
+    """Every preset under every variant; of those with several chains, most are left to the slow suite."""
+    for preset in preset_names():
+        stack = bool(load_scenario(preset).chains)
+        for variant in VARIANTS:
+            quick = not stack or variant in ("builders", "priority_fee")
+            yield pytest.param(preset, variant, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("preset", "variant"), cases())
 def test_rents_close_under_every_preset_and_policy(preset, variant):
     scenario = load_scenario(preset, {"price.jumps_per_day": 5_000.0, "warm_up_s": 0, **VARIANTS[variant]})
     _, found = run(scenario, max(150 * scenario.chain.block_time_s, 2.0))
