@@ -82,7 +82,7 @@ def cases():
             yield pytest.param(preset, variant, marks=() if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("preset", "variant"), cases())
+@pytest.mark.parametrize(("preset", "variant"), list(cases()))
 def test_rents_close_under_every_preset_and_policy(preset, variant):
     scenario = load_scenario(preset, {"price.jumps_per_day": 5_000.0, "warm_up_s": 0, **VARIANTS[variant]})
     _, found = run(scenario, max(150 * scenario.chain.block_time_s, 2.0))
