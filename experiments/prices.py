@@ -1,6 +1,7 @@
 """From the price settings of scenarios to the external price of a run."""
 
 from blockspace.experiments.scenario import Scenario, ScenarioError
+from blockspace.experiments.scenario.checks import require_ticks
 from blockspace.markets.price_file import read_price_file
 from blockspace.markets.price_path import PricePath, PriceSource
 from blockspace.markets.price_sources import Diffusion, PriceTable, ScriptedPath
@@ -68,5 +69,5 @@ def _table(scenario: Scenario, seed: int) -> tuple[PriceSource, list[str]]:
             f"ends after {table.last_time_s:g} s and agents and marks look ahead"
         )
     for word, value in (("lowest", prices.min()), ("highest", prices.max())):
-        scenario.require_ticks(f"the {word} price of {price.file}", float(value))
+        require_ticks(scenario, f"the {word} price of {price.file}", float(value))
     return table, [note] if times_s[1] - times_s[0] > scenario.chain.block_time_s else []

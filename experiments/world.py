@@ -12,53 +12,48 @@ import numpy as np
 import numpy.typing as npt
 
 from blockspace.agents import population
-from blockspace.agents.arbitrageurs import new_arbitrageurs, take_stale_quotes
-from blockspace.agents.background_users import new_demand, send_transfers
-from blockspace.agents.builders import bid_for_block, exclusive_ends, new_builders, route_of, settle_auction
-from blockspace.agents.clearing_keepers import new_clearing_keepers, settle_waiting_trades
-from blockspace.agents.delta_hedgers import new_delta_hedgers, run_desks
-from blockspace.agents.express_lane import auction_lane, new_bidders
-from blockspace.agents.leveraged_traders import equities, new_leveraged_traders, trade_with_leverage
-from blockspace.agents.liquidators import liquidate, new_liquidators
-from blockspace.agents.liquidity_providers import new_liquidity_providers, provide_liquidity
-from blockspace.agents.market_makers import new_market_makers, quote
-from blockspace.agents.option_makers import new_option_makers, quote_options
-from blockspace.agents.option_traders import new_option_traders, trade_options
-from blockspace.agents.option_vaults import new_option_vaults, run_vaults
-from blockspace.agents.oracle_keepers import new_keepers, report_prices
-from blockspace.agents.pool_arbitrageurs import arbitrage_pools, new_pool_arbitrageurs
-from blockspace.agents.sandwichers import extract, new_sandwichers, sandwich
+from blockspace.agents.arbitrageurs import take_stale_quotes
+from blockspace.agents.background_users import send_transfers
+from blockspace.agents.builders import bid_for_block, settle_auction
+from blockspace.agents.clearing_keepers import settle_waiting_trades
+from blockspace.agents.delta_hedgers import run_desks
+from blockspace.agents.express_lane import auction_lane
+from blockspace.agents.leveraged_traders import trade_with_leverage
+from blockspace.agents.liquidators import liquidate
+from blockspace.agents.liquidity_providers import provide_liquidity
+from blockspace.agents.market_makers import quote
+from blockspace.agents.option_makers import quote_options
+from blockspace.agents.option_traders import trade_options
+from blockspace.agents.option_vaults import run_vaults
+from blockspace.agents.oracle_keepers import report_prices
+from blockspace.agents.pool_arbitrageurs import arbitrage_pools
+from blockspace.agents.sandwichers import extract, sandwich
 from blockspace.agents.sight import Sight
-from blockspace.agents.swappers import new_swappers, swap_on_private_values
-from blockspace.agents.traders import new_traders, trade_on_private_values, trade_on_signals
-from blockspace.agents.validators import COUNTS, Validators, new_validators
+from blockspace.agents.swappers import swap_on_private_values
+from blockspace.agents.traders import trade_on_private_values, trade_on_signals
+from blockspace.agents.validators import COUNTS, Validators
+from blockspace.experiments.listing import list_instruments, open_first_options, open_first_pools, publish_terms
 from blockspace.experiments.recording.records import Records
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.scenario import Scenario
-from blockspace.markets.clearing import SETTLEMENTS
+from blockspace.experiments.settling_in import relay, settle_in
 from blockspace.markets.express_lane import new_lane
 from blockspace.markets.feed import VIEWS, new_feed, publish, survey
-from blockspace.markets.instruments import SCENARIOS, list_instrument
-from blockspace.markets.ledger import BACKGROUND, BURNED, MICRO_DOLLARS, endow, open_account
-from blockspace.markets.margin import MARGIN_MODES, scan_margin
-from blockspace.markets.options.marks import mark_first
-from blockspace.markets.options.series import open_options
+from blockspace.markets.ledger import MICRO_DOLLARS, open_account
+from blockspace.markets.margin import scan_margin
 from blockspace.markets.options.settings import OptionSettings
 from blockspace.markets.pending_swaps import list_pending_swaps
 from blockspace.markets.perpetual import revalue
-from blockspace.markets.pools.listing import POOL_KINDS, list_pool, provide_first, range_between
+from blockspace.markets.pools.listing import range_between
 from blockspace.markets.price_path import PricePath
 from blockspace.markets.settings import InstrumentSettings
 from blockspace.markets.trade_log import TRADE_LOG
 from blockspace.markets.venue import execute, new_venue, next_event
 from blockspace.network import mempool
 from blockspace.network.chain import NS, Chain
-from blockspace.network.draws import draw_uniform, stream_key
 from blockspace.network.faults import intervals, is_within
 from blockspace.network.rollups.progress import INBOX, collect_messages
-from blockspace.network.settings import MEMPOOLS
 from blockspace.network.state import StateError, Stateful
-from blockspace.network.topology import nodes_of_kind
 from blockspace.network.transaction import (
     BURN,
     CANCEL,
@@ -86,8 +81,6 @@ ORDER_FIELDS = ("instrument", "order", "side", "style", "price", "size", "max_fe
 
 POOL_FIELDS = ("side", "style", "price", "size", "amount", "bound", "lower", "upper", *ORDER_FIELDS[-7:])
 """The same of a transaction with a pool."""
-
-_PoolPlaces = tuple[list[int], list[int], list[int], list[int]]
 
 PHASES = (
     ("extend the external price", "_extend_price"),
@@ -147,6 +140,30 @@ class World(Stateful):
 
     CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "_stalls", "_steps")
 
+    # One row per agent, made by settle_in.
+    arbitrageurs: npt.NDArray[Any]
+    builders: npt.NDArray[Any]
+    clearing_keepers: npt.NDArray[Any]
+    keepers: npt.NDArray[Any]
+    delta_hedgers: npt.NDArray[Any]
+    bidders: npt.NDArray[Any]
+    leveraged: npt.NDArray[Any]
+    liquidators: npt.NDArray[Any]
+    providers: npt.NDArray[Any]
+    makers: npt.NDArray[Any]
+    option_makers: npt.NDArray[Any]
+    option_traders: npt.NDArray[Any]
+    option_vaults: npt.NDArray[Any]
+    pool_arbitrageurs: npt.NDArray[Any]
+    sandwichers: npt.NDArray[Any]
+    swappers: npt.NDArray[Any]
+    validators: Validators | None
+    noise: npt.NDArray[Any]
+    informed: npt.NDArray[Any]
+    extractors: npt.NDArray[Any]
+    demands: npt.NDArray[Any]
+    rollup_demands: npt.NDArray[Any]
+
     def __init__(self, scenario: Scenario, path: PricePath, seed: int, model: Any, tapes: str | Path) -> None:
         self.scenario = scenario
         self.path = path
@@ -165,7 +182,7 @@ class World(Stateful):
         self._stalls = intervals(scenario.faults, "oracle_stall")
         self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
         if scenario.builders.count:
-            self.chain.build_at(self._relay())
+            self.chain.build_at(relay(self))
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
@@ -176,345 +193,26 @@ class World(Stateful):
         self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
         self.wallet_tip_wei = scenario.fee_market.wallet_tip_wei
-        self._list_instruments()
-        self._publish_terms()
+        list_instruments(self)
+        publish_terms(self)
+        self._gas_token_price = float(self.feeds[0]["gas_token_price"])
+        gas = scenario.charged_gas
+        self._gas_of = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}
+        self._gas_of |= {SWAP: gas.swap, MINT: gas.mint, BURN: gas.burn, LIQUIDATE: gas.liquidate, REPORT: gas.report}
         self.records = Records(scenario, self.venues, self.chain.pools, self.logs, tapes)
         self.records.meters[0]["lowest_base_fee"] = self.chain.lowest_base_fee
         self.records.meters[0]["usual_tip"] = self.wallet_tip_wei
-        self._settle_in(seed)
+        settle_in(self, seed)
         self._look_ahead_ns = int(scenario.look_ahead_s * NS)
         path.extend(self._look_ahead_ns)
-        self._open_options()
-        self._open_pools()
+        open_first_options(self)
+        open_first_pools(self)
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
         self.feeds[0]["views"][0]["visible"] = 0
         self.phases: list[tuple[str, Callable[[], None]]] = [(name, getattr(self, method)) for name, method in PHASES]
         self._steps = [step for _, step in self.phases]
 
     # Setting up.
-
-    def _list_instruments(self) -> None:
-        venue = self.venues[0]
-        for instrument in self.scenario.instruments:
-            list_instrument(
-                self.venues,
-                instrument.kind,
-                tick_lot_value=instrument.tick_lot_value,
-                lot_size=instrument.lot_size,
-                initial_margin_ppm=round(instrument.initial_margin * 1e6),
-                maker_fee_ppm=round(instrument.maker_fee_bps * 100),
-                taker_fee_ppm=round(instrument.taker_fee_bps * 100),
-                impact_lots=max(round(instrument.impact_size / instrument.lot_size), 1),
-            )
-        venue["oracle_delay"] = int(self.scenario.venue.oracle_delay_s * NS)
-        venue["on_chain_oracle"] = self.scenario.venue.oracle == "on_chain"
-        self._set_margin(venue["margin"])
-        venue["funding_interval"] = int(self.scenario.venue.funding_interval_s * NS)
-        venue["clearing"]["mode"] = SETTLEMENTS.index(self.scenario.venue.settlement)
-        venue["clearing"]["share_ppm"] = round(self.scenario.venue.clearing_fee_share * 1e6)
-        venue["batching"] = self.scenario.venue.matching == "batch"
-        venue["batch_interval"] = int(self.scenario.venue.batch_interval_s * NS)
-
-    def _set_margin(self, margin: Any) -> None:
-        settings = self.scenario.margin
-        margin["liquidates"] = settings.liquidations
-        margin["mode"] = MARGIN_MODES.index(settings.mode)
-        margin["maintenance_ppm"] = round(settings.maintenance_share * 1e6)
-        margin["partial_ppm"] = round(settings.partial_share * 1e6)
-        margin["bonus_ppm"] = round(settings.bonus_bps * 100)
-        margin["penalty_ppm"] = round(settings.penalty_bps * 100)
-        margin["volatility_moves"] = settings.volatility_shock * np.tile([-1.0, 1.0], SCENARIOS // 2)
-        margin["price_moves"] = settings.price_shock * np.repeat(np.arange(-3, 4) / 3.0, 2)
-
-    def _publish_terms(self) -> None:
-        feed, scenario = self.feeds[0], self.scenario
-        feed["access_points"] = self.chain.blocks[0]["access_points"]
-        points = len(self.chain.between_ns)
-        feed["between"][:points, :points] = self.chain.between_ns
-        for name in feed["gas"].dtype.names:
-            feed["gas"][name] = getattr(scenario.charged_gas, name)
-        tradable: list[InstrumentSettings | OptionSettings]
-        tradable = [*scenario.instruments, *[scenario.options] * scenario.options.count]
-        for number, instrument in enumerate(tradable):
-            terms = feed["terms"][number]
-            terms["tick"] = instrument.tick_usd
-            terms["lot_size"] = instrument.lot_size
-            terms["maker_fee"] = instrument.maker_fee_bps * 1e-4
-            terms["taker_fee"] = instrument.taker_fee_bps * 1e-4
-        margins = [one.initial_margin for one in scenario.instruments]
-        margins += [scenario.options.initial_share] * scenario.options.count
-        feed["terms"]["initial_margin"][: len(margins)] = margins
-        feed["liquidation_terms"]["bonus"] = scenario.margin.bonus_bps * 1e-4
-        feed["liquidation_terms"]["partial"] = scenario.margin.partial_share
-        feed["rules"]["tips_buy_nothing"] = not self.chain.policy.tips_count
-        feed["rules"]["withdrawals_first"] = self.chain.policy.withdrawals_first
-        feed["rules"]["batching"] = scenario.venue.matching == "batch"
-        feed["rules"]["revert_protection"] = scenario.chain.revert_protection or scenario.builders.count > 0
-        feed["rules"]["bundles"] = self.chain.blocks[0]["bundles_offered"]
-        feed["rules"]["mempool"] = MEMPOOLS.index(scenario.chain.mempool)
-        names = [instrument.name for instrument in scenario.instruments]
-        for number, pool in enumerate(scenario.pools):
-            terms = feed["pool_terms"][number]
-            terms["kind"] = POOL_KINDS.index(pool.kind)
-            terms["instrument"] = names.index(pool.instrument)
-            terms["fee"] = pool.fee_ppm * 1e-6
-            terms["tick_spacing"] = pool.spacing
-        self.venues[0]["swap_gas"] = scenario.gas.swap
-        self.venues[0]["swap_tick_gas"] = scenario.gas.swap_tick
-        feed["data_price"] = self.chain.blocks[0]["data_price"]
-        feed["wallet_tip"] = scenario.fee_market.wallet_tip_wei
-        feed["bytes_per_transaction"] = scenario.gas.bytes_per_transaction
-        if scenario.venue.gas_token == "fixed":
-            feed["gas_token_price"] = scenario.venue.gas_token_usd
-        self._gas_token_price = float(feed["gas_token_price"])
-        gas = scenario.charged_gas
-        self._gas_of = {PLACE: gas.place, CANCEL: gas.cancel, REPLACE: gas.replace}
-        self._gas_of |= {SWAP: gas.swap, MINT: gas.mint, BURN: gas.burn, LIQUIDATE: gas.liquidate, REPORT: gas.report}
-
-    def _settle_in(self, seed: int) -> None:
-        """Open the accounts and create the populations, producers first and those who deal with pools last."""
-        scenario, ledger = self.scenario, self.venues[0]["ledger"]
-        roles = self.records.meters[0]["roles"]
-        endow(ledger, BACKGROUND, ether=9e8)
-        roles[BACKGROUND] = ROLES.index("background")
-        accounts = [open_account(ledger) for _ in self.chain.stake]
-        roles[accounts] = ROLES.index("producer")
-        at_home = [self.chain.graph.nodes[node]["home"] for node in nodes_of_kind(self.chain.graph, "validator")]
-        producers = new_validators(accounts, self.chain.stake, at_home)
-        self.validators: Validators | None = None
-        if scenario.validators.review_s > 0:
-            self.validators = Validators(scenario.validators, producers, scenario.topology.peers)
-            if self.chain.attestation is not None:
-                self.chain.attestation.counts_votes = True
-        self.chain.producers["account"] = producers["account"]
-        self.chain.blocks[0]["base_fee_account"] = BURNED
-        lot_sizes = np.array([instrument.lot_size for instrument in scenario.instruments])
-
-        makers, arbitrageurs = scenario.market_makers, scenario.arbitrageurs
-        self.makers = new_market_makers(makers, *self._places("maker", makers.count, makers.colocated, seed), lot_sizes)
-        self.noise = new_traders(
-            scenario.noise_traders, *self._places("noise", scenario.noise_traders.count, False, seed), lot_sizes, seed
-        )
-        self.informed = new_traders(
-            scenario.informed_traders,
-            *self._places("informed", scenario.informed_traders.count, False, seed),
-            lot_sizes,
-            seed,
-        )
-        self.arbitrageurs = new_arbitrageurs(
-            arbitrageurs, *self._places("arbitrageur", arbitrageurs.count, arbitrageurs.colocated, seed), seed
-        )
-        self.pool_arbitrageurs = new_pool_arbitrageurs(
-            scenario.pool_arbitrageurs,
-            *self._pool_places(
-                "pool_arbitrageur", scenario.pool_arbitrageurs.count, scenario.pool_arbitrageurs.colocated, seed
-            ),
-            seed,
-        )
-        self.swappers = new_swappers(
-            scenario.swappers, *self._pool_places("swapper", scenario.swappers.count, False, seed), lot_sizes, seed
-        )
-        self.providers = new_liquidity_providers(
-            scenario.liquidity_providers,
-            *self._pool_places("provider", scenario.liquidity_providers.count, False, seed),
-            seed,
-        )
-        if scenario.margin.liquidations:
-            fund = open_account(ledger, scenario.margin.insurance_usd)
-            roles[fund] = ROLES.index("insurance")
-            self.venues[0]["margin"]["insurance"] = fund
-        self.bidders = new_bidders([self.arbitrageurs, self.pool_arbitrageurs], seed)
-        sandwichers = scenario.sandwichers
-        self.sandwichers = new_sandwichers(
-            sandwichers, *self._places("sandwicher", sandwichers.count, sandwichers.colocated, seed)[:2]
-        )
-        extracting = self._extracting_producers(seed)
-        self.extractors = new_sandwichers(
-            sandwichers,
-            [self.open_agent_account("extractor") for _ in extracting],
-            [self.chain.inside_access] * len(extracting),
-            extracting,
-        )
-        self._settle_leveraged(seed)
-        self._settle_option_agents(seed)
-        self._settle_clearing(seed)
-        self.demands = new_demand(scenario.background_users, self._public_access_points(), seed)
-        self.rollup_demands = new_demand(scenario.other_rollups, self._public_access_points(), seed, "other_rollups")
-        self.builders = self._new_builders(seed)
-        background = np.zeros(1, [("account", "u4")])
-        background["account"] = BACKGROUND
-        for kind, rows in (
-            (population.Proposer, producers),
-            (population.BackgroundUsers, background),
-            (population.MarketMaker, self.makers),
-            (population.NoiseTrader, self.noise),
-            (population.InformedTrader, self.informed),
-            (population.Arbitrageur, self.arbitrageurs),
-            (population.PoolArbitrageur, self.pool_arbitrageurs),
-            (population.Swapper, self.swappers),
-            (population.LiquidityProvider, self.providers),
-            (population.Sandwicher, self.sandwichers),
-            (population.Extractor, self.extractors),
-            (population.Builder, self.builders),
-            (population.LeveragedTrader, self.leveraged),
-            (population.Liquidator, self.liquidators),
-            (population.OracleKeeper, self.keepers),
-            (population.ClearingKeeper, self.clearing_keepers),
-            (population.OptionMaker, self.option_makers),
-            (population.OptionTrader, self.option_traders),
-            (population.OptionVault, self.option_vaults),
-            (population.DeltaHedger, self.delta_hedgers),
-        ):
-            for number in range(len(rows)):
-                kind(self.model, rows, number)
-
-    def _relay(self) -> int:
-        """Access point of the relay and the builders."""
-        regions = self.scenario.topology.regions
-        return regions.index(self.scenario.builders.relay_region or regions[0])
-
-    def _new_builders(self, seed: int) -> npt.NDArray[Any]:
-        """Create the builders, and say which wallets send to one of them alone and which ask them for protection."""
-        settings, wallets = self.scenario.builders, self.chain.pools[0]["wallets"]
-        ends = exclusive_ends(settings)
-        self.demands["route_ends"] = ends
-        for kind, rows in (("noise", self.noise), ("swapper", self.swappers)):
-            key = np.uint64(stream_key(seed, f"builders/wallets/{kind}"))
-            for number, account in enumerate(rows["account"].tolist()):
-                wallets["route"][account] = route_of(ends, key, number, 0)
-        if settings.count:
-            for rows in (self.arbitrageurs, self.pool_arbitrageurs):
-                wallets["protected"][rows["account"]] = 1
-        return new_builders(settings, [self.open_agent_account("builder") for _ in range(settings.count)], seed)
-
-    def _settle_leveraged(self, seed: int) -> None:
-        """Create leveraged traders, liquidators and the oracle's keeper, who own what their settings say."""
-        scenario = self.scenario
-        settings, liquidators = scenario.leveraged_traders, scenario.liquidators
-        margins = [instrument.initial_margin for instrument in scenario.instruments]
-        places = self._perpetual_places("leveraged", equities(settings, seed), settings.ether, False, seed)
-        self.leveraged = new_leveraged_traders(settings, *places[:3], margins, places[3], seed)
-        capital = [liquidators.capital_usd] * liquidators.count
-        ether = scenario.endowment.ether
-        self.liquidators = new_liquidators(
-            liquidators,
-            *self._perpetual_places("liquidator", capital, ether, liquidators.colocated, seed),
-            *self._options_on_their_underlying(),
-        )
-        keeper = scenario.oracle_keeper
-        count = 1 if scenario.venue.oracle == "on_chain" else 0
-        accounts, access, _ = self._places("keeper", count, keeper.colocated, seed)
-        self.keepers = new_keepers(keeper, accounts, access)
-        if count:
-            self.venues[0]["keeper"] = accounts[0]
-
-    def _settle_option_agents(self, seed: int) -> None:
-        """Create those who make and trade options, vaults with what their depositors have put in."""
-        scenario = self.scenario
-        makers, traders = scenario.option_makers, scenario.option_traders
-        underlying, first, _ = self._options_on_their_underlying()
-        places = self._places("option_maker", makers.count, makers.colocated, seed)
-        self.option_makers = new_option_makers(makers, *places[:2], scenario.options, first, underlying)
-        places = self._places("option_trader", traders.count, False, seed)
-        self.option_traders = new_option_traders(traders, *places[:2], scenario.options, first, seed)
-        vaults = scenario.option_vaults
-        accounts = [
-            self.open_agent_account("option_vault", vaults.deposit_usd, vaults.ether) for _ in range(vaults.count)
-        ]
-        access = [number % self._public_access_points() for number in range(vaults.count)]
-        self.option_vaults = new_option_vaults(vaults, accounts, access, scenario.options, first, underlying)
-        desks = scenario.delta_hedgers
-        places = self._places("delta_hedger", desks.count, False, seed)
-        self.delta_hedgers = new_delta_hedgers(desks, *places[:2], scenario.options, first, underlying, seed)
-
-    def _settle_clearing(self, seed: int) -> None:
-        """Create who operates the clearing, where trades wait for settlement."""
-        keeper, venue = self.scenario.clearing_keeper, self.scenario.venue
-        count = 0 if venue.settlement == "immediate" else 1
-        accounts, access, _ = self._places("clearing_keeper", count, keeper.colocated, seed)
-        self.clearing_keepers = new_clearing_keepers(keeper, venue, accounts, access)
-        if count:
-            self.venues[0]["clearing"]["operator"] = accounts[0]
-
-    def _options_on_their_underlying(self) -> tuple[int, int, int]:
-        """Number of the options' underlying, of the first option, and how many there are."""
-        scenario = self.scenario
-        names = [instrument.name for instrument in scenario.instruments]
-        underlying = names.index(scenario.options.underlying) if scenario.options.count else 0
-        return underlying, len(names), scenario.options.count
-
-    def _perpetual_places(
-        self, kind: str, cash_usd: list[float], ether: float, colocated: bool, seed: int
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Accounts with these endowments, access points, perpetuals in turn, and cash in micro-dollars."""
-        count = len(cash_usd)
-        generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
-        ledger, roles = self.venues[0]["ledger"], self.records.meters[0]["roles"]
-        accounts = [open_account(ledger, cash, ether) for cash in cash_usd]
-        roles[accounts] = ROLES.index(kind)
-        if colocated and len(self.chain.stake) == 1:
-            access = [len(self.chain.access_points) - 1] * count
-        else:
-            access = generator.integers(self._public_access_points(), size=count).tolist()
-        perpetuals = [n for n, instrument in enumerate(self.scenario.instruments) if instrument.kind == "perpetual"]
-        cash = ledger["accounts"]["cash"][accounts].tolist()
-        return accounts, access, [perpetuals[number % len(perpetuals)] for number in range(count)], cash
-
-    def _public_access_points(self) -> int:
-        """Access points that are open to all: every one but the last, which is next to the first validator."""
-        return len(self.chain.access_points) - 1
-
-    def _places(self, kind: str, count: int, colocated: bool, seed: int) -> tuple[list[int], list[int], list[int]]:
-        """Accounts, access points and instruments of the members of a population."""
-        generator = np.random.Generator(np.random.PCG64(stream_key(seed, f"places/{kind}")))
-        accounts = [self.open_agent_account(kind) for _ in range(count)]
-        if colocated and len(self.chain.stake) == 1:
-            access = [len(self.chain.access_points) - 1] * count
-        else:
-            access = generator.integers(self._public_access_points(), size=count).tolist()
-        shares = np.cumsum([instrument.share_of_traders for instrument in self.scenario.instruments])
-        spread_evenly = (np.arange(count) + 0.5) / max(count, 1) * shares[-1]
-        return accounts, access, np.searchsorted(shares, spread_evenly).tolist()
-
-    def _extracting_producers(self, seed: int) -> list[int]:
-        """Numbers of the producers who have a searcher inside, each drawn by itself."""
-        share = self.scenario.producers.extracting_share
-        if share == 0.0:
-            return []
-        key = np.uint64(stream_key(seed, "producers/extracting"))
-        return [number for number in range(len(self.chain.stake)) if draw_uniform(key, number, 0) < share]
-
-    def _pool_places(self, kind: str, count: int, colocated: bool, seed: int) -> _PoolPlaces:
-        """Accounts, access points, pools and their instruments of the members of a population that deals with pools."""
-        accounts, access, _ = self._places(kind, count, colocated, seed)
-        pools = [number % len(self.scenario.pools) for number in range(count)]
-        return accounts, access, pools, [int(self.feeds[0]["pool_terms"][pool]["instrument"]) for pool in pools]
-
-    def _open_options(self) -> None:
-        """List the first series of every tenor around the external price."""
-        options = self.scenario.options
-        if options.count:
-            price = self.path.price(0.0)
-            volatility = options.first_volatility(self.scenario.price.volatility_per_day)
-            open_options(self.venues, options, price, volatility)
-            mark_first(self.venues, price)
-
-    def _open_pools(self) -> None:
-        """List the pools at the external price, and let first providers bring the liquidity of each."""
-        venue, roles = self.venues[0], self.records.meters[0]["roles"]
-        for number, pool in enumerate(self.scenario.pools):
-            terms = self.feeds[0]["pool_terms"][number]
-            instrument = int(terms["instrument"])
-            price = self.path.price(0.0) * self.lot_size(instrument) * MICRO_DOLLARS
-            account = open_account(venue["ledger"])
-            roles[account] = ROLES.index("pool")
-            list_pool(venue, pool.kind, instrument, account, pool.fee_ppm, pool.spacing, price)
-            cash = round(pool.initial_liquidity_usd * MICRO_DOLLARS)
-            lots = round(cash / price)
-            provider = open_account(venue["ledger"], lots=(0,) * instrument + (lots,))
-            endow(venue["ledger"], provider, pool.initial_liquidity_usd)
-            roles[provider] = ROLES.index("provider")
-            provide_first(venue, number, provider, lots, cash, pool.initial_range_bps)
 
     def open_agent_account(self, kind: str, cash_usd: float | None = None, ether: float | None = None) -> int:
         """Open an account with the scenario's endowment, or another one."""

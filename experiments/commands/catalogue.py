@@ -53,7 +53,8 @@ def settings(
         from rich.table import Table
 
         from blockspace.experiments.reports.tables import print_table
-        from blockspace.experiments.scenario import ScenarioError, describe_settings, did_you_mean
+        from blockspace.experiments.scenario import ScenarioError, describe_settings
+        from blockspace.network.settings import did_you_mean
 
         table = Table("setting", "default", "what it is")
         paths = []

@@ -39,7 +39,8 @@ def study(
 ) -> None:
     """Run a study: a sweep with paired seeds that ends in a table, a figure and a folder to reproduce it."""
     with one_sentence(CONTINUES):
-        from blockspace.experiments.scenario import ScenarioError, did_you_mean
+        from blockspace.experiments.scenario import ScenarioError
+        from blockspace.network.settings import did_you_mean
 
         names = study_names()
         if name not in names:

@@ -18,8 +18,9 @@ def validate(
         from rich.table import Table
 
         from blockspace.experiments.reports.tables import format_number, print_table
-        from blockspace.experiments.scenario import ScenarioError, did_you_mean
+        from blockspace.experiments.scenario import ScenarioError
         from blockspace.experiments.validation import all_targets, run_validation
+        from blockspace.network.settings import did_you_mean
 
         known = list(all_targets())
         for name in names or ():

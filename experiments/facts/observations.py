@@ -14,7 +14,8 @@ from blockspace.experiments.facts.estimators import Floats
 from blockspace.experiments.facts.metaorders import impact_of, metaorders_of, orders_of
 from blockspace.experiments.results import load_results
 from blockspace.experiments.results.run_files import run_file
-from blockspace.experiments.scenario import Scenario, change_settings, did_you_mean, load_scenario
+from blockspace.experiments.scenario import Scenario, change_settings, load_scenario
+from blockspace.network.settings import did_you_mean
 
 DAY_S = 86_400.0
 

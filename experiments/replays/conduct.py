@@ -14,8 +14,9 @@ from blockspace.experiments.files import write_scenario, write_whole
 from blockspace.experiments.market import Market
 from blockspace.experiments.replays import REPLAYS, black_thursday, october_2025
 from blockspace.experiments.replays.verdicts import compare
-from blockspace.experiments.scenario import Scenario, ScenarioError, did_you_mean, load_scenario
+from blockspace.experiments.scenario import Scenario, ScenarioError, load_scenario
 from blockspace.markets.price_file import read_price_file
+from blockspace.network.settings import did_you_mean
 
 MARGIN_S = 60.0
 """Seconds at the end of a file of prices that are left for agents and marks to look ahead."""

@@ -12,11 +12,12 @@ from blockspace.experiments.market import Market
 from blockspace.experiments.reports.report import write_report
 from blockspace.experiments.results import Results, load_results
 from blockspace.experiments.results.statistics import tabulate
-from blockspace.experiments.scenario import Scenario, change_settings, did_you_mean
+from blockspace.experiments.scenario import Scenario, change_settings
 from blockspace.experiments.studies import STUDIES
 from blockspace.experiments.sweeps.points import Sweep
 from blockspace.experiments.sweeps.precision import FEWEST_SEEDS, read_precisions, seeds_wanted, shortfalls
 from blockspace.experiments.sweeps.runner import run_sweep
+from blockspace.network.settings import did_you_mean
 
 MOST_SEEDS = 128
 """Seeds after which a sweep that is to reach a precision stops without it, unless another number is asked for."""

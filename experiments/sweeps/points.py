@@ -15,7 +15,8 @@ import numpy as np
 
 from blockspace.experiments.errors import UserError
 from blockspace.experiments.market import Market
-from blockspace.experiments.scenario import Scenario, did_you_mean, differences, is_whole_number
+from blockspace.experiments.scenario import Scenario, differences, is_whole_number
+from blockspace.network.settings import did_you_mean
 
 Method = Literal["latin hypercube", "sobol"]
 

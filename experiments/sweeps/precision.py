@@ -13,7 +13,7 @@ import pandas as pd
 
 from blockspace.experiments.errors import UserError
 from blockspace.experiments.reports.tables import format_number
-from blockspace.experiments.scenario import did_you_mean
+from blockspace.network.settings import did_you_mean
 
 FEWEST_SEEDS = 6
 """Seeds with which to begin: of fewer, an interval says little of its own width."""

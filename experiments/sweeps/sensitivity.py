@@ -27,8 +27,9 @@ from blockspace.experiments.reports.overview import Measure, main_measures
 from blockspace.experiments.reports.presentation import Presentation
 from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
-from blockspace.experiments.scenario import Scenario, did_you_mean
+from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.sweeps.points import Range, Sweep, points_at
+from blockspace.network.settings import did_you_mean
 
 Method = Literal["sobol", "morris"]
 

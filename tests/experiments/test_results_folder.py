@@ -14,9 +14,10 @@ from blockspace.experiments import files as files_module
 from blockspace.experiments.files import scenario_toml, write_whole
 from blockspace.experiments.results import load_results
 from blockspace.experiments.results.folder import changed_files
-from blockspace.experiments.scenario import load_scenario, preset_names
+from blockspace.experiments.scenario import load_scenario
 from blockspace.experiments.sweeps.conduct import conduct
 from blockspace.experiments.sweeps.progress import Progress
+from blockspace.network.presets import preset_names
 
 from .small import small_sweep
 

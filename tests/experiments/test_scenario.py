@@ -10,12 +10,12 @@ from blockspace.experiments.scenario import (
     Scenario,
     ScenarioError,
     describe_settings,
-    did_you_mean,
     load_scenario,
     preset_text,
     scenario_from,
 )
 from blockspace.network.presets import preset_names
+from blockspace.network.settings import did_you_mean
 
 
 def write(folder, text, name="mine.toml"):
