@@ -26,7 +26,7 @@ from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd, lots_
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.matching import BUY, SELL
 from blockspace.markets.races import NOBODY, race_of_book
-from blockspace.markets.trade_log import TRADES
+from blockspace.markets.trade_log import TRADES, UNDONE
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_uniform, stream_key
 from blockspace.network.settings import Settings
@@ -141,7 +141,8 @@ def dollars_earned(row, feed, log, view, price):
     earned = 0.0
     for number in range(max(row.trades_seen, log.count - TRADES), view.trades):
         trade = log.trades[number & (TRADES - 1)]
-        if trade.instrument == row.instrument and (trade.taker == row.account or trade.maker == row.account):
+        own = trade.taker == row.account or trade.maker == row.account
+        if own and trade.instrument == row.instrument and trade.cause != UNDONE:
             takes = trade.taker == row.account
             side = trade.side if takes else -trade.side
             if trade.pool > 0:

@@ -23,7 +23,7 @@ from pydantic import Field
 from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.instruments import HANDLES
-from blockspace.markets.trade_log import TRADES
+from blockspace.markets.trade_log import TRADES, UNDONE
 from blockspace.network import mempool
 from blockspace.network.compilation import kernel
 from blockspace.network.settings import Settings
@@ -252,6 +252,8 @@ def _note_fill(row, trade, terms, batching):
     as_maker = trade.maker == row.account
     side = -trade.side if as_maker else trade.side
     row.position += side * trade.size
+    if trade.cause == UNDONE:
+        return
     level = 0
     if as_maker:
         place = trade.maker_order % HANDLES

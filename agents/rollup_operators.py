@@ -111,7 +111,7 @@ class Batcher(Sender):
 
     kind = "batcher"
 
-    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding", "layouts")
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding", "breaches", "layouts")
 
     def __init__(
         self,
@@ -123,7 +123,8 @@ class Batcher(Sender):
         faults: Sequence[FaultSettings],
     ) -> None:
         super().__init__(model, world, settings, progresses, access)
-        self.withholding = intervals(faults, "withholding")
+        self.withholding = intervals(faults, "withholding", "crash")
+        self.breaches = intervals(faults, "invalid_batch")
         self.layouts = new_layout(settings.posting)
         self.oldest = 0  # batch of which it does not know that it has been posted
 
@@ -179,6 +180,7 @@ class Batcher(Sender):
         batch["bytes"] = size
         batch["blobs"] = -(-size // USABLE_BYTES_PER_BLOB) if self.settings.data == "blobs" else 0
         batch["claim"] = -1
+        batch["invalid"] = is_within(self.breaches, now)
         progress["batch_count"] = count + 1
         self._hand_in(count)
         return True

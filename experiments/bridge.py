@@ -243,6 +243,35 @@ class Bridge(Stateful):
         since = int(row["paid"]) if row["provider"] >= 0 else int(row["included"])
         self._lessons[direction].append([seen, time - since])
 
+    def undo(self, since: int, time: int) -> None:
+        """Take in that the blocks of the rollup after a time are undone, at another, both in ns.
+
+        A withdrawal in one of them has never left; who has paid it out early on the parent has lost that. A deposit
+        that had arrived in one of them, or had been paid out early, comes again.
+        """
+        for number in [n for n in self._moving[WITHDRAWAL] if int(self.row(n)["included"]) > since]:
+            row = self.row(number)
+            row["lost"] = time
+            self._moving[WITHDRAWAL].remove(number)
+            if number in self._early[WITHDRAWAL]:
+                self._early[WITHDRAWAL].remove(number)
+                self._release(row)
+        again = []
+        for number in range(max(self.count - TRANSFERS, 0), self.count):
+            row = self.row(number)
+            if row["direction"] != DEPOSIT or not row["included"]:
+                continue
+            if int(row["settled"]) > since:
+                again.append(number)
+                row["settled"] = 0
+            if int(row["paid"]) > since:
+                row["paid"] = 0
+                if row["provider"] >= 0:
+                    self.providers["reserved"][int(row["provider"]), DEPOSIT] += int(row["amount"] - row["fee"])
+                    self._early[DEPOSIT].append(number)
+        self._moving[DEPOSIT] = sorted({*self._moving[DEPOSIT], *again})
+        self._early[DEPOSIT].sort()
+
     # What happened.
 
     @property

@@ -12,6 +12,7 @@ import pandas as pd
 from blockspace.agents.validators import REVIEW
 from blockspace.experiments.bridge import Bridge, on_the_way
 from blockspace.experiments.cross_chain import new_desks, rollups_on_the_way
+from blockspace.experiments.lost_blocks import summarise_losses
 from blockspace.experiments.margin_hub import MarginHub
 from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.bridge_summary import summarise_bridge
@@ -152,6 +153,8 @@ class Market(mesa.Model, Stateful):
         measures = summarise(world) | summarise_security(world, self.time)
         if world.settlement is not None:
             measures |= summarise_settlement(world.settlement, self.time)
+            if world.settlement.lost_blocks is not None:
+                measures |= summarise_losses(world.settlement.lost_blocks.table(), world.scenario.warm_up_s)
         for bridge in self.bridges_of(world):
             measures |= summarise_bridge(bridge.transfers(), world.scenario.warm_up_s)
         return measures
@@ -169,6 +172,12 @@ class Market(mesa.Model, Stateful):
         """One row per claim about the state of a rollup; no row where a chain settles on no other."""
         settlement = self.worlds[world].settlement
         return settlement.claims() if settlement is not None else pd.DataFrame()
+
+    def losses(self, world: int = 0) -> pd.DataFrame:
+        """One row for each time that blocks of a rollup were undone; no row where none can be."""
+        settlement = self.worlds[world].settlement
+        lost = None if settlement is None else settlement.lost_blocks
+        return lost.table() if lost is not None else pd.DataFrame()
 
     def transfers(self, world: int = 0) -> pd.DataFrame:
         """One row per transfer of cash between a rollup and its parent; no row where there is no bridge."""

@@ -7,10 +7,11 @@ import pandas as pd
 
 from blockspace.agents.provers import new_provers
 from blockspace.agents.rollup_operators import Batcher, Challenger, Claimer
+from blockspace.experiments.lost_blocks import LostBlocks
 from blockspace.markets.ledger import GENESIS, transfer_cash
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
 from blockspace.network.chain import NS
-from blockspace.network.faults import intervals
+from blockspace.network.faults import LOSE_BLOCKS, intervals
 from blockspace.network.rollups.progress import BATCHES, new_progress, note_block
 from blockspace.network.state import Stateful
 from blockspace.network.transaction import CHALLENGE, CLAIM, GAS_PER_BLOB, MILLIWEI, POST
@@ -87,6 +88,8 @@ class Settlement(Stateful):
             self.blob_gas_per_byte = GAS_PER_BLOB / USABLE_BYTES_PER_BLOB
         else:
             self.gas_per_byte += posting.gas_per_byte
+        faults_here = {fault.kind for fault in faults}
+        self.lost_blocks = LostBlocks(self) if faults_here.intersection(LOSE_BLOCKS) else None
         for terms in (world.chain.blocks, world.feeds):
             terms["layout"] = self.batcher.layouts
         world.settlement = self
@@ -103,7 +106,9 @@ class Settlement(Stateful):
     # On the rollup.
 
     def open_block(self, time_ns: int) -> None:
-        """Charge for data what the chain with the data said a while ago."""
+        """Charge for data what the chain with the data said a while ago; go on from what is left after a crash."""
+        if self.lost_blocks is not None:
+            self.lost_blocks.crash(time_ns)
         while self._coming and self._coming[0][0] <= time_ns:
             self._set_price(self._coming.pop(0)[1])
 
@@ -115,6 +120,11 @@ class Settlement(Stateful):
         """Take in a block of the rollup in which trades of this value happened."""
         note_block(self.progresses, self.world.chain.pools, self.world.chain.blocks, value_micro_usd)
 
+    def close_block(self, time_ns: int) -> None:
+        """Keep what a block of the rollup has changed, if it may have to be undone."""
+        if self.lost_blocks is not None:
+            self.lost_blocks.note_block(time_ns)
+
     # On the chains below.
 
     def take_in(self, below: "World") -> None:
@@ -122,6 +132,8 @@ class Settlement(Stateful):
         view = below.feeds[0]["views"][(int(below.feeds["count"][0]) - 1) & (len(below.feeds[0]["views"]) - 1)]
         time = int(view["time"])
         self._reorganise(below, time)
+        if self.lost_blocks is not None:
+            self.lost_blocks.crash(time)
         inbox = below.inboxes[0]
         for message in inbox["messages"][: int(inbox["count"])]:
             sender, kind, number = int(message["sender"]), int(message["kind"]), int(message["number"])
@@ -171,6 +183,10 @@ class Settlement(Stateful):
             return
         batch["posted"], batch["seen"] = time, seen
         batch["safe"] = self.data.chain.final_at_ns(time)
+        if batch["invalid"] and not batch["void"] and self.lost_blocks is not None:
+            self.lost_blocks.void(number, time)
+        if batch["void"]:
+            return
         size = max(float(batch["charged"]), 1.0)
         self.gas_per_byte += MEMORY * (gas / size - self.gas_per_byte)
         if self.settings.data == "blobs":
@@ -272,8 +288,10 @@ class Settlement(Stateful):
             frame[f"{name}_s"] = _seconds(rows[name])
         for name in ("transactions", "gas", "bytes", "charged", "blobs", "tries", "claim"):
             frame[name] = rows[name]
+        frame["void"] = rows["void"] > 0
         frame["value_usd"] = rows["value"] * 1e-6
-        frame["block_s"] = rows["moments"] * 1e-6 / rows["transactions"]  # mean over its transactions
+        # Mean over its transactions; there are none of what is void.
+        frame["block_s"] = rows["moments"] * 1e-6 / np.where(rows["void"] > 0, np.nan, rows["transactions"])
         frame["cost_ether"] = rows["cost_gwei"] * 1e-9
         frame["cost_usd"] = rows["cost_usd"]
         times = {f"{what}_s": _seconds(known[0][name]) for what, name in (("claimed", "included"), ("final", "final"))}

@@ -601,6 +601,8 @@ class World(Stateful):
             self.chain.close()
         else:
             self.chain.close(self._wealth_of_producer() - self._wealth_before)
+        if self.settlement is not None:
+            self.settlement.close_block(self.chain.time_ns)
         self._skip_idle_blocks()
 
     def _skip_idle_blocks(self) -> None:

@@ -314,8 +314,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
         publish_pool(venue, number, feed.pools[(feed.count - 1) & (VIEWS - 1), number])
     publish_races(feed.races[(feed.count - 1) & (VIEWS - 1)], venue.count, venue.pool_count, pools[0], block)
     _publish_receipts(feed, venue, logs[0], pools[0], block)
-    if venue.batching != 0 or venue.margin.liquidates != 0:
-        _state_closings(feed, venue, logs[0], first_trade, block.number)
+    _state_closings(feed, venue, logs[0], first_trade, block.number)
     _publish_due(feed, view, venue)
     block.base_fee = next_base_fee
 
@@ -354,7 +353,7 @@ def _state(feed, venue, log, account, instrument, block):
 
 @kernel
 def _state_closings(feed, venue, log, first_trade, block):
-    """Let accounts know whose positions changed though they sent nothing: by a liquidation, or in a batch."""
+    """Let accounts know whose positions changed though they sent nothing: closed, in a batch, or undone."""
     for number in range(max(first_trade, log.count - TRADES), log.count):
         trade = log.trades[number & (TRADES - 1)]
         if trade.cause != BY_ORDER or venue.batching != 0:

@@ -14,8 +14,8 @@ from blockspace.network.compilation import kernel
 TRADES = 65536  # a power of two
 
 # Why a position changed hands. What ends in the settlement of its series is no trade and never on the log.
-BY_ORDER, LIQUIDATION, DELEVERAGING, SETTLEMENT = range(4)
-CAUSES = ("order", "liquidation", "deleveraging")
+BY_ORDER, LIQUIDATION, DELEVERAGING, SETTLEMENT, UNDONE = range(5)
+CAUSES = ("order", "liquidation", "deleveraging", "settlement", "undone")
 
 # Sizes are in lots and prices in ticks; fees are in micro-dollars, negative for a rebate. Side +1: the taker
 # bought. A swap is a trade with its pool's account as the maker, who earns what the taker pays as fee.
@@ -34,8 +34,9 @@ TRADE = np.dtype(
         ("instrument", "u1"),
         ("side", "i1"),
         ("pool", "u1"),  # number of the pool plus 1; 0 for the order book
-        ("cause", "u1"),  # an order, a liquidation, or deleveraging; of the latter two the debtor is the maker
-        # Micro-dollars of a swap without its fee, or of a position taken over, where the price is rounded; else 0.
+        # An order, a liquidation, or deleveraging, where the debtor is the maker; or that an earlier trade is undone.
+        ("cause", "u1"),
+        # Micro-dollars of a swap without its fee, or of what else was no order, where the price is rounded; else 0.
         ("notional", "i8"),
     ],
     align=True,
@@ -96,6 +97,37 @@ def append_closing(log, instrument, side, price, size, notional, debtor, other, 
     append_trade(log, instrument, side, price, size, debtor, other, np.uint32(0), zero, zero)
     trade.cause = cause
     trade.notional = notional
+
+
+@kernel
+def append_reversals(log, first, values):
+    """Write the trades from number ``first`` on backwards, the newest first: what they did is undone.
+
+    A reversal has the other side, and the fees with the other sign; price and external price are those of the trade.
+    ``values`` are micro-dollars per tick and lot, by instrument.
+
+    Returns
+    -------
+    int
+        Micro-dollars that had changed hands.
+    """
+    value = np.int64(0)
+    for number in range(log.count - 1, first - 1, -1):
+        trade = log.trades[np.uint64(number) & np.uint64(TRADES - 1)]
+        notional = trade.notional
+        if notional == 0:
+            notional = np.int64(trade.price) * np.int64(trade.size) * values[trade.instrument]
+        price, external_price = trade.price, trade.external_price
+        reversal = log.trades[np.uint64(log.count) & np.uint64(TRADES - 1)]
+        side, maker_fee, taker_fee = np.int64(-trade.side), -trade.maker_fee, -trade.taker_fee
+        append_trade(
+            log, trade.instrument, side, price, trade.size, trade.maker, trade.taker, np.uint32(0), maker_fee, taker_fee
+        )
+        reversal.external_price = external_price
+        reversal.cause = UNDONE
+        reversal.notional = notional
+        value += notional
+    return value
 
 
 def trades_since(log: Any, number: int) -> npt.NDArray[Any]:

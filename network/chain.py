@@ -251,7 +251,7 @@ class Chain(Stateful):
 
     def break_down(self, faults: Sequence[FaultSettings]) -> None:
         """Have the chain stand still, or part of it cut off, when the faults say so; before the first block."""
-        self._outages = intervals(faults, "outage")
+        self._outages = intervals(faults, "outage", "crash")
         self._partitions = [self._partition(fault) for fault in faults if fault.kind == "partition"]
         self.next_time_ns = self._next_slot(self.next_time_ns)
 

@@ -8,6 +8,8 @@ Each is said of the chain where it happens:
 ``oracle_stall``     the keeper reports no prices
 ``reorganisation``   at the start, the blocks of the last ``duration_s`` lose what they held about other chains
 ``withholding``      the operator of the rollup posts no data
+``crash``            the sequencer stands still, and has lost all blocks of which it has not handed in the data
+``invalid_batch``    the data that the operator hands in break the rules: nobody takes them, nor the blocks after them
 ``prover_failure``   the rollup's provers stand still
 ``false_claim``      what the rollup's operator claims of its state is not so
 ===================  =================================================================================================
@@ -24,7 +26,10 @@ from blockspace.network.settings import Settings
 Interval = tuple[int, int]
 """From when to when, in ns, the end not included."""
 
-OF_ROLLUPS = ("withholding", "prover_failure", "false_claim")
+LOSE_BLOCKS = ("crash", "invalid_batch")
+"""Faults by which blocks of a rollup are undone."""
+
+OF_ROLLUPS = ("withholding", "crash", "invalid_batch", "prover_failure", "false_claim")
 """Faults that only a rollup can have."""
 
 
@@ -32,7 +37,15 @@ class FaultSettings(Settings):
     """Something that breaks."""
 
     kind: Literal[
-        "outage", "partition", "oracle_stall", "reorganisation", "withholding", "prover_failure", "false_claim"
+        "outage",
+        "partition",
+        "oracle_stall",
+        "reorganisation",
+        "withholding",
+        "crash",
+        "invalid_batch",
+        "prover_failure",
+        "false_claim",
     ] = Field("outage", description="what breaks")
     start_s: float = Field(0.0, ge=0, le=1e9, description="seconds from the start of the run at which it breaks")
     duration_s: float = Field(600.0, gt=0, le=1e9, description="seconds that it lasts, or that are undone")
@@ -55,9 +68,9 @@ class FaultSettings(Settings):
         return start, start + round(self.duration_s * 1e9)
 
 
-def intervals(faults: Iterable[FaultSettings], kind: str) -> tuple[Interval, ...]:
-    """When faults of a kind last, in order of their start."""
-    return tuple(sorted(fault.interval for fault in faults if fault.kind == kind))
+def intervals(faults: Iterable[FaultSettings], *kinds: str) -> tuple[Interval, ...]:
+    """When faults of some kinds last, in order of their start."""
+    return tuple(sorted(fault.interval for fault in faults if fault.kind in kinds))
 
 
 def is_within(moments: Iterable[Interval], time_ns: int) -> bool:

@@ -6,7 +6,7 @@ from blockspace.experiments.cross_chain import require_cross_chain_fits
 from blockspace.experiments.scenario.populations import OPTION_POPULATIONS, POOL_POPULATIONS
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB, blob_limit
-from blockspace.network.faults import OF_ROLLUPS
+from blockspace.network.faults import LOSE_BLOCKS, OF_ROLLUPS
 from blockspace.network.settings import did_you_mean as did_you_mean
 from blockspace.network.transaction import LEGS
 
@@ -120,6 +120,21 @@ def _require_chains_fit(scenario: "Scenario") -> None:
     for one in scenario.chains:
         if one.chains:
             raise ValueError(f"the chain {one.name} has chains of its own; only the first chain of a market may")
+    undoing = [(one, fault.kind) for one in chains.values() for fault in one.faults if fault.kind in LOSE_BLOCKS]
+    for undone, kind in undoing:
+        for population in ("hedgers", "cross_chain_arbitrageurs"):
+            count = getattr(scenario, population).count
+            if count:
+                raise ValueError(
+                    f"{population}.count is {count}; it must be 0 where blocks of a chain can be undone, and "
+                    f"{undone.name} has a fault of kind {kind!r}"
+                )
+        for one in scenario.chains:
+            if one.rollup.kind != "none" and undone.name in (one.rollup.parent, one.rollup.data_chain):
+                raise ValueError(
+                    f"{undone.name} has a fault of kind {kind!r}; it may be so only where no chain settles on it, "
+                    f"and {one.name} does"
+                )
     for one in chains.values() if scenario.chains else ():
         if one.rollup.kind != "none":
             _require_chains_below(scenario, one, [other for name, other in chains.items() if name != one.name])
@@ -189,16 +204,29 @@ def _require_faults_fit(scenario: "Scenario") -> None:
         needed = {"false_claim": "optimistic", "prover_failure": "validity"}.get(fault.kind, scenario.rollup.kind)
         if scenario.rollup.kind != needed:
             raise ValueError(f"{where}.kind is {fault.kind!r}; it may be so only where rollup.kind is {needed!r}")
+        if fault.kind in LOSE_BLOCKS:
+            _require_blocks_can_be_undone(scenario, f"{where}.kind is {fault.kind!r}")
         if fault.kind == "oracle_stall" and scenario.venue.oracle != "on_chain":
             raise ValueError(f"{where}.kind is 'oracle_stall'; it may be so only where venue.oracle is 'on_chain'")
-        if fault.kind == "outage" and scenario.timing_games.share > 0:
-            raise ValueError(f"{where}.kind is 'outage'; it may be so only where timing_games.share is 0")
+        if fault.kind in ("outage", "crash") and scenario.timing_games.share > 0:
+            raise ValueError(f"{where}.kind is {fault.kind!r}; it may be so only where timing_games.share is 0")
         missing = [name for name in fault.regions if name not in scenario.topology.regions]
         if missing:
             raise ValueError(
                 f"{where}.regions has {missing[0]!r}; it may have those of topology.regions, "
                 f"{', '.join(scenario.topology.regions)}"
             )
+
+
+def _require_blocks_can_be_undone(scenario: "Scenario", fault: str) -> None:
+    """Refuse to undo blocks where more would have to be undone than what accounts own."""
+    for needed, lacking in (
+        ("venue.settlement is 'immediate'", scenario.venue.settlement != "immediate"),
+        ("options.expiries_days is empty", scenario.options.count > 0),
+        ("pools is empty", len(scenario.pools) > 0),
+    ):
+        if lacking:
+            raise ValueError(f"{fault}; it may be so only where {needed}")
 
 
 def _require_builders_fit(scenario: "Scenario") -> None:

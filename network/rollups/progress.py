@@ -81,6 +81,8 @@ BATCH = np.dtype(
         ("cost_gwei", "i8"),  # of the posting, all tries together
         ("cost_usd", "f8"),
         ("claim", "i8"),  # number of the claim that it belongs to; -1 for none
+        ("invalid", "u1"),  # 1 if its data break the rules
+        ("void", "u1"),  # 1 once its blocks are undone, and nothing of it counts but what posting it has cost
     ],
     align=True,
 )

@@ -1,0 +1,172 @@
+"""Blocks of a rollup that are undone: its sequencer has lost them, or their batch breaks the rules.
+
+What users saw in a block of the rollup was the word of its sequencer. Only what has been posted can be worked out by
+everybody. If the sequencer crashes, it goes on from the last block of which it had handed in the data; if it hands in a
+batch that breaks the rules, every node leaves that batch out, with all blocks that build on it (Optimism, 2024). What
+accounts own is then what it was after the last block that stands, fees included, and the trades since are on the tape
+once more, the other way round. Who had orders resting sends them again before anything else happens; nobody trades
+again what was undone, unless he decides to.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from blockspace.experiments.recording.rows import ROLES
+from blockspace.markets.ledger import MICRO_DOLLARS, WEI_PER_GWEI
+from blockspace.markets.trade_log import TRADES, append_reversals
+from blockspace.markets.undo_log import UndoLog
+from blockspace.network.chain import NS
+from blockspace.network.faults import intervals
+from blockspace.network.rollups.progress import BATCHES, ENTRIES
+from blockspace.network.state import Stateful
+
+if TYPE_CHECKING:
+    from blockspace.experiments.settlement import Settlement
+
+SINCE_START = -1
+"""Time of the last block that stands if none does."""
+
+LOSS = np.dtype(
+    [
+        ("time", "i8"),  # ns: when the blocks were undone
+        ("since", "i8"),  # ns: of the last block that stands
+        ("invalid", "u1"),  # 1 if their batch broke the rules; 0 if the sequencer lost them
+        ("blocks", "i8"),  # that had changed something
+        ("trades", "i8"),
+        ("value", "i8"),  # micro-dollars that had changed hands in them
+        ("gains", "f8", (len(ROLES),)),  # dollars that each role is richer by, at the marks and ether price of then
+    ]
+)
+
+
+class LostBlocks(Stateful):
+    """What a rollup needs so that blocks of it can be undone, and what was.
+
+    Parameters
+    ----------
+    settlement
+        Of the rollup.
+
+    Attributes
+    ----------
+    losses : numpy.ndarray
+        One row of type ``LOSS`` for each time that blocks were undone.
+    """
+
+    CONSTANTS: ClassVar = ("settlement", "world", "crashes")
+
+    def __init__(self, settlement: "Settlement") -> None:
+        self.settlement = settlement
+        self.world = settlement.world
+        self.crashes = intervals(self.world.scenario.faults, "crash")
+        self.log = UndoLog(self.world.venues)
+        self.losses: npt.NDArray[Any] = np.zeros(0, LOSS)
+        self._crashes_over = 0
+        self._trades_over = 0  # number of the first trade that no reversal on the tape is about
+
+    def note_block(self, time_ns: int) -> None:
+        """Keep what a block has changed, and forget what can no longer be undone."""
+        self.log.note(time_ns)
+        batcher, progress = self.settlement.batcher, self.settlement.progresses[0]
+        if batcher.oldest > 0:
+            last = int(progress["batches"][(batcher.oldest - 1) & (BATCHES - 1)]["last"])
+            self.log.forget(self._time_of(last))
+
+    def crash(self, time_ns: int) -> None:
+        """Undo the blocks of which no data have been handed in, if the sequencer has crashed by now."""
+        while self._crashes_over < len(self.crashes) and self.crashes[self._crashes_over][0] <= time_ns:
+            start, _ = self.crashes[self._crashes_over]
+            self._crashes_over += 1
+            progress = self.settlement.progresses[0]
+            count = int(progress["batch_count"])
+            last = int(progress["batches"][(count - 1) & (BATCHES - 1)]["last"]) if count else -1
+            self._undo(last, start, invalid=False)
+
+    def void(self, number: int, time_ns: int) -> None:
+        """Undo the blocks of a batch that breaks the rules, and those after it; later batches go the same way."""
+        progress = self.settlement.progresses[0]
+        last = int(progress["batches"][number & (BATCHES - 1)]["first"]) - 1
+        for later in range(number, int(progress["batch_count"])):
+            batch = progress["batches"][later & (BATCHES - 1)]
+            batch["void"] = 1
+            batch["first"], batch["last"], batch["closed"] = last + 1, last, max(self._time_of(last), 0)
+            for name in ("transactions", "gas", "charged", "value", "moments"):
+                batch[name] = 0
+        self._undo(last, time_ns, invalid=True)
+
+    def _time_of(self, entry: int) -> int:
+        if entry < 0:
+            return SINCE_START
+        return int(self.settlement.progresses[0]["entries"][entry & (ENTRIES - 1)]["time"])
+
+    def _undo(self, last: int, time_ns: int, invalid: bool) -> None:
+        """Undo all blocks after an entry."""
+        world, progress = self.world, self.settlement.progresses[0]
+        since = self._time_of(last)
+        progress["entry_count"] = last + 1
+        before = self._wealth_usd(time_ns)
+        blocks = self.log.undo(since)
+        gains = self._wealth_usd(time_ns) - before
+        trades, value = self._reverse_trades(since)
+        for bridge in world.model.bridges_of(world):
+            bridge.undo(since, time_ns)
+        roles = world.records.meters[0]["roles"][: len(gains)]
+        row = np.zeros(1, LOSS)
+        row["time"], row["since"], row["invalid"] = time_ns, max(since, 0), invalid
+        row["blocks"], row["trades"], row["value"] = blocks, trades, value
+        row["gains"] = np.bincount(roles, gains, len(ROLES))
+        self.losses = np.concatenate([self.losses, row])
+
+    def _wealth_usd(self, time_ns: int) -> npt.NDArray[np.float64]:
+        """What each account owns in dollars, at the marks."""
+        venue = self.world.venues[0]
+        accounts = venue["ledger"]["accounts"][: int(venue["ledger"]["count"])]
+        listed = int(venue["count"])
+        held = accounts["position"][:, :listed] @ venue["instruments"]["mark"][:listed]
+        ether = (accounts["gwei"] + accounts["wei"] / WEI_PER_GWEI) / WEI_PER_GWEI
+        wealth: npt.NDArray[np.float64] = (accounts["cash"] + held) / MICRO_DOLLARS
+        return wealth + ether * self.world.ether_usd(time_ns)
+
+    def _reverse_trades(self, since: int) -> tuple[int, int]:
+        """Put the trades after a time on the tape the other way round; returns their number and value."""
+        log, meter = self.world.logs[0], self.world.records.meters[0]
+        count = int(log["count"])
+        oldest = max(self._trades_over, count - TRADES // 2)
+        times = log["trades"]["time"][np.arange(oldest, count) & (TRADES - 1)]
+        first = oldest + int(np.searchsorted(times, since, side="right"))
+        if first == oldest > self._trades_over:
+            raise RuntimeError(f"more than {TRADES // 2} trades would have to be undone: let batches be posted sooner")
+        values = np.array([int(one.tick_lot_value) for one in self.world.scenario.instruments])
+        value = int(append_reversals(self.world.logs[0], np.int64(first), values))
+        self._trades_over = int(log["count"])
+        meter["trades_seen"] = self._trades_over  # nobody chose to make them: they count for nothing but the tape
+        return count - first, value
+
+    def table(self) -> pd.DataFrame:
+        """One row for each time that blocks were undone, with what each role is richer by, in dollars."""
+        rows = self.losses
+        frame = pd.DataFrame({"time_s": rows["time"] / NS, "since_s": rows["since"] / NS})
+        frame["cause"] = np.where(rows["invalid"] > 0, "invalid_batch", "crash")
+        frame["blocks"], frame["trades"], frame["value_usd"] = rows["blocks"], rows["trades"], rows["value"] * 1e-6
+        present = np.unique(self.world.records.meters[0]["roles"][: int(self.world.venues[0]["ledger"]["count"])])
+        for role in present[present > 0].tolist():
+            frame[f"{ROLES[role]}_gain_usd"] = rows["gains"][:, role]
+        return frame
+
+
+def summarise_losses(losses: pd.DataFrame, warm_up_s: float) -> dict[str, float]:
+    """Measures of the blocks that were undone behind the warm-up.
+
+    ``undone_moved_usd`` is what those roles gained by it that gained: so much changed owner.
+    """
+    rows = losses[losses["time_s"] > warm_up_s]
+    gains = rows[[name for name in rows.columns if name.endswith("_gain_usd")]].to_numpy()
+    return {
+        "undone_blocks": float(rows["blocks"].sum()),
+        "undone_trades": float(rows["trades"].sum()),
+        "undone_value_usd": float(rows["value_usd"].sum()),
+        "undone_moved_usd": float(np.maximum(gains, 0.0).sum()),
+    }
