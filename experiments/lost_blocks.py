@@ -67,7 +67,13 @@ class LostBlocks(Stateful):
         self._crashes_over = 0
         self._trades_over = 0  # number of the first trade that no reversal on the tape is about
 
-    def note_block(self, time_ns: int) -> None:
+    def open_block(self, time_ns: int) -> None:
+        """Go on from what is left, if the sequencer has crashed; before the first block, begin to keep account."""
+        if not self.log.has_begun:
+            self.log.begin()
+        self.crash(time_ns)
+
+    def close_block(self, time_ns: int) -> None:
         """Keep what a block has changed, and forget what can no longer be undone."""
         self.log.note(time_ns)
         batcher, progress = self.settlement.batcher, self.settlement.progresses[0]
@@ -107,9 +113,9 @@ class LostBlocks(Stateful):
         world, progress = self.world, self.settlement.progresses[0]
         since = self._time_of(last)
         progress["entry_count"] = last + 1
-        before = self._wealth_usd(time_ns)
+        before = self._accounts().copy()
         blocks = self.log.undo(since)
-        gains = self._wealth_usd(time_ns) - before
+        gains = self._gains_usd(before, time_ns)
         trades, value = self._reverse_trades(since)
         for bridge in world.model.bridges_of(world):
             bridge.undo(since, time_ns)
@@ -120,15 +126,19 @@ class LostBlocks(Stateful):
         row["gains"] = np.bincount(roles, gains, len(ROLES))
         self.losses = np.concatenate([self.losses, row])
 
-    def _wealth_usd(self, time_ns: int) -> npt.NDArray[np.float64]:
-        """What each account owns in dollars, at the marks."""
-        venue = self.world.venues[0]
-        accounts = venue["ledger"]["accounts"][: int(venue["ledger"]["count"])]
+    def _accounts(self) -> npt.NDArray[Any]:
+        ledger = self.world.venues[0]["ledger"]
+        accounts: npt.NDArray[Any] = ledger["accounts"][: int(ledger["count"])]
+        return accounts
+
+    def _gains_usd(self, before: npt.NDArray[Any], time_ns: int) -> npt.NDArray[np.float64]:
+        """What each account is richer by in dollars, at the marks."""
+        now, venue = self._accounts(), self.world.venues[0]
         listed = int(venue["count"])
-        held = accounts["position"][:, :listed] @ venue["instruments"]["mark"][:listed]
-        ether = (accounts["gwei"] + accounts["wei"] / WEI_PER_GWEI) / WEI_PER_GWEI
-        wealth: npt.NDArray[np.float64] = (accounts["cash"] + held) / MICRO_DOLLARS
-        return wealth + ether * self.world.ether_usd(time_ns)
+        lots = (now["position"] - before["position"])[:, :listed]
+        cash: npt.NDArray[np.float64] = now["cash"] - before["cash"] + lots @ venue["instruments"]["mark"][:listed]
+        gwei = now["gwei"] - before["gwei"] + (now["wei"] - before["wei"]) / WEI_PER_GWEI
+        return cash / MICRO_DOLLARS + gwei / WEI_PER_GWEI * self.world.ether_usd(time_ns)
 
     def _reverse_trades(self, since: int) -> tuple[int, int]:
         """Put the trades after a time on the tape the other way round; returns their number and value."""
@@ -152,7 +162,7 @@ class LostBlocks(Stateful):
         frame["cause"] = np.where(rows["invalid"] > 0, "invalid_batch", "crash")
         frame["blocks"], frame["trades"], frame["value_usd"] = rows["blocks"], rows["trades"], rows["value"] * 1e-6
         present = np.unique(self.world.records.meters[0]["roles"][: int(self.world.venues[0]["ledger"]["count"])])
-        for role in present[present > 0].tolist():
+        for role in present.tolist():
             frame[f"{ROLES[role]}_gain_usd"] = rows["gains"][:, role]
         return frame
 
@@ -160,13 +170,16 @@ class LostBlocks(Stateful):
 def summarise_losses(losses: pd.DataFrame, warm_up_s: float) -> dict[str, float]:
     """Measures of the blocks that were undone behind the warm-up.
 
-    ``undone_moved_usd`` is what those roles gained by it that gained: so much changed owner.
+    ``undone_moved_usd`` is what those roles gained by it that gained: so much changed owner. What each role gained has
+    a measure of its own, such as ``maker_undone_gain_usd``.
     """
     rows = losses[losses["time_s"] > warm_up_s]
-    gains = rows[[name for name in rows.columns if name.endswith("_gain_usd")]].to_numpy()
+    gains = rows.filter(regex="_gain_usd$")
+    by_role = {name.replace("_gain", "_undone_gain"): float(total) for name, total in gains.sum().items()}
     return {
         "undone_blocks": float(rows["blocks"].sum()),
         "undone_trades": float(rows["trades"].sum()),
         "undone_value_usd": float(rows["value_usd"].sum()),
-        "undone_moved_usd": float(np.maximum(gains, 0.0).sum()),
+        "undone_moved_usd": float(gains.clip(lower=0.0).to_numpy().sum()),
+        **by_role,
     }

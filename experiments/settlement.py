@@ -108,7 +108,7 @@ class Settlement(Stateful):
     def open_block(self, time_ns: int) -> None:
         """Charge for data what the chain with the data said a while ago; go on from what is left after a crash."""
         if self.lost_blocks is not None:
-            self.lost_blocks.crash(time_ns)
+            self.lost_blocks.open_block(time_ns)
         while self._coming and self._coming[0][0] <= time_ns:
             self._set_price(self._coming.pop(0)[1])
 
@@ -123,7 +123,7 @@ class Settlement(Stateful):
     def close_block(self, time_ns: int) -> None:
         """Keep what a block of the rollup has changed, if it may have to be undone."""
         if self.lost_blocks is not None:
-            self.lost_blocks.note_block(time_ns)
+            self.lost_blocks.close_block(time_ns)
 
     # On the chains below.
 

@@ -50,6 +50,11 @@ class UndoLog(Stateful):
         self._before: list[npt.NDArray[np.uint64]] = []
         self.notes: list[Note] = []
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is known what there was before the next block."""
+        return bool(self._before)
+
     def begin(self) -> None:
         """Take what there is now for what was before the next block; what happened earlier can't be undone."""
         self._before = [table.copy() for table in _tables(self._venues[0])]
