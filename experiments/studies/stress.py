@@ -2,9 +2,10 @@
 
 The market of the study ``architectures`` on five of its architectures. The price falls by a fifth in ten minutes, users
 crowd in because it falls, and just as it does something breaks for ten minutes: the sequencer stops where there is one,
-and half of the world is cut off from the other half where there are validators everywhere. Beside each run with the
-fault stands one without it. Leverage is swept. What is asked is who loses what: debtors, those whose gains are taken
-back to cover them, the insurance fund.
+and half of the world is cut off from the other half where there are validators everywhere. On the rollups it also
+happens that the sequencer, when it comes back, has lost what it had not yet handed in for posting. Beside each run with
+a fault stands one without it. Leverage is swept. What is asked is who loses what: debtors, those whose gains are taken
+back to cover them, the insurance fund, and those whose trades are undone.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 
 from blockspace.experiments.reports.findings import change, weigh
 from blockspace.experiments.reports.points import PointPanel, draw_points
+from blockspace.experiments.reports.tables import format_number
 from blockspace.experiments.results import Results
 from blockspace.experiments.scenario import load_scenario
 from blockspace.experiments.studies.architectures import ARCHITECTURES, MARKET
@@ -35,6 +37,8 @@ TABLE = {
     "worst_equity_usd": "worst\nequity $",
     "orders_unfilled_share": "orders\nunfilled",
     "value_not_posted_usd": "not yet\nposted $",
+    "undone_value_usd": "trades\nundone $",
+    "undone_moved_usd": "moved by\nthat $",
     "final_after_s": "final\nafter s",
 }
 
@@ -43,6 +47,7 @@ FAULT_LASTS_S = 600.0
 LEVERAGES = (3.0, 10.0)
 
 OUTAGE: Mapping[str, Any] = {"kind": "outage", "start_s": CRASH_AT_S, "duration_s": FAULT_LASTS_S}
+LOST: Mapping[str, Any] = {**OUTAGE, "kind": "crash"}
 PARTITION: Mapping[str, Any] = {
     "kind": "partition",
     "start_s": CRASH_AT_S,
@@ -50,18 +55,19 @@ PARTITION: Mapping[str, Any] = {
     "regions": ["singapore", "tokyo", "sydney", "mumbai"],
 }
 
-FAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "main chain": ("partition", PARTITION),
-    "optimistic rollup": ("sequencer stops", OUTAGE),
-    "validity rollup": ("sequencer stops", OUTAGE),
-    "application chain": ("outage", OUTAGE),
-    "accelerated sequencer": ("sequencer stops", OUTAGE),
+OF_ROLLUPS: Mapping[str, Mapping[str, Any]] = {"sequencer stops": OUTAGE, "sequencer stops, blocks lost": LOST}
+FAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "main chain": {"partition": PARTITION},
+    "optimistic rollup": OF_ROLLUPS,
+    "validity rollup": OF_ROLLUPS,
+    "application chain": {"outage": OUTAGE},
+    "accelerated sequencer": {"sequencer stops": OUTAGE},
 }
 """What breaks on each, and what that is called."""
 
 
 def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
-    """Every architecture with and without its fault, at each leverage."""
+    """Every architecture without a fault and with each of its own, at each leverage."""
     scenario = load_scenario(
         "ethereum-60m",
         {
@@ -81,9 +87,10 @@ def sweep(quick: bool, seeds: tuple[int, ...]) -> Sweep:
     points = []
     for name in list(FAULTS)[::2] if quick else FAULTS:
         for leverage in LEVERAGES[-1:] if quick else LEVERAGES:
-            for fault, settings in (("none", []), (FAULTS[name][0], [FAULTS[name][1]])):
+            for fault in ("none", *FAULTS[name]):
                 values = {X: name, LEVERAGE: leverage, FAULT: fault}
-                overrides = {**ARCHITECTURES[name], "leveraged_traders.leverage_mean": leverage, "faults": settings}
+                overrides = {**ARCHITECTURES[name], "leveraged_traders.leverage_mean": leverage}
+                overrides["faults"] = [] if fault == "none" else [FAULTS[name][fault]]
                 points.append(Point(_name(name, leverage, fault), values, overrides))
     return Sweep(scenario, tuple(points), seeds, reference=points[0].name)
 
@@ -93,7 +100,7 @@ def _name(architecture: str, leverage: float, fault: str) -> str:
 
 
 def figure(results: Results) -> Figure:
-    """Nine panels with a row for each case."""
+    """Ten panels with a row for each case."""
     panels = [
         PointPanel("Liquidations", "number", "liquidations"),
         PointPanel("Delay of a liquidation", "seconds, median", "liquidation_delay_median_s", log=True),
@@ -103,6 +110,7 @@ def figure(results: Results) -> Figure:
         PointPanel("Worst equity of an account", "thousand dollars", "worst_equity_usd", 1e-3),
         PointPanel("Unfilled orders", "per cent", "orders_unfilled_share", 100.0),
         PointPanel("Traded and not yet posted", "thousand dollars", "value_not_posted_usd", 1e-3),
+        PointPanel("Changed owner when blocks were undone", "thousand dollars", "undone_moved_usd", 1e-3),
         PointPanel("Final", "seconds from the block, mean", "final_after_s", log=True),
     ]
     return draw_points(results, QUESTION, panels)
@@ -125,4 +133,15 @@ def findings(results: Results) -> list[str]:
             + f" {change(results, 'deleveraged_accounts', 'The number of accounts deleveraged', '', points)}"
             + f" {change(results, 'liquidation_delay_median_s', 'The median delay of a liquidation', 's', points)}"
         )
+        said += [_undone(results, point) for point in points if point.endswith("blocks lost")]
     return said
+
+
+def _undone(results: Results, point: str) -> str:
+    """Say what was undone at a point, and what that was worth to those who gained by it."""
+    value, moved = (results.curve(measure).loc[point] for measure in ("undone_value_usd", "undone_moved_usd"))
+    return (
+        f"{point}: trades of {format_number(value['mean'])} dollars are undone, by which "
+        f"{format_number(moved['mean'])} dollars (95 % interval {format_number(moved['low'])} to "
+        f"{format_number(moved['high'])}) change their owner."
+    )

@@ -56,10 +56,10 @@ def test_a_rollup_rests_on_its_parent_and_on_who_checks():
 def test_a_stop_of_the_sequencer_in_a_crash_costs_and_every_ledger_is_exact():
     scenario = stress.sweep(True, (1,)).scenario
     crash = {"price.script": [[300.0, 1.0], [600.0, 0.8]], "duration_s": 1_000.0, "warm_up_s": 100.0}
-    stops = {"faults": [{**stress.OUTAGE, "start_s": 320.0, "duration_s": 300.0}]}
-    shortfalls = []
-    for fault in ({}, stops):
-        settings = {**architectures.ARCHITECTURES["validity rollup"], **crash, **fault}
+    broken = [[{**fault, "start_s": 320.0, "duration_s": 300.0}] for fault in stress.OF_ROLLUPS.values()]
+    shortfalls, undone = [], []
+    for fault in ([], *broken):
+        settings = {**architectures.ARCHITECTURES["validity rollup"], **crash, "faults": fault}
         settings["leveraged_traders.openings_per_h"] = 30.0
         market = Market(change_settings(scenario, settings), seed=1, tapes="none")
         market.run_for(1_000.0)
@@ -67,7 +67,9 @@ def test_a_stop_of_the_sequencer_in_a_crash_costs_and_every_ledger_is_exact():
         found = market.summary()
         assert found["liquidations"] > 0
         shortfalls.append(found["shortfall_usd"])
-    assert shortfalls[1] > shortfalls[0]
+        undone.append(found.get("undone_value_usd", 0.0))
+    assert min(shortfalls[1:]) > shortfalls[0]
+    assert undone[2] > undone[1] == undone[0] == 0.0
 
 
 @pytest.mark.slow
