@@ -56,10 +56,6 @@ from blockspace.network.transaction import ACCESS_POINTS, GAS_PER_BLOB, MILLIWEI
 
 NS = 1_000_000_000
 
-MANY_BLOCKS = 10**9
-"""Empty blocks after which every base fee is as low as it gets."""
-
-
 PRODUCER = np.dtype(
     [
         ("account", "u4"),
@@ -388,8 +384,7 @@ class Chain(Stateful):
     @cached_property
     def lowest_base_fee(self) -> int:
         """Base fee in wei per gas to which the rule comes down if nobody wants the space."""
-        rule = self.fee_rule
-        return rule.after_empty_blocks(rule.initial_base_fee, MANY_BLOCKS, self.settings.gas_limit)
+        return self.fee_rule.lowest_base_fee(self.settings.gas_limit)
 
     def skip_empty_blocks(self, until_ns: int) -> int:
         """Let the slots before ``until_ns`` in which nothing can happen pass at once; returns how many passed.
@@ -406,9 +401,10 @@ class Chain(Stateful):
         count = (min(until_ns, arrival) - self.next_time_ns) // self._interval_ns
         if count <= 0:
             return 0
-        self.next_time_ns = self._next_slot(self.next_time_ns + count * self._interval_ns)
+        before_ns, self.next_time_ns = self.next_time_ns, self._next_slot(self.next_time_ns + count * self._interval_ns)
         self.number += count
-        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit)
+        seconds = self.next_time_ns // NS - before_ns // NS
+        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit, seconds)
         self.blocks[0]["base_fee"] = self.base_fee
         return count
 
@@ -457,7 +453,8 @@ class Chain(Stateful):
             used = int(self.blocks[0]["blobs"]) * GAS_PER_BLOB
             self.excess_blob_gas = next_excess(self.excess_blob_gas, used, self.base_fee, self.blob_fork)
             self.blocks[0]["blob_base_fee"] = blob_base_fee(self.excess_blob_gas, self.blob_fork)
-        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
+        seconds = self._following(self.time_ns) // NS - self.time_ns // NS
+        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit, seconds)
         return self.base_fee
 
     def close(self, revenue_gwei: int = 0) -> None:

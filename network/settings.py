@@ -92,6 +92,11 @@ class FeeMarketSettings(Settings):
         description="wei that a byte of a transaction pays beside gas to be kept on another chain; where that chain is "
         "part of the market, its fees say it",
     )
+    gas_targets: tuple[tuple[int, int], ...] = Field(
+        (),
+        description="pairs of gas per second and seconds over which it counts, the highest and shortest first "
+        "(gas_targets)",
+    )
     base_fee_wei: int = Field(10**6, ge=0, le=10**15, description="wei per gas (fixed)")
     wallet_tip_wei: int = Field(10**7, ge=0, le=10**15, description="wei per gas that wallets tip without congestion")
 
@@ -109,6 +114,11 @@ class FeeMarketSettings(Settings):
                 f"initial_base_fee_wei is {self.initial_base_fee_wei}; it may not be below minimum_base_fee_wei, "
                 f"{self.minimum_base_fee_wei}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _makes_a_rule(self) -> "FeeMarketSettings":
+        self.fee_rule()
         return self
 
     def fee_rule(self) -> FeeRule:

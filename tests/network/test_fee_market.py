@@ -1,4 +1,5 @@
 import doctest
+import math
 
 import pytest
 from hypothesis import assume, given
@@ -11,6 +12,8 @@ from blockspace.network.fee_market import (
     FeeRule,
     FirstPrice,
     FixedPrice,
+    GasTargets,
+    exponential_basis_points,
     next_base_fee,
     next_gas_limit,
 )
@@ -174,6 +177,14 @@ def test_empty_blocks_in_a_row(rule: FeeRule, base_fee: int, count: int, expecte
         ("eip1559", {"elasticity": 6, "burns_base_fee": False}, GWEI, False, 1_625_000_000, 10_000_000),
         ("first_price", {}, 0, False, 0, LIMIT),
         ("fixed", {"base_fee_wei": 20_000_000}, 20_000_000, False, 20_000_000, LIMIT),
+        (
+            "gas_targets",
+            {"gas_targets": ((10_000_000, 60),), "minimum_base_fee_wei": 1_000},
+            1_000,
+            False,
+            1_105,  # a backlog of a tenth of the target's 600,000,000
+            LIMIT,
+        ),
     ],
 )
 def test_rules_by_name(
@@ -198,6 +209,18 @@ def test_rules_by_name(
             "initial_base_fee_wei was 8; it must be 9 or more",
         ),
         ("fixed", {"base_fee_wei": -1}, "base_fee_wei was -1; it must be 0 or more"),
+        ("gas_targets", {}, "gas_targets is empty; it must have a pair of gas per second and seconds"),
+        ("gas_targets", {"gas_targets": ((5, 0),)}, "a number of gas_targets was 0; it must be 1 or more"),
+        (
+            "gas_targets",
+            {"gas_targets": ((5, 10), (6, 20))},
+            "gas_targets has 6 gas per second over 20 s after 5 over 10 s; each must be lower and over a longer time",
+        ),
+        (
+            "gas_targets",
+            {"gas_targets": ((5, 10), (4, 10))},
+            "gas_targets has 4 gas per second over 10 s after 5 over 10 s; each must be lower and over a longer time",
+        ),
     ],
 )
 def test_impossible_rules_are_refused(name: str, parameters: dict[str, int], message: str) -> None:
@@ -207,4 +230,47 @@ def test_impossible_rules_are_refused(name: str, parameters: dict[str, int], mes
 
 def test_examples() -> None:
     assert doctest.testmod(fee_market).failed == 0
-    assert set(FEE_RULES) == {"eip1559", "first_price", "fixed"}
+    assert set(FEE_RULES) == {"eip1559", "first_price", "fixed", "gas_targets"}
+
+
+@pytest.mark.parametrize(
+    ("exponent", "expected"),
+    [(0, 10_000), (1, 10_001), (1_400, 11_502), (10_000, 27_083), (20_000, 70_000)],  # by hand
+)
+def test_polynomial_for_the_exponential(exponent: int, expected: int) -> None:
+    assert exponential_basis_points(exponent) == expected
+
+
+@given(st.integers(0, 20_000))
+def test_polynomial_is_close_below_an_exponent_of_two(exponent: int) -> None:
+    exact = 10_000 * math.exp(exponent / 10_000)
+    assert 0.945 * exact - 4 <= exponential_basis_points(exponent) <= exact + 1
+
+
+def test_with_one_target_a_backlog_is_what_is_beyond_it() -> None:
+    rule = GasTargets(((7_000_000, 102),), 100_000_000)
+    assert rule.after_block(0, 100_000_000, LIMIT, seconds=0) == 100_000_000 * exponential_basis_points(1_400) // 10_000
+    assert rule.backlogs == [100_000_000]
+    assert rule.after_empty_blocks(0, 10**6, LIMIT, seconds=10) == 100_000_000 * exponential_basis_points(420) // 10_000
+    assert rule.backlogs == [30_000_000]
+    assert rule.after_block(0, 1_000_000, LIMIT, seconds=5) == 100_000_000
+    assert rule.backlogs == [0]
+
+
+def test_a_rush_is_let_through_and_what_lasts_is_not() -> None:
+    """At three times the low target and half of the high one, the fee rises with the window of the low target."""
+    rule = GasTargets(((60_000_000, 9), (10_000_000, 1_000)), 10**9)
+    fees = [rule.after_block(0, 30_000_000, LIMIT, seconds=1) for _ in range(1_000)]
+    assert rule.backlogs[0] == 0
+    for second in (1, 10, 100, 500):
+        assert fees[second - 1] / 10**9 == pytest.approx(math.exp(2.0 * second / 1_000), rel=0.01)
+
+
+def test_exponents_of_all_targets_add_up() -> None:
+    targets = ((60_000_000, 9), (41_000_000, 52), (10_000_000, 86_400))
+    rule = GasTargets(targets, 10**12)
+    apart = [GasTargets((target,), 10**12) for target in targets]
+    for gas in (300_000_000, 0, 50_000_000):
+        fee = rule.after_block(0, gas, LIMIT, seconds=1)
+        each = [math.log(one.after_block(0, gas, LIMIT, seconds=1) / 10**12) for one in apart]
+        assert math.log(fee / 10**12) == pytest.approx(sum(each), abs=0.01)

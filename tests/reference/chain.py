@@ -30,7 +30,7 @@ class Chain:
     def __init__(self, scenario, seed):
         self.settings = scenario.chain
         packaged = PackagedChain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
-        self.fee_rule = packaged.fee_rule
+        self.fee_rule = scenario.fee_market.fee_rule()
         self.lowest_base_fee = packaged.lowest_base_fee
         self.access_points = packaged.access_points
         used = slice(len(self.access_points))
@@ -117,7 +117,8 @@ class Chain:
         return block
 
     def price_next(self, gas_used):
-        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit)
+        seconds = self.following(self.next_time) // 10**9 - self.next_time // 10**9
+        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit, seconds)
         return self.base_fee
 
     def close_block(self, revenue_gwei, block):
@@ -135,7 +136,9 @@ class Chain:
         if self.settings.block_arrivals != "slots" or self.attestation or until <= self.next_time:
             return 0
         count = (until - self.next_time) // self.interval
+        before = self.next_time
         self.next_time += count * self.interval
         self.number += count
-        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit)
+        seconds = self.next_time // 10**9 - before // 10**9
+        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, count, self.settings.gas_limit, seconds)
         return count
