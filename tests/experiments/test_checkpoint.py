@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from blockspace.agents.population import Member, Trader
+from blockspace.agents.population import Member
+from blockspace.agents.trader import Trader
 from blockspace.experiments import checkpoint, state_files
 from blockspace.experiments.checkpoint import (
     CheckpointError,

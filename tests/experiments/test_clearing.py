@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market, load_checkpoint, save_checkpoint
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import ScenarioError, scenario_from

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from tests.experiments.test_reference import OptionFidget, run_both
 from tests.reference.trader import Trader as ReferenceTrader
 

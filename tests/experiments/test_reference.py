@@ -3,7 +3,7 @@
 import random
 
 from blockspace.agents.market_makers import FILLS
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import scenario_from
