@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents import population
 from blockspace.agents.arbitrageurs import take_stale_quotes
 from blockspace.agents.background_users import send_transfers
 from blockspace.agents.builders import bid_for_block, settle_auction
