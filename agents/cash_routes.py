@@ -6,7 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents.chain_hands import LONGEST_WAY_NS, Hand
+from blockspace.agents.chain_hands import Hand
+from blockspace.agents.presence import LONGEST_WAY_NS
 from blockspace.agents.settlement_risk import Waits
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.network.rollups.settings import BridgeSettings

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents.population import Trader
+from blockspace.agents.presence import LONGEST_WAY_NS
 from blockspace.agents.sight import Sight
+from blockspace.agents.trader import Trader
 from blockspace.markets.feed import VIEWS
 from blockspace.markets.instruments import HANDLES, TAKER_HANDLE
 from blockspace.markets.ledger import MICRO_DOLLARS
@@ -20,9 +21,6 @@ from blockspace.network.compilation import kernel
 from blockspace.network.data_compression import data_fee_wei
 from blockspace.network.rollups.settings import BridgeSettings
 from blockspace.network.transaction import BRIDGE, PLACE
-
-LONGEST_WAY_NS = 2_000_000_000
-"""Time after which it is known that an expired transaction is in no block."""
 
 
 @kernel
@@ -99,6 +97,10 @@ class Hand(Trader):
         """Newest view that is visible."""
         return self.world.feeds[0]["views"][self.newest & (VIEWS - 1)]
 
+    def seen(self, name: str) -> int:
+        """A whole number of the newest view that is visible."""
+        return int(self.view[name])
+
     @property
     def mark_usd(self) -> float:
         """Visible mark, dollars per unit."""
@@ -131,14 +133,10 @@ class Hand(Trader):
 
     # What a transaction costs, and sending it.
 
-    def _tip(self) -> int:
-        marginal = int(self.view["marginal_tip"])
-        return max(int(self.world.wallet_tip_wei), marginal + marginal // 8)
-
     def gas_usd(self, kind: int, gas: int, size_bytes: int, external_price: float) -> float:
         """Dollars that a transaction of a kind costs at the fees that are visible."""
         feed = self.world.feeds[0]
-        wei = gas * (int(self.view["base_fee"]) + self._tip())
+        wei = gas * (self.seen("base_fee") + self.wallet_tip)
         wei += int(_data_fee_wei(self.world.feeds, np.int64(kind), np.int64(size_bytes)))
         fixed = float(feed["gas_token_price"])
         return wei * 1e-18 * (fixed if fixed > 0.0 else external_price)
@@ -151,7 +149,7 @@ class Hand(Trader):
     def send_order(self, side: int, limit_usd: float, lots: int, patience_ns: int) -> None:
         """Take what is in the book up to a limit, or nothing; side +1 buys."""
         ticks = limit_usd / self.world.tick_usd(self.instrument)
-        tip = self._tip()
+        tip = self.wallet_tip
         expires = self.decision_ns + patience_ns
         outcome = self.world.send(
             self,
@@ -162,7 +160,7 @@ class Hand(Trader):
             style=IMMEDIATE_OR_CANCEL,
             price=int(np.floor(ticks + 1e-9)) if side > 0 else int(np.ceil(ticks - 1e-9)),
             size=lots,
-            max_fee=4 * int(self.view["base_fee"]) + tip,
+            max_fee=4 * self.seen("base_fee") + tip,
             tip=tip,
             expires=expires,
         )
@@ -171,7 +169,7 @@ class Hand(Trader):
 
     def send_cash(self, bridge: BridgeSettings, transfer: int, amount: int, expires: int) -> None:
         """Send micro-dollars over a bridge, under the number of the transfer."""
-        tip = self._tip()
+        tip = self.wallet_tip
         mempool.submit_message(
             self.world.chain.pools,
             self.account,
@@ -183,7 +181,7 @@ class Hand(Trader):
             self.decision_ns,
             transfer,
             amount,
-            4 * int(self.view["base_fee"]) + tip,
+            4 * self.seen("base_fee") + tip,
             tip,
             0,
             expires,

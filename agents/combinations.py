@@ -1,6 +1,6 @@
-"""Legs of the usual combinations of options, for :meth:`blockspace.agents.population.Trader.combination`.
+"""Legs of the usual combinations of options, for :meth:`blockspace.agents.trader.Trader.combination`.
 
-Each takes series as :meth:`~blockspace.agents.population.Trader.options` shows them and returns what is bought;
+Each takes series as :meth:`~blockspace.agents.trader.Trader.options` shows them and returns what is bought;
 :func:`reversed_legs` makes of it what is sold.
 """
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from blockspace.agents.hedging import best_interval, clock_due
-from blockspace.agents.hedging_orders import beyond_band, hedge_costs, send_hedge
-from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, gas_paid_usd, send_taking_order
+from blockspace.agents.hedging_orders import beyond_band, hedge_costs, learn_fate, send_hedge
+from blockspace.agents.taker import average_price, fee_worth, gas_cost_usd, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.matching import BUY, SELL
@@ -183,11 +183,7 @@ def _learn(row, feed, log, view, price):
                 row.units_traded += trade.size * feed.terms[mandate.number].lot_size
     row.next_trade = max(view.trades, first)
     _learn_what_is_held(row, log, view.trades if row.relies_on_trades != 0 else view.cleared)
-    if row.pending != 0 and view.settled >= row.landing:
-        row.pending = 0
-        receipt = feed.receipts[row.account]
-        if receipt.decided == row.sent_at:
-            row.total_gas += gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, price)
+    learn_fate(row, feed, view, price)
 
 
 @kernel

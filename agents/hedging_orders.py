@@ -1,11 +1,11 @@
-"""Orders with which holders of options hedge their delta in the underlying."""
+"""Orders with which holders of options hedge their delta in the underlying, and what they learn of their fate."""
 
 import math
 
 import numpy as np
 
 from blockspace.agents.hedging import hedge_trade, no_trade_band
-from blockspace.agents.taker import fee_worth, gas_cost_usd, lots_within, send_taking_order
+from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd, lots_within, send_taking_order
 from blockspace.markets.feed import wallet_tip
 from blockspace.markets.matching import BUY, SELL
 from blockspace.network.compilation import kernel
@@ -74,3 +74,17 @@ def send_hedge(row, feed, pool, block, outlook, view, units):
         pool, feed, row.account, row.access, row.underlying, side, lots, limit_ticks, now, block.time, max_fee, tip
     )
     return True
+
+
+@kernel
+def learn_fate(row, feed, view, price):
+    """Learn what became of the last order, once its block can be seen, and what gas it took.
+
+    The row has ``account``, ``pending``, ``landing``, ``sent_at`` and ``total_gas`` (dollars).
+    """
+    if row.pending == 0 or view.settled < row.landing:
+        return
+    row.pending = 0
+    receipt = feed.receipts[row.account]
+    if receipt.decided == row.sent_at:
+        row.total_gas += gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, price)

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.markets.unified_margin import UnifiedMarginSettings
 from blockspace.network import mempool
 from blockspace.network.transaction import CLAIM
@@ -53,7 +53,7 @@ class MarginMessenger(Trader):
                 self._send_state(other * STATES + number)
 
     def _send_state(self, number: int) -> None:
-        tip = max(int(self.world.wallet_tip_wei), self.seen("marginal_tip") * 9 // 8)
+        tip = self.wallet_tip
         mempool.submit_message(
             self.world.chain.pools,
             self.account,

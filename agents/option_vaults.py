@@ -13,8 +13,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from blockspace.agents.hedging import clock_due
-from blockspace.agents.hedging_orders import beyond_band, send_hedge
-from blockspace.agents.taker import fee_worth, gas_cost_usd, gas_paid_usd, send_taking_order
+from blockspace.agents.hedging_orders import beyond_band, learn_fate, send_hedge
+from blockspace.agents.taker import fee_worth, gas_cost_usd, send_taking_order
 from blockspace.markets.feed import VIEWS, wallet_tip
 from blockspace.markets.ledger import MICRO_DOLLARS
 from blockspace.markets.matching import SELL
@@ -127,11 +127,7 @@ def _learn(row, feed, log, view, price):
             row.position += side * trade.size
             row.premium -= side * trade.size * trade.price * terms.tick * terms.lot_size
     row.next_trade = max(view.trades, first)
-    if row.pending != 0 and view.settled >= row.landing:
-        row.pending = 0
-        receipt = feed.receipts[row.account]
-        if receipt.decided == row.sent_at:
-            row.total_gas += gas_paid_usd(feed, receipt.landed_gas, receipt.gas_price, price)
+    learn_fate(row, feed, view, price)
     if row.series >= 0:
         quotes = view.quotes[row.number]
         if quotes.series != row.series or quotes.right == 0 or (row.pending == 0 and row.position == 0):

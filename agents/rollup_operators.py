@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents.population import Trader
+from blockspace.agents.presence import LONGEST_WAY_NS
 from blockspace.agents.provers import choose_prover
+from blockspace.agents.trader import Trader
 from blockspace.network import mempool
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB
 from blockspace.network.faults import FaultSettings, intervals, is_within
@@ -26,9 +27,6 @@ from blockspace.network.rollups.settings import RollupSettings, new_layout
 from blockspace.network.transaction import CHALLENGE, CLAIM, GAS_PER_BLOB, POST
 
 NS = 1_000_000_000
-LONGEST_WAY_NS = 2 * NS
-"""Time after which it is known that an expired transaction is in no block."""
-
 RISE = 1.5
 """Factor on tip and blob fee of each further try."""
 
@@ -68,12 +66,6 @@ class Sender(Trader):
         self.settings = settings
         self.progresses = progresses
         self.progress = progresses[0]
-
-    @property
-    def wallet_tip(self) -> int:
-        """Tip that gets a transaction into the next block as far as is visible, in wei per gas."""
-        marginal = self.seen("marginal_tip")
-        return max(int(self.world.wallet_tip_wei), marginal + marginal // 8)
 
     def send_message(
         self, kind: int, number: int, gas: int, size: int, tries: int, blobs: int = 0, cash: int = 0

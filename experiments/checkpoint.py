@@ -61,7 +61,7 @@ class Outline:
 def save_checkpoint(market: Market, folder: str | Path) -> None:
     """Save the whole state of a market, between two blocks, in place of what the folder held before.
 
-    Agents written in Python are saved with their attributes, as :class:`~blockspace.agents.population.Trader` says.
+    Agents written in Python are saved with their attributes, as :class:`~blockspace.agents.trader.Trader` says.
 
     Parameters
     ----------

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents import population
 from blockspace.agents.arbitrageurs import take_stale_quotes
 from blockspace.agents.background_users import send_transfers
 from blockspace.agents.builders import bid_for_block, settle_auction
@@ -30,6 +29,7 @@ from blockspace.agents.pool_arbitrageurs import arbitrage_pools
 from blockspace.agents.sandwichers import extract, sandwich
 from blockspace.agents.sight import Sight
 from blockspace.agents.swappers import swap_on_private_values
+from blockspace.agents.trader import Trader
 from blockspace.agents.traders import trade_on_private_values, trade_on_signals
 from blockspace.agents.validators import COUNTS, Validators
 from blockspace.experiments.listing import list_instruments, open_first_options, open_first_pools, publish_terms
@@ -186,7 +186,7 @@ class World(Stateful):
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
-        self.own_agents: list[population.Trader] = []
+        self.own_agents: list[Trader] = []
         self.settlement: Settlement | None = None  # of this chain on another one, if it is a rollup
         self.above: list[Settlement | Bridge | MarginHub] = []  # of rollups on this chain, and what links it to others
         self.inboxes = np.zeros(1, INBOX)
@@ -276,11 +276,11 @@ class World(Stateful):
             return 0, 0
         return range_between(lower_usd * scale, upper_usd * scale, self.scenario.pools[pool].spacing)
 
-    def join(self, agent: population.Trader) -> None:
+    def join(self, agent: Trader) -> None:
         """Let an agent written in Python take part."""
         self.own_agents.append(agent)
 
-    def send(self, agent: population.Trader, *, kind: int, **fields: int) -> str:
+    def send(self, agent: Trader, *, kind: int, **fields: int) -> str:
         """Hand a transaction of an agent written in Python to the mempool."""
         outcome = mempool.submit_order(
             self.chain.pools,
@@ -294,9 +294,7 @@ class World(Stateful):
         )
         return mempool.OUTCOMES[outcome]
 
-    def send_to_pool(
-        self, agent: population.Trader, *, kind: int, pool: int, ticks_crossed: int = 0, **fields: int
-    ) -> str:
+    def send_to_pool(self, agent: Trader, *, kind: int, pool: int, ticks_crossed: int = 0, **fields: int) -> str:
         """Hand a transaction of an agent written in Python with a pool to the mempool; missing fields are 0."""
         outcome = mempool.submit_to_pool(
             self.chain.pools,
@@ -312,9 +310,7 @@ class World(Stateful):
         )
         return mempool.OUTCOMES[outcome]
 
-    def send_combination(
-        self, agent: population.Trader, legs: npt.NDArray[np.int64], size: int, bound: int, **fields: int
-    ) -> str:
+    def send_combination(self, agent: Trader, legs: npt.NDArray[np.int64], size: int, bound: int, **fields: int) -> str:
         """Hand a combination of an agent written in Python to the mempool."""
         gas = self.scenario.charged_gas
         outcome = mempool.submit_combination(

@@ -3,7 +3,7 @@
 Run it with `python docs/examples/own_agent.py`.
 """
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market, load_scenario
 
 

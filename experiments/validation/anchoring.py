@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, bare_scenario, compare
 from blockspace.markets.ledger import ROUNDING

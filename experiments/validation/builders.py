@@ -8,7 +8,7 @@ to its rivals. Nobody is told which share, and all begin by bidding half of what
 import numpy as np
 
 from blockspace.agents.builders import STEPS
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, bare_scenario, compare, ratio_with_error, target
 from blockspace.network.transaction import PUBLIC

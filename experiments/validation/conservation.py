@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import pandas as pd
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import Scenario, load_scenario
 from blockspace.experiments.validation import Row, compare, target

@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, bare_scenario, compare, mean_with_error, target
 from blockspace.markets.instruments import HANDLES

@@ -15,7 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import BATCHES, Row, bare_scenario, compare, mean_with_error, target
 from blockspace.experiments.validation.market_making import DAY_S, maker_scenario, paid_over_seeds

@@ -14,7 +14,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import norm
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.validation import Row, bare_scenario, compare, ratio_with_error, target

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import bare_scenario
 from blockspace.markets.feed import VIEWS

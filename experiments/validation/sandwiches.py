@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import Scenario
 from blockspace.experiments.validation import Row, compare, target

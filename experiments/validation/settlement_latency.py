@@ -20,8 +20,8 @@ from blockspace.agents.cross_chain_arbitrageurs import (
     CrossChainArbitrageurSettings,
     Experience,
 )
-from blockspace.agents.population import Trader
 from blockspace.agents.settlement_risk import risk_price_usd
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import BARE, Row, bare_scenario, compare, mean_with_error, target
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.validation import Row, bare_scenario, compare, mean_with_error, target
 

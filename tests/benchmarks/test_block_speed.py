@@ -10,7 +10,7 @@ from statistics import median
 
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.scenario import scenario_from
 from tests.reference.comparison import assert_same_run

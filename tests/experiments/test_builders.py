@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blockspace.agents.builders import BUILDERS, STEPS, BuilderSettings, exclusive_ends
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.recording.builder_summary import summarise_builders
 from blockspace.experiments.recording.rents import rents

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market, load_checkpoint, save_checkpoint
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import ScenarioError, scenario_from
-from tests.experiments.test_reference import SPOT, CompiledOptionFidget, PlainOptionFidget, run_both
+from tests.reference.fidgets import CompiledOptionFidget, PlainOptionFidget
+from tests.reference.runs import SPOT, run_both
 
 TIMER = {"settlement": "timer", "settlement_interval_s": 60.0}
 

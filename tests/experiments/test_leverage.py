@@ -6,7 +6,7 @@ import pytest
 from blockspace.experiments import Market, load_checkpoint, save_checkpoint
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import ScenarioError, scenario_from
-from tests.experiments.test_reference import SPOT, run_both
+from tests.reference.runs import SPOT, run_both
 
 CRASH = {
     "chain": {"block_time_s": 4.0, "gas_limit": 4_000_000},

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import scenario_from
 from blockspace.experiments.world import PHASES, World

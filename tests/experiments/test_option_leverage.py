@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from blockspace.agents.population import Trader
-from tests.experiments.test_reference import OptionFidget, run_both
+from blockspace.agents.trader import Trader
+from tests.reference.fidgets import OptionFidget
+from tests.reference.runs import run_both
 from tests.reference.trader import Trader as ReferenceTrader
 
 EXPIRY_S = 3_600.0

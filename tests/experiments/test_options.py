@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from blockspace.agents.combinations import calendar, reversed_legs, straddle, vertical
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.checkpoint import restore_checkpoint, save_checkpoint
 from blockspace.experiments.command_line import app

@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import scenario_from
 from blockspace.markets.order_book import check_book

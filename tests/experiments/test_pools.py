@@ -7,7 +7,7 @@ import pytest
 
 from blockspace.agents.beliefs import NOBODY_BIDS
 from blockspace.agents.liquidity_providers import IN, OUT
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.reports.tables import summary_groups
 from blockspace.experiments.scenario import ScenarioError, load_scenario, scenario_from

@@ -14,7 +14,7 @@ from blockspace.experiments.checkpoint import has_checkpoint, outline_of
 from blockspace.experiments.command_line import app
 from blockspace.experiments.commands import run
 from blockspace.experiments.market import Market
-from tests.experiments.test_checkpoint import prices
+from tests.experiments.checkpoints.runs import prices
 
 BUSY = ["base", "--duration", "1500", "--set", "warm_up_s=100", "--seed", "3"]
 COMMAND = [sys.executable, "-c", "from blockspace.experiments.command_line import main; main()", "run"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import ScenarioError, load_scenario, scenario_from

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockspace.agents import background_users
-from blockspace.agents.population import Trader
+from blockspace.agents.trader import Trader
 from blockspace.experiments.market import Market
 from blockspace.experiments.scenario import scenario_from
 from blockspace.markets.feed import (

@@ -1,6 +1,6 @@
 """The package's numbers as plain Python integers: NumPy's, which kernels share, are slow in Python and overflow."""
 
-from blockspace.agents import population
+from blockspace.agents import order_sending
 from blockspace.markets import instruments, ledger, matching
 from blockspace.markets.pools import ticks
 from blockspace.network import transaction
@@ -20,9 +20,9 @@ HANDLE_IN_USE, PRICE_OUT_OF_RANGE, WOULD_CROSS = plain(matching, "HANDLE_IN_USE 
 SIZE_NOT_POSITIVE, SIZE_TOO_LARGE = plain(matching, "SIZE_NOT_POSITIVE SIZE_TOO_LARGE")
 UNKNOWN_ORDER, NOT_OWNER = plain(matching, "UNKNOWN_ORDER NOT_OWNER")
 UNKNOWN_KIND, UNKNOWN_SIDE = plain(matching, "UNKNOWN_KIND UNKNOWN_SIDE")
-SIDES = {name: int(side) for name, side in population.SIDES.items()}
-PLACEMENTS = {name: int(placement) for name, placement in population.PLACEMENTS.items()}
-STYLES = {name: int(style) for name, style in population.STYLES.items()}
+SIDES = {name: int(side) for name, side in order_sending.SIDES.items()}
+PLACEMENTS = {name: int(placement) for name, placement in order_sending.PLACEMENTS.items()}
+STYLES = {name: int(style) for name, style in order_sending.STYLES.items()}
 
 HANDLES, TAKER_HANDLE = plain(instruments, "HANDLES TAKER_HANDLE")
 

@@ -10,7 +10,7 @@ from blockspace.markets.options.black_scholes import greeks
 from blockspace.network.draws import stream_key
 
 from .draws import draw_exponential, draw_uniform
-from .hedging_orders import beyond_band, hedge_costs, send_hedge
+from .hedging_orders import beyond_band, hedge_costs, learn_fate, send_hedge
 from .taker import send_taking_order
 
 YEAR_NS = 365 * 86_400 * 10**9
@@ -55,7 +55,7 @@ class DeltaHedger(mesa.Agent):
             self.pending, self.sent_at, self.landing = True, outlook.decision, self.model.block.number
 
     def learn(self, outlook):
-        view, feed = outlook.view, self.model.feed
+        view = outlook.view
         for trade in self.model.venue.tape.trades[self.next_trade : view.trades]:
             if self.account not in (trade.maker, trade.taker):
                 continue
@@ -74,11 +74,7 @@ class DeltaHedger(mesa.Agent):
                     mandate.held += (-trade.side if trade.maker == self.account else trade.side) * trade.size
                     self.changed = True
         self.next_settled = max(until, self.next_settled)
-        if self.pending and view.settled >= self.landing:
-            self.pending = False
-            receipt = feed.receipts.get(self.account)
-            if receipt and receipt.decided == self.sent_at:
-                self.total_gas += feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, outlook.external_price)
+        learn_fate(self, outlook)
 
     def meet_clients(self, listed):
         settings, places = self.settings, 2 * self.options.strikes_per_expiry

@@ -1,4 +1,4 @@
-"""Hedges in the underlying: what one costs, when it is worth that, and the order."""
+"""Hedges in the underlying: what one costs, when it is worth that, the order, and what became of it."""
 
 import math
 
@@ -40,3 +40,13 @@ def send_hedge(agent, outlook, traded, units):
         agent, side, lots, limit, outlook.decision, agent.model.block.time, max(worth, view.base_fee + tip), tip
     )  # fmt: skip
     return True
+
+
+def learn_fate(agent, outlook):
+    """Learn what became of the last order, and what gas it took, once its block can be seen."""
+    feed = agent.model.feed
+    if agent.pending and outlook.view.settled >= agent.landing:
+        agent.pending = False
+        receipt = feed.receipts.get(agent.account)
+        if receipt and receipt.decided == agent.sent_at:
+            agent.total_gas += feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, outlook.external_price)

@@ -4,7 +4,7 @@ import mesa
 
 from blockspace.markets.options.black_scholes import greeks
 
-from .hedging_orders import beyond_band, send_hedge
+from .hedging_orders import beyond_band, learn_fate, send_hedge
 from .taker import send_taking_order
 
 YEAR_NS = 365 * 86_400 * 10**9
@@ -43,7 +43,7 @@ class OptionVault(mesa.Agent):
             self.pending, self.sent_at, self.landing = True, outlook.decision, self.model.block.number
 
     def learn(self, outlook, listed):
-        view, feed = outlook.view, self.model.feed
+        view = outlook.view
         for trade in self.model.venue.tape.trades[self.next_trade : view.trades]:
             if self.account not in (trade.maker, trade.taker):
                 continue
@@ -54,11 +54,7 @@ class OptionVault(mesa.Agent):
                 self.position += side * trade.size
                 self.premium -= side * trade.size * trade.price * self.options.tick_usd * self.options.lot_size
         self.next_trade = max(view.trades, self.next_trade)
-        if self.pending and view.settled >= self.landing:
-            self.pending = False
-            receipt = feed.receipts.get(self.account)
-            if receipt and receipt.decided == self.sent_at:
-                self.total_gas += feed.gas_paid_usd(receipt.landed_gas, receipt.gas_price, outlook.external_price)
+        learn_fate(self, outlook)
         if self.series >= 0:
             there = self.number in listed and listed[self.number].series == self.series
             if not there or (not self.pending and self.position == 0):
