@@ -106,6 +106,11 @@ def price_at(path, time):
 
 
 @kernel
+def _price_at(paths, time):
+    return price_at(paths[0], time)
+
+
+@kernel
 def _prices_at(paths, times, prices):
     for index in range(times.size):
         prices[index] = price_at(paths[0], times[index])
@@ -200,6 +205,9 @@ class PricePath(Stateful):
 
     def price(self, time_s: float) -> float:
         """Price in dollars at ``time_s`` seconds; see :meth:`prices`."""
+        time_ns = round(time_s * 1e9)
+        if max(0, self._covered_ns - (NODES << CELL_BITS)) <= time_ns < self._covered_ns:
+            return float(_price_at(self.record, np.int64(time_ns)))
         return float(self.prices(np.array([time_s]))[0])
 
     def prices(self, times_s: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -11,6 +11,7 @@ Exact to the specification in Python integers: EIP-4844 (Buterin and others, 202
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from blockspace.network.transaction import GAS_PER_BLOB
 
@@ -76,6 +77,7 @@ def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     return output // denominator
 
 
+@lru_cache(maxsize=256)
 def blob_base_fee(excess: int, fork: BlobFork) -> int:
     """Base fee in wei per unit of blob gas at this excess."""
     return fake_exponential(MINIMUM_BLOB_BASE_FEE, excess, fork.update_fraction)

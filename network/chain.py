@@ -231,6 +231,8 @@ class Chain(Stateful):
         self._interval_ns = max(round(chain.block_time_s * NS), 1)
         self._outages: tuple[Interval, ...] = ()
         self._partitions: list[Partition] = []
+        self._mean_votes_ns: int | None = None  # until it is asked for, and where stake has moved since
+        self._coming_ns = 0  # time of the block after this one, in fixed slots or at random
         self.next_time_ns = self._following(0)
 
     def _following(self, time_ns: int) -> int:
@@ -269,7 +271,9 @@ class Chain(Stateful):
     @property
     def voting_ns(self) -> int:
         """The same from a producer drawn by stake."""
-        return round(float(self.stake @ self._votes_ns) * self._latency_scale)
+        if self._mean_votes_ns is None:
+            self._mean_votes_ns = round(float(self.stake @ self._votes_ns) * self._latency_scale)
+        return self._mean_votes_ns
 
     def final_at_ns(self, time_ns: int) -> int:
         """Time in ns at which a block of this time is final; see :mod:`blockspace.network.finality`."""
@@ -318,6 +322,7 @@ class Chain(Stateful):
         """Give validators other shares of all stake from the next block on; who has none makes no blocks."""
         self.stake[:] = stake
         self._cumulative_stake[:] = np.cumsum(self.stake)
+        self._mean_votes_ns = None
         if self.attestation is not None:
             self.attestation.stake[: len(stake)] = stake
 
@@ -413,6 +418,7 @@ class Chain(Stateful):
         self.time_ns = self.next_time_ns
         self.number += 1
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
+        self._coming_ns = self._following(self.time_ns)
         self.missed = self._split() if self._partitions else False
         if self.forks is not None and not self.missed:
             self.missed = self.forks.is_stale(self.time_ns, int(self.blocks[0]["producer"]))
@@ -453,7 +459,7 @@ class Chain(Stateful):
             used = int(self.blocks[0]["blobs"]) * GAS_PER_BLOB
             self.excess_blob_gas = next_excess(self.excess_blob_gas, used, self.base_fee, self.blob_fork)
             self.blocks[0]["blob_base_fee"] = blob_base_fee(self.excess_blob_gas, self.blob_fork)
-        seconds = self._following(self.time_ns) // NS - self.time_ns // NS
+        seconds = self._coming_ns // NS - self.time_ns // NS
         self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit, seconds)
         return self.base_fee
 
@@ -467,7 +473,7 @@ class Chain(Stateful):
             slot_ns = self.time_ns if self.timing is None else self._slot_ns
             self.attestation.note(slot_ns, int(self.blocks[0]["producer"]), self.missed)
         if self.timing is None:
-            self.next_time_ns = self._following(self.time_ns)
+            self.next_time_ns = self._coming_ns
             return
         producer, delay_ns = int(self.blocks[0]["producer"]), self.time_ns - self._slot_ns
         self.timing.learn(self._slot_ns, producer, delay_ns, revenue_gwei, self.missed)

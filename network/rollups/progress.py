@@ -253,7 +253,7 @@ def pack(progresses, layouts, first, now, most):
     before = progress.entries[(first - 1) & (ENTRIES - 1)]
     bytes_before, touch = (before.bytes, before.touches) if first > 0 else (np.int64(0), np.int64(0))
     kinds, slots, fitting = np.int64(0), np.int64(0), np.int64(0)
-    written = np.zeros(OWNERS, np.int64)
+    written = np.zeros(OWNERS if layout.compression == STATE_DIFFERENCES else 1, np.int64)
     for number in range(first, progress.entry_count):
         entry = progress.entries[number & (ENTRIES - 1)]
         if entry.time > now:
