@@ -37,5 +37,5 @@ def compile_kernels(scenario: Scenario) -> None:
 
 def compile_from_the_back() -> None:
     """Call the phases of a block of a default scenario in reverse, for the sake of compiling what they call."""
-    for _, step in reversed(Market(Scenario(), tapes="none").world.phases):
+    for step in reversed(Market(Scenario(), tapes="none").world.steps):
         step()

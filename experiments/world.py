@@ -83,42 +83,42 @@ POOL_FIELDS = ("side", "style", "price", "size", "amount", "bound", "lower", "up
 """The same of a transaction with a pool."""
 
 PHASES = (
-    ("extend the external price", "_extend_price"),
-    ("open the block", "_open"),
-    ("survey what is visible", "_survey"),
-    ("auction the express lane", "_auction"),
-    ("background users send", "_send_transfers"),
-    ("noise traders decide", "_noise"),
-    ("informed traders decide", "_informed"),
-    ("arbitrageurs decide", "_arbitrage"),
-    ("pool arbitrageurs decide", "_arbitrage_pools"),
-    ("swappers decide", "_swap"),
-    ("liquidity providers decide", "_provide"),
-    ("market makers decide", "_quote"),
-    ("option traders decide", "_trade_options"),
-    ("option vaults decide", "_run_vaults"),
-    ("delta hedgers decide", "_run_desks"),
-    ("option makers decide", "_quote_options"),
-    ("leveraged traders decide", "_trade_with_leverage"),
-    ("liquidators decide", "_liquidate"),
-    ("the oracle's keeper decides", "_report"),
-    ("the clearing's operator decides", "_settle_trades"),
-    ("agents in Python decide", "_act"),
-    ("list the pending swaps", "_list_pending"),
-    ("sandwichers decide", "_sandwich"),
-    ("producers extract", "_extract"),
-    ("builders bid", "_bid"),
-    ("fill the block", "_fill"),
-    ("revalue", "_revalue"),
-    ("execute", "_execute"),
-    ("the builder pays", "_settle_auction"),
-    ("check margins", "_check_margins"),
-    ("record", "_record"),
-    ("price and publish", "_publish"),
-    ("validators stay or leave", "_review_validators"),
-    ("close the block", "_close"),
+    ("extend the external price", "_extend_price", None),
+    ("open the block", "_open", None),
+    ("survey what is visible", "_survey", None),
+    ("auction the express lane", "_auction", "lanes"),
+    ("background users send", "_send_transfers", None),
+    ("noise traders decide", "_noise", "noise"),
+    ("informed traders decide", "_informed", "informed"),
+    ("arbitrageurs decide", "_arbitrage", "arbitrageurs"),
+    ("pool arbitrageurs decide", "_arbitrage_pools", "pool_arbitrageurs"),
+    ("swappers decide", "_swap", "swappers"),
+    ("liquidity providers decide", "_provide", "providers"),
+    ("market makers decide", "_quote", "makers"),
+    ("option traders decide", "_trade_options", "option_traders"),
+    ("option vaults decide", "_run_vaults", "option_vaults"),
+    ("delta hedgers decide", "_run_desks", "delta_hedgers"),
+    ("option makers decide", "_quote_options", "option_makers"),
+    ("leveraged traders decide", "_trade_with_leverage", "leveraged"),
+    ("liquidators decide", "_liquidate", "liquidators"),
+    ("the oracle's keeper decides", "_report", "keepers"),
+    ("the clearing's operator decides", "_settle_trades", "clearing_keepers"),
+    ("agents in Python decide", "_act", None),
+    ("list the pending swaps", "_list_pending", None),
+    ("sandwichers decide", "_sandwich", "sandwichers"),
+    ("producers extract", "_extract", "extractors"),
+    ("builders bid", "_bid", "builders"),
+    ("fill the block", "_fill", None),
+    ("revalue", "_revalue", None),
+    ("execute", "_execute", None),
+    ("the builder pays", "_settle_auction", "builders"),
+    ("check margins", "_check_margins", None),
+    ("record", "_record", None),
+    ("price and publish", "_publish", None),
+    ("validators stay or leave", "_review_validators", None),
+    ("close the block", "_close", None),
 )
-"""The order of a block: what happens, and the method that does it."""
+"""The order of a block: what happens, the method that does it, and who must be there for there to be anything to do."""
 
 
 class World(Stateful):
@@ -138,7 +138,7 @@ class World(Stateful):
         Where trades and transactions go: ``"memory"``, ``"none"``, or a folder for Parquet files.
     """
 
-    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "_stalls", "_steps")
+    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "steps", "_stalls", "_absent")
 
     # One row per agent, made by settle_in.
     arbitrageurs: npt.NDArray[Any]
@@ -209,8 +209,13 @@ class World(Stateful):
         open_first_pools(self)
         publish(self.feeds, self.venues, self.logs, self.chain.pools, self.chain.blocks, self.chain.base_fee)
         self.feeds[0]["views"][0]["visible"] = 0
-        self.phases: list[tuple[str, Callable[[], None]]] = [(name, getattr(self, method)) for name, method in PHASES]
-        self._steps = [step for _, step in self.phases]
+        self.phases: list[tuple[str, Callable[[], None]]] = [
+            (name, getattr(self, method)) for name, method, _ in PHASES
+        ]
+        self._absent = {name for name, _, who in PHASES if who is not None and len(getattr(self, who)) == 0}
+        if not scenario.margin.liquidations:
+            self._absent.add("check margins")
+        self._choose_steps()
 
     # Setting up.
 
@@ -374,7 +379,7 @@ class World(Stateful):
 
     def make_block(self) -> None:
         """Make the next block that can hold anything: all phases in their order."""
-        for step in self._steps:
+        for step in self.steps:
             step()
 
     def insert_phase(
@@ -407,8 +412,11 @@ class World(Stateful):
         if before not in names:
             raise ValueError(f"before is {before!r}; it may be {', '.join(names)}")
         self.phases.insert(names.index(before), (name, function))
-        self._steps = [step for _, step in self.phases]
+        self._choose_steps()
         self._own_phases.append((name, None if arrays is None else list(arrays)))
+
+    def _choose_steps(self) -> None:
+        self.steps = [step for name, step in self.phases if name not in self._absent]
 
     def _extend_price(self) -> None:
         self.path.extend(self.chain.next_time_ns + self._look_ahead_ns)
@@ -429,18 +437,17 @@ class World(Stateful):
         survey(self.feeds, self.path.record, self.chain.blocks)
 
     def _auction(self) -> None:
-        if len(self.lanes):
-            auction_lane(
-                self.lanes,
-                self.bidders,
-                self.arbitrageurs,
-                self.pool_arbitrageurs,
-                self.feeds,
-                self.venues,
-                self.logs,
-                self.path.record,
-                self.chain.blocks,
-            )
+        auction_lane(
+            self.lanes,
+            self.bidders,
+            self.arbitrageurs,
+            self.pool_arbitrageurs,
+            self.feeds,
+            self.venues,
+            self.logs,
+            self.path.record,
+            self.chain.blocks,
+        )
 
     def _send_transfers(self) -> None:
         send_transfers(self.demands, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
@@ -457,51 +464,41 @@ class World(Stateful):
         take_stale_quotes(self.arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _arbitrage_pools(self) -> None:
-        if len(self.pool_arbitrageurs):
-            arbitrage_pools(self.pool_arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+        arbitrage_pools(self.pool_arbitrageurs, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _swap(self) -> None:
-        if len(self.swappers):
-            swap_on_private_values(self.swappers, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+        swap_on_private_values(self.swappers, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _provide(self) -> None:
-        if len(self.providers):
-            provide_liquidity(self.providers, self.feeds, self.chain.pools, self.chain.blocks)
+        provide_liquidity(self.providers, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _quote(self) -> None:
         quote(self.makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _trade_options(self) -> None:
-        if len(self.option_traders):
-            trade_options(self.option_traders, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
+        trade_options(self.option_traders, self.feeds, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _run_vaults(self) -> None:
-        if len(self.option_vaults):
-            run_vaults(self.option_vaults, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+        run_vaults(self.option_vaults, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _run_desks(self) -> None:
-        if len(self.delta_hedgers):
-            run_desks(self.delta_hedgers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+        run_desks(self.delta_hedgers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _quote_options(self) -> None:
-        if len(self.option_makers):
-            quote_options(self.option_makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+        quote_options(self.option_makers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _trade_with_leverage(self) -> None:
-        if len(self.leveraged):
-            trade_with_leverage(self.leveraged, self.feeds, self.chain.pools, self.chain.blocks)
+        trade_with_leverage(self.leveraged, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _liquidate(self) -> None:
-        if len(self.liquidators):
-            liquidate(self.liquidators, self.feeds, self.chain.pools, self.chain.blocks)
+        liquidate(self.liquidators, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _report(self) -> None:
-        if len(self.keepers) and not is_within(self._stalls, self.chain.time_ns):
+        if not is_within(self._stalls, self.chain.time_ns):
             report_prices(self.keepers, self.feeds, self.chain.pools, self.chain.blocks)
 
     def _settle_trades(self) -> None:
-        if len(self.clearing_keepers):
-            settle_waiting_trades(self.clearing_keepers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+        settle_waiting_trades(self.clearing_keepers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _act(self) -> None:
         if not self.own_agents:
@@ -522,15 +519,13 @@ class World(Stateful):
             list_pending_swaps(self.feeds, self.chain.pools, self.chain.blocks)
 
     def _sandwich(self) -> None:
-        if len(self.sandwichers):
-            sandwich(self.sandwichers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+        sandwich(self.sandwichers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
 
     def _extract(self) -> None:
-        if len(self.extractors):
-            extract(self.extractors, self.feeds, self.logs, self.chain.pools, self.path.record, self.chain.blocks)
+        extract(self.extractors, self.feeds, self.logs, self.chain.pools, self.path.record, self.chain.blocks)
 
     def _bid(self) -> None:
-        if len(self.builders) and not self.chain.missed:
+        if not self.chain.missed:
             self.chain.rank()
             bid_for_block(self.builders, self.chain.pools, self.chain.blocks)
 
@@ -550,7 +545,7 @@ class World(Stateful):
             collect_messages(self.inboxes, self.chain.pools, self.chain.blocks)
 
     def _settle_auction(self) -> None:
-        if len(self.builders) and not self.chain.missed:
+        if not self.chain.missed:
             settle_auction(self.builders, self.venues, self.chain.pools, self.chain.blocks)
 
     def _check_margins(self) -> None:

@@ -337,7 +337,7 @@ def test_skipping_idle_blocks_changes_no_transaction(monkeypatch):
 
 def test_the_phases_of_a_block_can_be_printed():
     names = [name for name, _ in Market(scenario(), seed=1).world.phases]
-    assert names == [name for name, _ in PHASES]
+    assert names == [name for name, _, _ in PHASES]
     assert names.index("survey what is visible") < names.index("fill the block") < names.index("execute")
 
 
