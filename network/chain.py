@@ -244,6 +244,8 @@ class Chain(Stateful):
 
     def _next_slot(self, slot_ns: int) -> int:
         """This slot, or the first one after the outage that it lies in."""
+        if not self._outages:
+            return slot_ns
         resumed = past(self._outages, slot_ns)
         return slot_ns + -(-(resumed - slot_ns) // self._interval_ns) * self._interval_ns
 

@@ -213,6 +213,10 @@ def record(block_rows, market_rows, pool_rows, index, meters, venues, logs, pool
     clear_pools(pool_rows[index])
     measure_trades(rows, pool_rows[index], meter, venue, log, path, first_trade)
     meter.trades_seen = log.count
+    value = 0.0
+    for number in range(rows.size):
+        value += rows[number].volume_usd
+    meter.value = np.int64(round(value * 1e6))
     measure_claims(row, meter, venue, log, block)
     for number in range(rows.size):
         measure_book(rows[number], venue, number)

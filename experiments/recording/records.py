@@ -4,7 +4,6 @@ Rows are written by a kernel into chunks of fixed size. A tape is drained from i
 Parquet file that grows as the run goes on.
 """
 
-import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -180,7 +179,7 @@ class Records(Stateful):
 
     def latest_value_micro_usd(self) -> int:
         """What changed hands in trades of the block recorded last, in micro-dollars."""
-        return round(1e6 * math.fsum(self.latest()[1]["volume_usd"].tolist()))
+        return int(self.meters["value"][0])
 
     def latest(self) -> tuple[Any, Any]:
         """Rows of the block recorded last: its own, and those of the instruments after it."""

@@ -230,6 +230,7 @@ METER = np.dtype(
         ("settlement_delays", "i8", (DELAY_BINS,)),  # number of trades by delay class
         ("cleared_seen", "i8"),
         ("trades_seen", "i8"),
+        ("value", "i8"),  # micro-dollars that changed hands in the trades of the latest block
         ("liquidations_seen", "i8"),
         ("last_time", "i8"),
         ("print_low", "u8"),
