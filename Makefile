@@ -42,10 +42,10 @@ checked: develop
 	$(MAKE) --no-print-directory --jobs 2 lint kernels
 
 test: checked
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks -n 2
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist worksteal
 
 coverage: checked
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks --cov --cov-report=term -n 2
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks --cov --cov-report=term -n 2 --dist worksteal
 
 test-slow: develop
 	$(BIN)/python -m pytest -m slow
