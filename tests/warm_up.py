@@ -76,7 +76,7 @@ def from_the_back():
     """Call the phases of a block of every scenario in reverse, for the sake of compiling what they call."""
     for make in reversed(MARKETS):
         for one in make().worlds:
-            for _, step in reversed(one.phases):
+            for step in reversed(one.steps):
                 step()
 
 
