@@ -4,7 +4,7 @@ PYTHON := $(shell for name in python3.13 python3.12 python3 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo "$$name" && break; done)
 BIN := .venv/bin
 
-.PHONY: setup develop study lint test coverage test-slow validate benchmark screenshots constraints clean
+.PHONY: setup develop study lint kernels checked test coverage test-slow validate benchmark screenshots constraints clean
 
 setup: .venv/ready
 
@@ -33,11 +33,19 @@ lint: develop
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: lint
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks -n 2
+# Compiles what the tests run, in two processes.
+kernels: develop
+	$(BIN)/python -m tests.warm_up
 
-coverage: lint
-	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks --cov --cov-report=term -n 2
+# Style and types take one core: kernels are compiled meanwhile.
+checked: develop
+	$(MAKE) --no-print-directory --jobs 2 lint kernels
+
+test: checked
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks -n 2 --dist worksteal
+
+coverage: checked
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/benchmarks --cov --cov-report=term -n 2 --dist worksteal
 
 test-slow: develop
 	$(BIN)/python -m pytest -m slow

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,25 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @cache
+def _content(file: Path) -> bytes:
+    return file.read_bytes()
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements below a node. Expressions, most of a file, are not looked into: they import nothing."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        below = getattr(node, block, ())
+        if isinstance(below, list):
+            for statement in below:
+                yield statement
+                yield from _statements(statement)
+
+
+@cache
 def _imported(file: Path) -> frozenset[Path]:
     """Files of ours that a file imports by name."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in _statements(ast.parse(_content(file))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -55,7 +70,7 @@ def source_hash(file: Path) -> str:
     digest.update(f"{numba.__version__} {platform.machine()} {platform.python_version()}".encode())
     for path in dependencies(file):
         digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+        digest.update(_content(path))
     return digest.hexdigest()
 
 

@@ -41,6 +41,11 @@ class Results:
         """One row per measure and point: means and medians with intervals, paired differences to the reference."""
         return tabulate(self.runs, self.swept, self.study["reference"])
 
+    @cached_property
+    def _rows_of(self) -> dict[str, pd.DataFrame]:
+        """Rows of the table by measure, each indexed by point."""
+        return dict(iter(self.table.set_index("point").groupby("measure", sort=False))) if len(self.table) else {}
+
     @property
     def swept(self) -> list[str]:
         """Names of the columns of swept values."""
@@ -98,8 +103,8 @@ class Results:
         KeyError
             If there is no such measure.
         """
-        rows = self.table[self.table["measure"] == measure].set_index("point")
-        if rows.empty:
+        rows = self._rows_of.get(measure)
+        if rows is None:
             raise KeyError(f"there is no measure {measure!r} in {self.folder}")
         return rows.reindex([point for point in self.points if point in rows.index])
 

@@ -168,27 +168,27 @@ def tabulate(runs: pd.DataFrame, swept: Iterable[str], reference: str) -> pd.Dat
     places = {name: number for number, name in enumerate(names)}
     seeds, of_seed = np.unique(runs["seed"].to_numpy(), return_inverse=True)
     of_point = runs["point"].map(places).to_numpy(int)
-    frames = []
-    for measure in measures_of(runs, swept):
-        samples = np.full((len(seeds), len(names)), np.nan)
-        samples[of_seed, of_point] = runs[measure].to_numpy(float)
-        mean, half, count = _means(samples)
-        median, median_low, median_high = _medians(samples)
-        difference, difference_half, pairs = _means(samples - samples[:, [places[reference]]])
-        frames.append(
-            points.assign(
-                measure=measure,
-                seeds=count,
-                mean=mean,
-                low=mean - half,
-                high=mean + half,
-                median=median,
-                median_low=median_low,
-                median_high=median_high,
-                pairs=pairs,
-                difference=difference,
-                difference_low=difference - difference_half,
-                difference_high=difference + difference_half,
-            )
-        )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    measures = measures_of(runs, swept)
+    if not measures:
+        return pd.DataFrame()
+    # A column for each measure and point: all of them are reduced at once.
+    samples = np.full((len(seeds), len(measures), len(names)), np.nan)
+    samples[of_seed, :, of_point] = np.column_stack([runs[measure].to_numpy(float) for measure in measures])
+    apart = samples - samples[:, :, [places[reference]]]
+    mean, half, count = _means(samples.reshape(len(seeds), -1))
+    median, median_low, median_high = _medians(samples.reshape(len(seeds), -1))
+    difference, difference_half, pairs = _means(apart.reshape(len(seeds), -1))
+    return pd.concat([points] * len(measures), ignore_index=True).assign(
+        measure=np.repeat(measures, len(names)),
+        seeds=count,
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        median=median,
+        median_low=median_low,
+        median_high=median_high,
+        pairs=pairs,
+        difference=difference,
+        difference_low=difference - difference_half,
+        difference_high=difference + difference_half,
+    )

@@ -33,13 +33,12 @@ def modified(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("runs/[!.]*.parquet")}
 
 
-def make_many(folder, scheduler=None):
-    """Make twelve runs of four hours each on two processes, with their tapes."""
-    scenario = load_scenario("ethereum-30m", {"duration_s": 14_400, "warm_up_s": 60})
+def make_many(folder, scheduler=None, jobs=2):
+    """Make twelve runs of two hours each, with their tapes, on two processes or where a scheduler says."""
+    scenario = load_scenario("ethereum-30m", {"duration_s": 7_200, "warm_up_s": 60})
     points = grid({"chain.gas_limit": [5_000_000, 15_000_000, 30_000_000, 60_000_000]})
     sweep = Sweep(scenario, points, (1, 2, 3), points[0].name)
-    jobs = 2 if scheduler is None else None
-    run_sweep(sweep, folder, jobs=jobs, scheduler=scheduler, keep="tapes", quiet=True)
+    run_sweep(sweep, folder, jobs=jobs if scheduler is None else None, scheduler=scheduler, keep="tapes", quiet=True)
 
 
 def begin_many(folder, *scheduler):

@@ -83,7 +83,7 @@ def test_a_ladder_beyond_its_margin_leaves_the_old_one_there(instrument):
     assert stage.quote(alice, [price - 2], [price + 2], size=6, instrument=instrument)[0] == SUCCEEDED
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 20))])
 def test_what_is_left_out_leaves_no_trace(seed):
     """Random transactions of three accounts with little cash: each either succeeds or changes nothing at all."""
     generator = np.random.default_rng(seed)

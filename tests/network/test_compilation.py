@@ -74,6 +74,7 @@ def no_memory(monkeypatch, tmp_path):
     """Let the module look at ``tmp_path`` as if it were the project, and forget what it knows of the files."""
 
     def forget():
+        compilation._content.cache_clear()
         compilation._imported.cache_clear()
         compilation.source_hash.cache_clear()
 
@@ -117,6 +118,12 @@ IMPORTS = [
     ("import blockspace.network.a", ["a"]),
     ("import blockspace.network.a as short, blockspace.network.b", ["a", "b"]),
     ("def late():\n    from blockspace.network.a import x", ["a"]),
+    (
+        "try:\n    pass\nexcept OSError:\n    import blockspace.network.a\nelse:\n    import blockspace.network.b",
+        ["a", "b"],
+    ),
+    ("match 1:\n    case 1:\n        import blockspace.network.a", ["a"]),
+    ("if 1:\n    pass\nelif 2:\n    with x:\n        import blockspace.network.b", ["b"]),
     ("from blockspace.network.presets.c import x", ["presets/c"]),
     ("import numpy\nfrom math import sqrt\nfrom blockspace.network.missing import x", []),
     ("'''\nfrom blockspace.network.a import x\n'''  # words, not an import", []),

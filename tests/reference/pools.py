@@ -1,6 +1,5 @@
 """Pools on the venue: a ledger account around each slow pool, what is seen of it, and what that tells a trader."""
 
-import copy
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,6 +7,7 @@ from fractions import Fraction
 from tests.markets.pools.slow_pools import UNIT, SlowConcentrated, SlowConstantProduct, root_at
 
 from .constants import BURN, EXACT_IN, LARGEST_AMOUNT, MAXIMUM_TICK, MINIMUM_TICK, MINT, POSITIONS, SWAP, TICKS_SEEN
+from .duplicate import duplicate
 from .order_book import Trade
 
 MILLION = 10**6
@@ -272,7 +272,7 @@ def move(venue, pool, sender, lots, cash):
 
 def swap(venue, pool, instrument, transaction, lots, cash):
     side, exact_in = transaction.side, transaction.style == EXACT_IN
-    tried = copy.deepcopy(pool.slow)
+    tried = duplicate(pool.slow)
     limit = ()
     if transaction.price and not pool.concentrated:
         return False

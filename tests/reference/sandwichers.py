@@ -1,6 +1,5 @@
 """Sandwichers: trade around the swaps that they see pending, or behind them, by what they see of the pools."""
 
-import copy
 import math
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +8,7 @@ import mesa
 from tests.markets.pools.slow_pools import DONE, UNIT, SlowConcentrated
 
 from .constants import AFTER_TARGET, ANYWHERE, BEFORE_TARGET, EXACT_IN, EXACT_OUT, INSIDE, LARGEST_AMOUNT, NEVER
+from .duplicate import duplicate
 from .ordering import WITHOUT_TIPS
 from .pending_swaps import has_arrived, has_travelled
 from .pool_orders import send_swap, swap_gas
@@ -111,7 +111,7 @@ def largest_front(start, swap):
     """The most lots that can be traded ahead of a swap so that it still happens."""
 
     def survives(lots):
-        trial = copy.deepcopy(start)
+        trial = duplicate(start)
         return trial.lots(swap.side, lots)[-1] and trial.victim(swap)
 
     low, high = 0, LARGEST_SIZE + 1

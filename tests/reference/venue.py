@@ -36,6 +36,7 @@ from .constants import (
     TRANSFER,
     UNFUNDED,
 )
+from .duplicate import duplicate
 from .ledger import Ledger
 from .margin import SCENARIO_MOVES, Margin, liquidate, unsettled_loss, worst_loss
 from .order_book import PRICES, OrderBook, TradeTape
@@ -167,7 +168,7 @@ class Venue:
         if transaction.kind == SETTLE:
             return can_settle(self, transaction)
         tape, self.tape.trades = self.tape.trades, []
-        trial = copy.deepcopy(self)
+        trial = duplicate(self)
         self.tape.trades = tape
         return trial.carry_out(copy.copy(transaction))
 
