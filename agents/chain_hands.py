@@ -185,6 +185,7 @@ class Hand(Trader):
             tip,
             0,
             expires,
+            0,
         )
 
     def has_settled(self) -> bool:

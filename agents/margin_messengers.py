@@ -69,4 +69,5 @@ class MarginMessenger(Trader):
             tip,
             0,
             self.decision_ns + int(self.settings.patience_s * 1e9),
+            0,
         )

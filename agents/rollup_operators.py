@@ -68,9 +68,21 @@ class Sender(Trader):
         self.progress = progresses[0]
 
     def send_message(
-        self, kind: int, number: int, gas: int, size: int, tries: int, blobs: int = 0, cash: int = 0
+        self,
+        kind: int,
+        number: int,
+        gas: int,
+        size: int,
+        tries: int,
+        blobs: int = 0,
+        cash: int = 0,
+        *,
+        own_wallet: bool = False,
     ) -> int:
-        """Send a transaction about the rollup; returns when it expires, in ns."""
+        """Send a transaction about the rollup; returns when it expires, in ns.
+
+        From a wallet of its own it does not wait for those that the account has sent before it.
+        """
         rise = RISE**tries
         tip = int(self.wallet_tip * rise)
         blob_fee = int(max(4 * self.seen("blob_base_fee"), 1) * rise)
@@ -90,6 +102,7 @@ class Sender(Trader):
             tip,
             blob_fee,
             expires,
+            int(own_wallet),
         )
         return expires
 

@@ -119,6 +119,8 @@ class LostBlocks(Stateful):
         trades, value = self._reverse_trades(since)
         for bridge in world.model.bridges_of(world):
             bridge.undo(since, time_ns)
+        if world.forced_inclusion is not None:
+            world.forced_inclusion.undo(since)
         roles = world.records.meters[0]["roles"][: len(gains)]
         row = np.zeros(1, LOSS)
         row["time"], row["since"], row["invalid"] = time_ns, max(since, 0), invalid

@@ -13,11 +13,13 @@ from mesa.time import Event
 from blockspace.agents.validators import REVIEW
 from blockspace.experiments.bridge import Bridge, on_the_way
 from blockspace.experiments.cross_chain import new_desks, rollups_on_the_way
+from blockspace.experiments.forced_inclusion import ForcedInclusion
 from blockspace.experiments.lost_blocks import summarise_losses
 from blockspace.experiments.margin_hub import MarginHub
 from blockspace.experiments.prices import price_path
 from blockspace.experiments.recording.bridge_summary import summarise_bridge
 from blockspace.experiments.recording.cross_chain_summary import summarise_cross_chain
+from blockspace.experiments.recording.insisting_summary import summarise_insisting
 from blockspace.experiments.recording.rows import ROLES
 from blockspace.experiments.recording.security import summarise_security
 from blockspace.experiments.recording.settlement_summary import summarise_settlement
@@ -123,6 +125,11 @@ class Market(mesa.Model, Stateful):
             if settlement.settings.bridge.users_per_h > 0.0 or settlement.world.scenario.name in crossed
         ]
         self.cross_chain = new_desks(self, seed)
+        self.forced_inclusions = [
+            ForcedInclusion(self, settlement, seed)
+            for settlement in self.settlements
+            if settlement.settings.insisting.users_per_h > 0.0
+        ]
         # Mesa calls `step` once per unit of time. Here time is in seconds and a step is a block, which comes when the
         # chain says so: it is put on Mesa's event list, and Mesa's own beat is silenced.
         self._default_schedule.stop()
@@ -164,6 +171,8 @@ class Market(mesa.Model, Stateful):
                 measures |= summarise_losses(world.settlement.lost_blocks.table(), world.scenario.warm_up_s)
         for bridge in self.bridges_of(world):
             measures |= summarise_bridge(bridge.transfers(), world.scenario.warm_up_s)
+        if world.forced_inclusion is not None:
+            measures |= summarise_insisting(world.forced_inclusion.wishes(), world.scenario.warm_up_s)
         return measures
 
     def bridges_of(self, world: World) -> list[Bridge]:
@@ -190,6 +199,11 @@ class Market(mesa.Model, Stateful):
         """One row per transfer of cash between a rollup and its parent; no row where there is no bridge."""
         frames = [bridge.transfers() for bridge in self.bridges_of(self.worlds[world])]
         return frames[0] if frames else pd.DataFrame()
+
+    def insisting(self, world: int = 0) -> pd.DataFrame:
+        """One row per wish of the users who insist on trading on a rollup; no row where there are none."""
+        forced = self.worlds[world].forced_inclusion
+        return forced.wishes() if forced is not None else pd.DataFrame()
 
     def blocks(self, world: int = 0) -> pd.DataFrame:
         """One row per block in which something could happen."""

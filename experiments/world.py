@@ -70,6 +70,7 @@ from blockspace.network.transaction import (
 
 if TYPE_CHECKING:
     from blockspace.experiments.bridge import Bridge
+    from blockspace.experiments.forced_inclusion import ForcedInclusion
     from blockspace.experiments.margin_hub import MarginHub
     from blockspace.experiments.settlement import Settlement
 
@@ -103,6 +104,7 @@ PHASES = (
     ("liquidators decide", "_liquidate", "liquidators"),
     ("the oracle's keeper decides", "_report", "keepers"),
     ("the clearing's operator decides", "_settle_trades", "clearing_keepers"),
+    ("those who insist send", "_insist", None),
     ("agents in Python decide", "_act", None),
     ("list the pending swaps", "_list_pending", None),
     ("sandwichers decide", "_sandwich", "sandwichers"),
@@ -138,7 +140,18 @@ class World(Stateful):
         Where trades and transactions go: ``"memory"``, ``"none"``, or a folder for Parquet files.
     """
 
-    CONSTANTS: ClassVar = ("scenario", "path", "model", "phases", "settlement", "above", "steps", "_stalls", "_absent")
+    CONSTANTS: ClassVar = (
+        "scenario",
+        "path",
+        "model",
+        "phases",
+        "settlement",
+        "forced_inclusion",
+        "above",
+        "steps",
+        "_stalls",
+        "_absent",
+    )
 
     # One row per agent, made by settle_in.
     arbitrageurs: npt.NDArray[Any]
@@ -188,7 +201,8 @@ class World(Stateful):
         self.logs = np.zeros(1, TRADE_LOG)
         self.own_agents: list[Trader] = []
         self.settlement: Settlement | None = None  # of this chain on another one, if it is a rollup
-        self.above: list[Settlement | Bridge | MarginHub] = []  # of rollups on this chain, and what links it to others
+        self.forced_inclusion: ForcedInclusion | None = None  # by way of its parent, if it is a rollup
+        self.above: list[Settlement | Bridge | MarginHub | ForcedInclusion] = []  # rollups here, and links to others
         self.inboxes = np.zeros(1, INBOX)
         self._wealth_before = 0  # of the block's producer, in gwei
         self._own_phases: list[tuple[str, list[npt.NDArray[Any]] | None]] = []
@@ -499,6 +513,11 @@ class World(Stateful):
 
     def _settle_trades(self) -> None:
         settle_waiting_trades(self.clearing_keepers, self.feeds, self.logs, self.chain.pools, self.chain.blocks)
+
+    def _insist(self) -> None:
+        if self.forced_inclusion is not None:
+            due = self.forced_inclusion.open_block(self.chain.time_ns)
+            self.feeds[0]["next_due"] = min(int(self.feeds[0]["next_due"]), due)
 
     def _act(self) -> None:
         if not self.own_agents:

@@ -27,6 +27,7 @@ from blockspace.markets.races import RACE, RACES, publish_races
 from blockspace.markets.trade_log import BY_ORDER, TRADES
 from blockspace.network.compilation import kernel
 from blockspace.network.data_compression import LAYOUT, data_fee_wei
+from blockspace.network.topology import UNREACHABLE_NS
 from blockspace.network.transaction import ACCESS_POINTS, SUCCEEDED, effective_tip
 
 VIEWS = 4096
@@ -257,13 +258,18 @@ def _publish_series(instrument, quotes):
 
 
 @kernel
-def _forget_oldest(feed):
-    """Make sure that nobody needs the oldest view any more, whose place the coming one takes."""
+def _forget_oldest(feed, block):
+    """Make sure that nobody needs the oldest view any more, whose place the coming one takes.
+
+    Whoever cannot reach the block's producer now will decide later, when newer views are there.
+    """
     if feed.count < VIEWS:
         return
     following = feed.views[(feed.count + 1) & (VIEWS - 1)]
     for access in range(feed.access_points):
         decision = feed.outlooks[access].decision
+        if block.latency[access] >= UNREACHABLE_NS:
+            continue
         if 0 < decision < following.visible[access]:
             raise RuntimeError("blocks come so fast that views are forgotten before they arrive: ask for slower blocks")
 
@@ -280,7 +286,7 @@ def publish(feeds, venues, logs, pools, blocks, next_base_fee):
     feed = feeds[0]
     venue = venues[0]
     block = blocks[0]
-    _forget_oldest(feed)
+    _forget_oldest(feed, block)
     first_trade = feed.views[(feed.count - 1) & (VIEWS - 1)].trades if feed.count > 0 else np.int64(0)
     view = feed.views[feed.count & (VIEWS - 1)]
     feed.count += 1

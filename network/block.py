@@ -2,6 +2,7 @@
 
 An ordering policy ranks the pending transactions (their ``score``); :func:`plan_block` then picks them by score,
 earliest arrival and a random tie-break, never ahead of an earlier nonce of the same sender, until gas or bytes run out.
+Ahead of all of them is what the rules of the chain put at the top, in the order in which it was handed in.
 It picks among what the block's maker gets to see and changes nothing, so that several makers can plan the same block;
 :func:`take_block` takes what was planned out of the mempool.
 """
@@ -13,7 +14,7 @@ from blockspace.network.bundles import BUCKETS, BUNDLE, best_bundle, index_bundl
 from blockspace.network.compilation import kernel
 from blockspace.network.data_compression import LAYOUT
 from blockspace.network.mempool import NOBODY, SLOTS
-from blockspace.network.transaction import ACCESS_POINTS, ANYWHERE, NEVER, PUBLIC, effective_tip
+from blockspace.network.transaction import ACCESS_POINTS, ANYWHERE, AT_TOP, NEVER, PUBLIC, effective_tip
 
 HEAP_ENTRY = np.dtype([("score", "f8"), ("arrival", "i8"), ("tie", "u4"), ("slot", "u4")], align=True)
 
@@ -177,8 +178,34 @@ def _put_with_bundle(block, pool, slot, transaction):
 
 
 @kernel
+def _line_up(block, pool, slot):
+    """Enter a transaction among those at the top of the block, earliest first, whether there is room for it or not."""
+    place = block.count
+    while place > 0 and pool.transactions[block.order[place - 1]].sequence > pool.transactions[slot].sequence:
+        block.order[place] = block.order[place - 1]
+        place -= 1
+    block.order[place] = slot
+    block.count += 1
+
+
+@kernel
+def _put_at_top(block, pool):
+    """Put into the block what is lined up for its top and fits."""
+    lined_up = block.count
+    block.count = 0
+    for place in range(lined_up):
+        slot = block.order[place]
+        transaction = pool.transactions[slot]
+        enough_gas = block.gas_reserved + transaction.gas <= block.gas_limit
+        if enough_gas and block.bytes + transaction.bytes <= block.byte_limit:
+            _put(block, slot, transaction)
+
+
+@kernel
 def plan_block(pools, blocks):
     """Pick the block's transactions by their scores, among those that its maker sees, and leave the mempool as it is.
+
+    Ahead of them comes what the rules of the chain put at the top, whatever its arrival, fee or route.
 
     Parameters
     ----------
@@ -205,13 +232,17 @@ def plan_block(pools, blocks):
         slot = pool.pending[position]
         transaction = pool.transactions[slot]
         if transaction.placement != ANYWHERE:
-            if block.bundles_offered != 0:
+            if transaction.placement == AT_TOP:
+                _line_up(block, pool, slot)
+            elif block.bundles_offered != 0:
                 index_bundle(block, pool, slot)
         elif transaction.independent != 0 or transaction.preceding == NOBODY:
             _append_if_ready(block, pool, slot)
     for position in range(block.heap_count // 2 - 1, -1, -1):
         _sift_down(block, position)
     lowest_tip = np.int64(0)
+    _put_at_top(block, pool)
+    at_top = block.count
     while block.heap_count > 0 and block.gas_reserved + SMALLEST_GAS <= block.gas_limit:
         slot = block.heap[0].slot
         block.heap_count -= 1
@@ -231,7 +262,7 @@ def plan_block(pools, blocks):
                 block.full = 1
             continue
         tip = effective_tip(transaction, block.base_fee)
-        if block.count == 0 or tip < lowest_tip:
+        if block.count == at_top or tip < lowest_tip:
             lowest_tip = tip
         if block.bundle_count == 0:
             _put(block, slot, transaction)

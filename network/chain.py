@@ -126,6 +126,22 @@ class Partition:
     access: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Censorship:
+    """Whom the producer of blocks keeps out, and when.
+
+    Attributes
+    ----------
+    interval
+        From when to when, in ns.
+    access
+        Numbers of the access points from which it takes nothing.
+    """
+
+    interval: Interval
+    access: npt.NDArray[np.int64]
+
+
 class Chain(Stateful):
     """One chain with its topology, mempool, fee market and clock.
 
@@ -165,6 +181,7 @@ class Chain(Stateful):
         "blob_fork",
         "_outages",
         "_partitions",
+        "_censorships",
         "_votes_ns",
         "lowest_base_fee",
     )
@@ -231,6 +248,7 @@ class Chain(Stateful):
         self._interval_ns = max(round(chain.block_time_s * NS), 1)
         self._outages: tuple[Interval, ...] = ()
         self._partitions: list[Partition] = []
+        self._censorships: list[Censorship] = []
         self._mean_votes_ns: int | None = None  # until it is asked for, and where stake has moved since
         self._coming_ns = 0  # time of the block after this one, in fixed slots or at random
         self.next_time_ns = self._following(0)
@@ -250,19 +268,29 @@ class Chain(Stateful):
         return slot_ns + -(-(resumed - slot_ns) // self._interval_ns) * self._interval_ns
 
     def break_down(self, faults: Sequence[FaultSettings]) -> None:
-        """Have the chain stand still, or part of it cut off, when the faults say so; before the first block."""
+        """Have the chain stand still, or cut off or keep out part of it, as the faults say; before the first block."""
         self._outages = intervals(faults, "outage", "crash")
         self._partitions = [self._partition(fault) for fault in faults if fault.kind == "partition"]
+        self._censorships = [
+            Censorship(fault.interval, np.flatnonzero(self._is_in(fault.regions)))
+            for fault in faults
+            if fault.kind == "censorship"
+        ]
         self.next_time_ns = self._next_slot(self.next_time_ns)
+
+    def _is_in(self, regions: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Whether each access point is in one of the regions; express twins are where the others are."""
+        region_of = nx.get_node_attributes(self.graph, "region")
+        access = np.array([region_of[name] in regions for name in self.access_points])
+        return np.resize(access, int(self.blocks[0]["access_points"]))
 
     def _partition(self, fault: FaultSettings) -> Partition:
         """The side of a partition with less stake, which is the one that loses the other."""
         regions = nx.get_node_attributes(self.graph, "region")
         validators = np.array([regions[f"validator/{number}"] in fault.regions for number in range(len(self.stake))])
-        access = np.array([regions[name] in fault.regions for name in self.access_points])
+        access = self._is_in(fault.regions)
         if self.stake[validators].sum() > 0.5:
             validators, access = ~validators, ~access
-        access = np.resize(access, int(self.blocks[0]["access_points"]))  # express twins are where the others are
         return Partition(fault.interval, validators, np.flatnonzero(access))
 
     @cached_property
@@ -300,6 +328,20 @@ class Chain(Stateful):
                 for name in ("latency", "latency_out"):
                     block[name][partition.access] = UNREACHABLE_NS
         return False
+
+    def _censor(self) -> None:
+        """Have nothing reach the block's producer from where it takes nothing; what it says gets there as ever."""
+        for censorship in self._censorships:
+            if is_within([censorship.interval], self.time_ns):
+                self.blocks[0]["latency"][censorship.access] = UNREACHABLE_NS
+
+    def kept_out(self) -> npt.NDArray[np.bool_]:
+        """From which access points the producer of the block under construction takes nothing, by its own will."""
+        out = np.zeros(ACCESS_POINTS, np.bool_)
+        for censorship in self._censorships:
+            if is_within([censorship.interval], self.time_ns):
+                out[censorship.access] = True
+        return out
 
     def attest(self, settings: AttestationSettings, count_from_ns: int = 0) -> None:
         """Let blocks that reach too little stake by a deadline not count; to be called before the first block."""
@@ -422,6 +464,8 @@ class Chain(Stateful):
         _open_block(self.blocks, self.time_ns, self.number, self._cumulative_stake, self._proposer_key, self.producers)
         self._coming_ns = self._following(self.time_ns)
         self.missed = self._split() if self._partitions else False
+        if self._censorships:
+            self._censor()
         if self.forks is not None and not self.missed:
             self.missed = self.forks.is_stale(self.time_ns, int(self.blocks[0]["producer"]))
 

@@ -82,6 +82,8 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "challenge": Footprint(40, 1_280, NONCE, RESERVES),
     # Cash to another chain: recipient, chain and amount; what the bridge holds, and its list of messages.
     "bridge": Footprint(4, 40, NONCE | CASH, RESERVES | INDEX),
+    # A transaction of another chain inside one of this: an order with its sender and fees, and its place in a queue.
+    "force": Footprint(8, 60, NONCE, INDEX),
     # First and last trade; the trades themselves were in the batch with their orders, and so were their parties.
     "settle": Footprint(3, 12, NONCE | CASH, INDEX),
 }

@@ -10,6 +10,7 @@ Each is said of the chain where it happens:
 ``withholding``      the operator of the rollup posts no data
 ``crash``            the sequencer stands still, and has lost all blocks of which it has not handed in the data
 ``invalid_batch``    the data that the operator hands in break the rules: nobody takes them, nor the blocks after them
+``censorship``       the rollup's sequencer takes nothing from the regions named, who still see its blocks
 ``prover_failure``   the rollup's provers stand still
 ``false_claim``      what the rollup's operator claims of its state is not so
 ===================  =================================================================================================
@@ -29,8 +30,11 @@ Interval = tuple[int, int]
 LOSE_BLOCKS = ("crash", "invalid_batch")
 """Faults by which blocks of a rollup are undone."""
 
-OF_ROLLUPS = ("withholding", "crash", "invalid_batch", "prover_failure", "false_claim")
+OF_ROLLUPS = ("withholding", "crash", "invalid_batch", "prover_failure", "false_claim", "censorship")
 """Faults that only a rollup can have."""
+
+OF_REGIONS = ("partition", "censorship")
+"""Faults that befall some regions, which they name."""
 
 
 class FaultSettings(Settings):
@@ -46,15 +50,20 @@ class FaultSettings(Settings):
         "invalid_batch",
         "prover_failure",
         "false_claim",
+        "censorship",
     ] = Field("outage", description="what breaks")
     start_s: float = Field(0.0, ge=0, le=1e9, description="seconds from the start of the run at which it breaks")
     duration_s: float = Field(600.0, gt=0, le=1e9, description="seconds that it lasts, or that are undone")
-    regions: tuple[str, ...] = Field((), description="regions that are cut off from the others (partition)")
+    regions: tuple[str, ...] = Field(
+        (), description="regions that are cut off from the others (partition), or that are kept out (censorship)"
+    )
 
     @model_validator(mode="after")
     def _names_regions(self) -> "FaultSettings":
-        if (self.kind == "partition") != bool(self.regions):
-            wanted = "name at least one" if self.kind == "partition" else "be empty for any other kind than 'partition'"
+        of_regions = self.kind in OF_REGIONS
+        if of_regions != bool(self.regions):
+            kinds = " and ".join(repr(kind) for kind in OF_REGIONS)
+            wanted = "name at least one" if of_regions else f"be empty for any other kind than {kinds}"
             raise ValueError(f"regions is {list(self.regions)} for a fault of kind {self.kind!r}; it must {wanted}")
         for name in self.regions:
             if name not in REGIONS:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_bits
-from blockspace.network.transaction import ANYWHERE, AUTOMATIC_NONCE, PUBLIC, TRANSACTION
+from blockspace.network.transaction import ANYWHERE, AT_TOP, AUTOMATIC_NONCE, PUBLIC, TRANSACTION
 
 SLOTS = 32768
 SENDERS = 16384
@@ -125,7 +125,8 @@ def submit(pool, slot):
     """Hand in the transaction drafted in ``slot``; returns one of the outcomes.
 
     A transaction that names a target is protected, and comes from a wallet of its own: it may well never be picked, and
-    must not hold up its sender.
+    must not hold up its sender. One at the top of the block comes from a wallet of its own as well, so that no nonce
+    holds it up.
     """
     transaction = pool.transactions[slot]
     pool.submitted += 1
@@ -135,7 +136,8 @@ def submit(pool, slot):
     if wallet.protected != 0:
         transaction.protected = 1
     if transaction.placement != ANYWHERE:
-        transaction.protected = 1
+        if transaction.placement != AT_TOP:
+            transaction.protected = 1
         if transaction.independent == 0:
             transaction.independent = 1
             transaction.nonce = 0
@@ -309,11 +311,26 @@ def submit_to_pool(
 
 @kernel
 def submit_message(
-    pools, sender, access, kind, gas, size_bytes, blobs, decided, number, cash, max_fee, tip, blob_fee, expires
+    pools,
+    sender,
+    access,
+    kind,
+    gas,
+    size_bytes,
+    blobs,
+    decided,
+    number,
+    cash,
+    max_fee,
+    tip,
+    blob_fee,
+    expires,
+    independent,
 ):
     """Draft and submit one transaction about another chain from Python.
 
-    ``number`` says what it is about, and ``cash`` how many micro-dollars go with it over a bridge.
+    ``number`` says what it is about, and ``cash`` how many micro-dollars go with it over a bridge; ``independent`` is 1
+    if it comes from a wallet of its own.
     """
     pool = pools[0]
     slot = draft(pool)
@@ -331,6 +348,9 @@ def submit_message(
     transaction.tip = tip
     transaction.blob_fee = blob_fee
     transaction.expires = expires
+    if independent != 0:
+        transaction.independent = 1
+        transaction.nonce = np.uint32(number & 0x7FFFFFFF)
     return submit(pool, slot)
 
 

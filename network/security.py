@@ -46,8 +46,10 @@ def parties_of_chain(stake: npt.ArrayLike) -> Parties:
 def parties_of_rollup(parent: Parties, kind: str, challengers: int) -> Parties:
     """Parties of a rollup with one operator.
 
-    It can stop by itself. Whom it keeps out can go by way of the parent. Something false becomes final on an optimistic
-    rollup if all who check look away, and on a validity rollup only if the parent is undone.
+    It can stop by itself. It alone can keep nobody out for good: what is in a block of the parent must be in one of the
+    rollup ``rollup.force_after_s`` later (:mod:`blockspace.experiments.forced_inclusion`, where it is measured how long
+    that takes and what it costs), so that to censor is to censor the parent. Something false becomes final on an
+    optimistic rollup if all who check look away, and on a validity rollup only if the parent is undone.
 
     Examples
     --------

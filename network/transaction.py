@@ -27,10 +27,10 @@ NEVER = np.int64(2**62)
 
 # Kinds of transaction. TRANSFER stands for everything that is not ours: it only uses block space. So do those from POST
 # on, which are about another chain: its data, a claim about its state (with a proof or without one), and a challenge to
-# such a claim. What they mean is for those to say who look for them in the blocks. BRIDGE sends cash to another chain.
-# SETTLE settles trades that wait for it.
+# such a claim. What they mean is for those to say who look for them in the blocks. BRIDGE sends cash to another chain,
+# FORCE a transaction that a rollup must take. SETTLE settles trades that wait for it.
 TRANSFER, PLACE, CANCEL, REPLACE, QUOTE, SWAP, MINT, BURN, LIQUIDATE, REPORT, COMBINATION = range(11)
-POST, CLAIM, CHALLENGE, BRIDGE, SETTLE = range(11, 16)
+POST, CLAIM, CHALLENGE, BRIDGE, FORCE, SETTLE = range(11, 17)
 KINDS = (
     "transfer",
     "place",
@@ -47,6 +47,7 @@ KINDS = (
     "claim",
     "challenge",
     "bridge",
+    "force",
     "settle",
 )
 
@@ -57,8 +58,9 @@ EXACT_IN, EXACT_OUT = range(2)
 PUBLIC = 0
 TO_PRODUCER = 255  # and to nobody else
 
-# Where a transaction that names a target wants to be: right before it or right after it, or not at all.
-ANYWHERE, BEFORE_TARGET, AFTER_TARGET = range(3)
+# Where a transaction that names a target wants to be: right before it or right after it, or not at all. What the rules
+# of the chain put AT_TOP of the next block names no target: nobody who makes that block can leave it out.
+ANYWHERE, BEFORE_TARGET, AFTER_TARGET, AT_TOP = range(4)
 
 POST_ONLY = 1
 """Style of an order that never takes, as the order book numbers it: the one style that an ordering policy looks at."""
@@ -102,7 +104,7 @@ TRANSACTION = np.dtype(
         ("side", "i1"),  # +1 buy, -1 sell
         ("independent", "u1"),  # 1: it comes from a wallet with no other transaction pending: nonces do not bind
         ("route", "u1"),  # public, to the producer alone, or to the builder of this number
-        ("placement", "u1"),  # anywhere, before or after its target
+        ("placement", "u1"),  # anywhere, before or after its target, or at the top
         ("blobs", "u1"),
         ("protected", "u1"),  # 1: if it would fail it is to be left out, where whoever makes the block offers that
         # Receipt, written by the state machine.
@@ -122,7 +124,7 @@ TRANSACTION = np.dtype(
 @kernel
 def is_of_market(kind):
     """Whether transactions of a kind are about the market on this chain."""
-    return kind != TRANSFER and not POST <= kind <= BRIDGE
+    return kind != TRANSFER and not POST <= kind <= FORCE
 
 
 @kernel

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from blockspace.experiments.cross_chain import require_cross_chain_fits
+from blockspace.experiments.forced_inclusion import require_insisting_fits
 from blockspace.experiments.scenario.populations import OPTION_POPULATIONS, POOL_POPULATIONS
 from blockspace.markets.ledger import ACCOUNTS, FIRST_FREE_ACCOUNT, INSTRUMENTS
 from blockspace.network.blob_market import USABLE_BYTES_PER_BLOB, blob_limit
@@ -52,6 +53,7 @@ def require_fits(scenario: "Scenario") -> None:
     _require_hedgers_fit(scenario)
     require_cross_chain_fits(scenario)
     _require_faults_fit(scenario)
+    require_insisting_fits(scenario)
     if scenario.price.source != "file":
         require_ticks(scenario, "price.initial_usd", scenario.price.initial_usd)
 
@@ -187,6 +189,12 @@ def _require_chains_below(scenario: "Scenario", rollup: "Scenario", others: "lis
             f"block of {data.name} (chain.blobs is {data.chain.blobs!r}) hold "
             f"{most_blobs * USABLE_BYTES_PER_BLOB}"
         )
+    insisting, parent = settings.insisting, names[settings.parent or scenario.chains[0].name]
+    if insisting.users_per_h and insisting.gas > parent.chain.gas_limit:
+        raise ValueError(
+            f"rollup.insisting.gas of {rollup.name} is {insisting.gas}; a block of {parent.name} has "
+            f"{parent.chain.gas_limit}"
+        )
     gas = posting.fixed_gas + (posting.batch_bytes * posting.gas_per_byte if settings.data == "calldata" else 0)
     if gas > data.chain.gas_limit:
         raise ValueError(
@@ -274,8 +282,8 @@ def _require_clearing(scenario: "Scenario") -> None:
         )
     if scenario.gas.place - scenario.gas.settle_at_once < least:
         raise ValueError(
-            f"express_lane.round_s is {scenario.express_lane.round_s:g}; it must be 0, or at least "
-            f"chain.block_time_s, {scenario.chain.block_time_s:g}"
+            f"gas.settle_at_once is {scenario.gas.settle_at_once}; it may be at most {scenario.gas.place - least}, so "
+            f"that an order without settlement takes the {least} gas of any transaction"
         )
 
 

@@ -27,7 +27,7 @@ from blockspace.network.data_compression import (
     write,
 )
 from blockspace.network.mempool import SENDERS
-from blockspace.network.transaction import BRIDGE, LEFT_OUT, POST, SUCCEEDED, UNFUNDED, effective_tip
+from blockspace.network.transaction import FORCE, LEFT_OUT, POST, SUCCEEDED, UNFUNDED, effective_tip
 
 ENTRIES = 1 << 17
 """Blocks with transactions in them that may wait to be posted."""
@@ -288,7 +288,7 @@ def collect_messages(inboxes, pools, blocks):
     inbox.count = 0
     for position in range(block.count):
         transaction = pool.transactions[block.order[position]]
-        if not POST <= transaction.kind <= BRIDGE or transaction.status != SUCCEEDED:
+        if not POST <= transaction.kind <= FORCE or transaction.status != SUCCEEDED:
             continue
         if inbox.count == MESSAGES:
             raise RuntimeError("more transactions about other chains are in a block than there is place for")

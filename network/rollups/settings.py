@@ -116,7 +116,11 @@ class BridgeSettings(Settings):
     gas: int = Field(90_000, ge=21_000, le=10**7, description="gas of sending cash over the bridge")
     bytes: int = Field(200, ge=1, le=10**5, description="bytes of such a transaction")
     deposit_s: float = Field(
-        60.0, ge=0, le=DAY_S, description="seconds after which the rollup takes a deposit in that it has seen"
+        60.0,
+        ge=0,
+        le=DAY_S,
+        description="seconds after which the rollup takes in what it has seen on the parent: a deposit, or what users "
+        "send that way",
     )
     providers: int = Field(3, ge=0, le=64, description="providers of the fast bridge; none means that there is none")
     capital_usd: float = Field(1e6, ge=0, le=1e9, description="dollars that each provider has on each of both chains")
@@ -126,6 +130,21 @@ class BridgeSettings(Settings):
     capital_cost_spread: float = Field(
         0.1, ge=0, le=3, description="standard deviation of the log of the providers' costs of capital"
     )
+
+
+class InsistingSettings(Settings):
+    """Users who want to trade on a rollup and go by way of its parent if its sequencer does not take them."""
+
+    users_per_h: float = Field(
+        0.0, ge=0, le=1e5, description="users per hour who want to trade and will insist on it; none where it is 0"
+    )
+    size: float = Field(0.1, gt=0, le=1e9, description="units of the underlying that each of them trades, at market")
+    patience_s: float = Field(
+        60.0, gt=0, le=30 * DAY_S, description="seconds after which one who is in no block goes by way of the parent"
+    )
+    region: str = Field("", description="region that they are in, of those of the rollup; all of them in turn if empty")
+    gas: int = Field(120_000, ge=21_000, le=10**7, description="gas of sending a transaction by way of the parent")
+    bytes: int = Field(400, ge=1, le=10**5, description="bytes of such a transaction")
 
 
 class RollupSettings(Settings):
@@ -144,8 +163,13 @@ class RollupSettings(Settings):
     proofs: ProofSettings = ProofSettings()
     challenges: ChallengeSettings = ChallengeSettings()
     bridge: BridgeSettings = BridgeSettings()
+    insisting: InsistingSettings = InsistingSettings()
     force_after_s: float = Field(
-        DAY_S, gt=0, le=30 * DAY_S, description="seconds after which what users send by way of the parent is included"
+        DAY_S,
+        gt=0,
+        le=30 * DAY_S,
+        description="seconds after which a block must hold what users have sent by way of the parent, whatever the "
+        "sequencer wants",
     )
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from blockspace.agents.trader import Trader
 from blockspace.experiments import Market, load_checkpoint, save_checkpoint
 from blockspace.experiments.recording.rents import rents
 from blockspace.experiments.scenario import ScenarioError, scenario_from
+from blockspace.network.transaction import SETTLE
 from tests.reference.fidgets import CompiledOptionFidget, PlainOptionFidget
 from tests.reference.runs import SPOT, run_both
 
@@ -199,14 +200,14 @@ class Intruder(Trader):
 
     def act(self):
         self.world.send(
-            self, kind=15, instrument=0, order=0, side=0, style=0, price=0, size=1_000, max_fee=10**10, tip=0,
+            self, kind=SETTLE, instrument=0, order=0, side=0, style=0, price=0, size=1_000, max_fee=10**10, tip=0,
             expires=self.decision_ns + 10**10,
         )  # fmt: skip
 
 
 def test_only_the_operator_settles(monkeypatch):
     market = Market(small(venue=TIMER), seed=5)
-    monkeypatch.setitem(market.world._gas_of, 15, 1_000_000)
+    monkeypatch.setitem(market.world._gas_of, SETTLE, 1_000_000)
     intruder = Intruder(market)
     market.run_for(120)
     entries = market.transactions().query("kind == 'settle'")

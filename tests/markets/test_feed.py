@@ -27,7 +27,7 @@ from blockspace.markets.venue import new_venue
 from blockspace.network.block import BLOCK
 from blockspace.network.draws import draw_bits
 from blockspace.network.mempool import new_mempool
-from blockspace.network.topology import pick_proposer
+from blockspace.network.topology import UNREACHABLE_NS, pick_proposer
 
 NS = 10**9
 
@@ -162,6 +162,16 @@ def test_a_view_is_not_forgotten_before_the_next_has_arrived():
     run(latency=VIEWS // 2 - 1)
     with pytest.raises(RuntimeError, match="views are forgotten before they arrive: ask for slower blocks"):
         run(latency=VIEWS // 2)
+
+
+def test_who_is_kept_out_for_long_decides_on_the_newest_view_afterwards():
+    stage = Stage()
+    for time in range(10, 10 + 2 * VIEWS):
+        outlooks = stage.survey(time, (0, UNREACHABLE_NS if time > 15 else 1))
+        stage.blocks["latency_out"][0, :2] = 0, 1
+        stage.publish()
+        assert outlooks[1][2] == (time <= 15)
+    assert stage.survey(time + 3, (0, 1))[1] == (time + 2, 2 * VIEWS - 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from blockspace.network.block import SMALLEST_GAS, expire_pending, fill_block
 from blockspace.network.draws import draw_bits
 from blockspace.network.mempool import NOBODY, OUTCOMES, SLOTS
 from blockspace.network.ordering import rank_by_priority_fee
-from blockspace.network.transaction import AUTOMATIC_NONCE, NEVER
+from blockspace.network.transaction import ANYWHERE, AT_TOP, AUTOMATIC_NONCE, NEVER
 
 LATENCY = (0, 5, 40)
 DEFAULTS = {
@@ -23,6 +23,7 @@ DEFAULTS = {
     "access": 0,
     "independent": False,
     "nonce": None,
+    "placement": ANYWHERE,
 }
 
 
@@ -67,6 +68,7 @@ class Pending:
     access: int
     independent: bool
     nonce: int | None
+    placement: int = ANYWHERE
     sequence: int = 0
     tie: int = 0
 
@@ -89,6 +91,7 @@ class SlowMempool:
         """Hand in a transaction and say what became of it; nonce None asks for the next one."""
         self.counters["submitted"] += 1
         new.sequence = self.counters["submitted"]
+        new.independent = new.independent or new.placement == AT_TOP
         new.tie = int(draw_bits(np.uint64(self.tie_key), new.sender, new.decided)) % 2**32
         outcome = self._replace(new) if not new.independent and new.nonce is not None else self._add(new)
         counter = outcome if outcome in ("accepted", "replaced") else "refused"
@@ -137,6 +140,14 @@ class SlowMempool:
     def fill(self, time, base_fee, gas_limit, byte_limit, latency):
         """Take what goes into a block: (transactions in order, gas, bytes, whether it is full, marginal tip)."""
         picked, passed_over, gas, size, full = [], [], 0, 0, False
+        at_top = [one for one in self.pending if one.placement == AT_TOP]
+        for one in sorted(at_top, key=lambda one: one.sequence):
+            if gas + one.gas <= gas_limit and size + one.bytes <= byte_limit:
+                gas, size = gas + one.gas, size + one.bytes
+                picked.append(one)
+                self.pending.remove(one)
+                self.counters["included"] += 1
+        first = len(picked)
 
         def effective_tip(one):
             return min(one.tip, one.max_fee - base_fee)
@@ -148,7 +159,8 @@ class SlowMempool:
             ready = [
                 one
                 for one in self.pending
-                if one not in passed_over
+                if one.placement == ANYWHERE
+                and one not in passed_over
                 and one.decided + latency[one.access] <= time
                 and one.max_fee >= base_fee
                 and (one.independent or self.chain(one.sender)[0] is one)
@@ -168,7 +180,7 @@ class SlowMempool:
             picked.append(best)
             self.pending.remove(best)
             self.counters["included"] += 1
-        marginal_tip = min((effective_tip(one) for one in picked), default=0) if full else 0
+        marginal_tip = min((effective_tip(one) for one in picked[first:]), default=0) if full else 0
         return picked, gas, size, full, marginal_tip
 
 

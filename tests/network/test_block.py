@@ -4,7 +4,7 @@ import pytest
 from blockspace.network.block import BLOCK, SMALLEST_GAS, release_block
 from blockspace.network.compilation import kernel
 from blockspace.network.mempool import new_mempool
-from blockspace.network.transaction import TRANSACTION, effective_tip
+from blockspace.network.transaction import AT_TOP, TRANSACTION, effective_tip
 
 from .slow_mempool import check_mempool, fill, submit
 
@@ -152,6 +152,23 @@ def test_the_marginal_tip_is_what_the_producer_really_got():
     rows = [{"sender": 1, "tip": 50, "max_fee": 104}, {"sender": 2, "tip": 3, "max_fee": 200}, {"sender": 3, "tip": 1}]
     picked, block = build(rows, gas_limit=42_000, base_fee=100)
     assert (picked, block["marginal_tip"]) == ([0, 1], 3)
+
+
+def test_what_the_rules_put_at_the_top_is_there_whatever_it_pays_and_wherever_it_comes_from():
+    forced = {"sender": 9, "placement": AT_TOP, "tip": 0, "decided": 999, "access": 2, "route": 7}
+    rows = [{"sender": 1, "tip": 50, "max_fee": 1_000}, forced, {"sender": 2, "tip": 40, "max_fee": 1_000}, forced]
+    picked, block = build(rows, gas_limit=63_000)
+    assert picked == [1, 3, 0]
+    assert (block["full"], block["marginal_tip"]) == (1, 50)  # nobody could outbid those at the top
+
+
+def test_what_does_not_fit_at_the_top_waits_for_the_next_block():
+    pools, blocks = new_mempool(8), np.zeros(1, BLOCK)
+    slots = [submit(pools, sender=9, placement=AT_TOP, gas=gas)[1] for gas in (30_000, 30_000, 21_000)]
+    assert fill(pools, blocks, time=0, gas_limit=59_999) == [slots[0], slots[2]]
+    release_block(pools, blocks)
+    assert fill(pools, blocks, time=0, gas_limit=59_999) == [slots[1]]
+    check_mempool(pools[0], in_block=[slots[1]])
 
 
 def test_slots_are_in_use_until_the_block_is_released():

@@ -9,7 +9,7 @@ from blockspace.network.block import BLOCK, release_block
 from blockspace.network.compilation import kernel
 from blockspace.network.draws import draw_bits
 from blockspace.network.mempool import SLOTS, new_mempool
-from blockspace.network.transaction import AUTOMATIC_NONCE
+from blockspace.network.transaction import ANYWHERE, AT_TOP, AUTOMATIC_NONCE
 
 from .slow_mempool import DEFAULTS, LATENCY, Pending, SlowMempool, check_mempool, fill, submit
 
@@ -41,12 +41,13 @@ class Pair:
         self.twin = SlowMempool(capacity, tie_key)
         self.time = 0
 
-    def submit(self, sender, independent, nonce_back, max_fee, tip, gas, size, delay, patience, access):
+    def submit(self, sender, independent, nonce_back, max_fee, tip, gas, size, delay, patience, access, placement):
         """Submit; `nonce_back` counts from the sender's newest nonce down, or is None for the next nonce."""
         fields = {**DEFAULTS, "sender": sender, "independent": independent, "max_fee": max_fee}
         fields |= {"tip": tip, "gas": gas, "bytes": size, "access": access, "decided": self.time + delay}
+        fields |= {"placement": placement}
         fields["expires"] = fields["decided"] + patience
-        if nonce_back is not None and not independent:
+        if nonce_back is not None and not independent and placement == ANYWHERE:
             fields["nonce"] = max(self.twin.next_nonce.get(sender, 0) - nonce_back, 0)
         outcome, slot = submit(self.pools, **fields)
         assert outcome == self.twin.submit(Pending(label=slot, **fields))
@@ -99,6 +100,7 @@ submissions = st.tuples(
     st.sampled_from([-20, -5, 0, 5]),
     st.sampled_from([0, 5, 10, 25, 60]),
     st.integers(0, 2),
+    st.sampled_from([ANYWHERE] * 7 + [AT_TOP]),
 )
 expiries = st.tuples(st.just("expire"), st.sampled_from([0, 1, 5, 20]))
 fillings = st.tuples(
@@ -137,7 +139,10 @@ def test_mempool_and_block_equal_their_slow_twin_over_a_long_stress(capacity, se
             fee, tip = int(generator.integers(1, 60)), int(generator.integers(0, 12))
             gas, size = int(generator.integers(21_000, 90_000)), int(generator.integers(50, 400))
             delay, patience = int(generator.integers(-30, 10)), int(generator.integers(0, 400))
-            pair.submit(pick(1, 2, 3, 4, 5), independent, back, fee, tip, gas, size, delay, patience, pick(0, 1, 2))
+            place = AT_TOP if generator.random() < 0.1 else ANYWHERE
+            pair.submit(
+                pick(1, 2, 3, 4, 5), independent, back, fee, tip, gas, size, delay, patience, pick(0, 1, 2), place
+            )
         elif chance < 0.92:
             pair.expire(int(generator.integers(0, 10)))
         else:
