@@ -26,6 +26,7 @@ from blockspace.agents.swappers import new_swappers
 from blockspace.agents.traders import new_traders
 from blockspace.agents.validators import Validators, new_validators
 from blockspace.experiments.recording.rows import ROLES
+from blockspace.experiments.scenario import Scenario
 from blockspace.markets.ledger import BACKGROUND, BURNED, endow, open_account
 from blockspace.network.draws import draw_uniform, stream_key
 from blockspace.network.topology import nodes_of_kind
@@ -139,10 +140,10 @@ def _show_to_mesa(world: "World", producers: npt.NDArray[Any]) -> None:
             kind(world.model, rows, number)
 
 
-def relay(world: "World") -> int:
+def relay(scenario: Scenario) -> int:
     """Access point of the relay and the builders."""
-    regions = world.scenario.topology.regions
-    return regions.index(world.scenario.builders.relay_region or regions[0])
+    regions = scenario.topology.regions
+    return regions.index(scenario.builders.relay_region or regions[0])
 
 
 def _new_builders(world: "World", seed: int) -> npt.NDArray[Any]:

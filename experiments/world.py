@@ -181,21 +181,9 @@ class World(Stateful):
         self.scenario = scenario
         self.path = path
         self.model = model
-        self.chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
-        if scenario.express_lane.round_s > 0:
-            self.chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
-        if scenario.attestation.deadline_s > 0:
-            self.chain.attest(scenario.attestation, round(scenario.warm_up_s * NS))
-        if scenario.chain.block_arrivals == "poisson":
-            self.chain.fork(round(scenario.warm_up_s * NS))
-        if scenario.timing_games.share > 0:
-            self.chain.play_timing_games(scenario.timing_games, round(scenario.warm_up_s * NS))
-        if scenario.faults:
-            self.chain.break_down(scenario.faults)
+        self.chain = _new_chain(scenario, seed)
         self._stalls = intervals(scenario.faults, "oracle_stall")
         self.lanes = new_lane(scenario.express_lane, len(self.chain.access_points), seed)
-        if scenario.builders.count:
-            self.chain.build_at(relay(self))
         self.venues = new_venue()
         self.feeds = new_feed()
         self.logs = np.zeros(1, TRADE_LOG)
@@ -629,6 +617,25 @@ class World(Stateful):
         if chain.skip_empty_blocks(due) > 0:
             last = self.feeds[0]["views"][(int(self.feeds["count"][0]) - 1) & (VIEWS - 1)]
             last["base_fee"] = chain.base_fee
+
+
+def _new_chain(scenario: Scenario, seed: int) -> Chain:
+    """Make the chain with all that its blocks go through: lane, votes, forks, timing games, faults and builders."""
+    chain = Chain(scenario.chain, scenario.fee_market, scenario.topology, scenario.mempool, seed)
+    warm_up_ns = round(scenario.warm_up_s * NS)
+    if scenario.express_lane.round_s > 0:
+        chain.open_express_lane(round(scenario.express_lane.delay_s * NS))
+    if scenario.attestation.deadline_s > 0:
+        chain.attest(scenario.attestation, warm_up_ns)
+    if scenario.chain.block_arrivals == "poisson":
+        chain.fork(warm_up_ns)
+    if scenario.timing_games.share > 0:
+        chain.play_timing_games(scenario.timing_games, warm_up_ns)
+    if scenario.faults:
+        chain.break_down(scenario.faults)
+    if scenario.builders.count:
+        chain.build_at(relay(scenario))
+    return chain
 
 
 def _listed(what: str, names: list[str]) -> str:

@@ -1,41 +1,21 @@
 """Pages in a real browser: they need nothing but themselves, and can be read in light, in darkness and on a phone."""
 
 import os
-import shutil
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import sync_playwright
 from typer.testing import CliRunner
 
 from blockspace.experiments.command_line import app
 from blockspace.experiments.scenario import load_scenario
 from blockspace.experiments.sweeps.points import Sweep, grid
 from blockspace.experiments.sweeps.runner import run_sweep
+from tests.experiments.chromium import CHROMIUM
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
 
 # Where changes are checked there is a browser, or the check has failed.
 pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="there is no Chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM is not None, "Chromium is missing"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=["sweep", "run", "comparison"])

@@ -1,8 +1,7 @@
-"""One server and one browser for all tests of the page."""
+"""One server for all tests of the page."""
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,12 +9,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.experiments.small import small_sweep
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="session")
@@ -45,15 +40,6 @@ def address(workplace):
         yield found.group()
         process.terminate()
         process.wait(timeout=20)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    assert CHROMIUM is not None, "Chromium is missing"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 def _answers(port):

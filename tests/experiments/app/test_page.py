@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .conftest import CHROMIUM
+from tests.experiments.chromium import CHROMIUM
 
 # Where changes are checked there is a browser, or the check has failed.
 pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="there is no Chromium")
