@@ -43,14 +43,16 @@ TABLE = {
 }
 
 CRASH_AT_S, CRASH_LASTS_S, CRASH = 2_400.0, 600.0, 0.8
-FAULT_LASTS_S = 600.0
+FAULT_AT_S, FAULT_LASTS_S = 2_406.0, 600.0
+"""Half-way between two blocks of the main chain, where what a sequencer has not handed in is neither most nor least."""
+
 LEVERAGES = (3.0, 10.0)
 
-OUTAGE: Mapping[str, Any] = {"kind": "outage", "start_s": CRASH_AT_S, "duration_s": FAULT_LASTS_S}
+OUTAGE: Mapping[str, Any] = {"kind": "outage", "start_s": FAULT_AT_S, "duration_s": FAULT_LASTS_S}
 LOST: Mapping[str, Any] = {**OUTAGE, "kind": "crash"}
 PARTITION: Mapping[str, Any] = {
     "kind": "partition",
-    "start_s": CRASH_AT_S,
+    "start_s": FAULT_AT_S,
     "duration_s": FAULT_LASTS_S,
     "regions": ["singapore", "tokyo", "sydney", "mumbai"],
 }
@@ -100,29 +102,29 @@ def _name(architecture: str, leverage: float, fault: str) -> str:
 
 
 def figure(results: Results) -> Figure:
-    """Ten panels with a row for each case."""
+    """Nine panels with a row for each case."""
     panels = [
         PointPanel("Liquidations", "number", "liquidations"),
         PointPanel("Delay of a liquidation", "seconds, median", "liquidation_delay_median_s", log=True),
         PointPanel("Shortfall", "thousand dollars", "shortfall_usd", 1e-3),
         PointPanel("Left in the insurance fund", "thousand dollars", "insurance_usd", 1e-3),
         PointPanel("Accounts deleveraged", "number", "deleveraged_accounts"),
-        PointPanel("Worst equity of an account", "thousand dollars", "worst_equity_usd", 1e-3),
         PointPanel("Unfilled orders", "per cent", "orders_unfilled_share", 100.0),
         PointPanel("Traded and not yet posted", "thousand dollars", "value_not_posted_usd", 1e-3),
-        PointPanel("Changed owner when blocks were undone", "thousand dollars", "undone_moved_usd", 1e-3),
+        PointPanel("Moved by undoing blocks", "thousand dollars", "undone_moved_usd", 1e-3),
         PointPanel("Final", "seconds from the block, mean", "final_after_s", log=True),
     ]
     return draw_points(results, QUESTION, panels)
 
 
 def findings(results: Results) -> list[str]:
-    """Say for each architecture and leverage what the fault adds to the crash."""
+    """Say for each architecture and leverage what the fault adds to the crash, and what lost blocks add to that."""
     cases: dict[tuple[str, float], list[str]] = {}
     for point in results.study["points"]:
         cases.setdefault((point["values"][X], point["values"][LEVERAGE]), []).append(point["name"])
     said = []
-    for (name, leverage), points in cases.items():
+    for (name, leverage), (without, stopped, *lost) in cases.items():
+        points = [without, stopped]
         said.append(
             f"{name}, leverage {leverage:g}: "
             + weigh(
@@ -133,15 +135,16 @@ def findings(results: Results) -> list[str]:
             + f" {change(results, 'deleveraged_accounts', 'The number of accounts deleveraged', '', points)}"
             + f" {change(results, 'liquidation_delay_median_s', 'The median delay of a liquidation', 's', points)}"
         )
-        said += [_undone(results, point) for point in points if point.endswith("blocks lost")]
+        said += [_undone(results, stopped, point) for point in lost]
     return said
 
 
-def _undone(results: Results, point: str) -> str:
-    """Say what was undone at a point, and what that was worth to those who gained by it."""
+def _undone(results: Results, stopped: str, point: str) -> str:
+    """Say what was undone at a point, what that was worth to those who gained by it, and what else it adds."""
     value, moved = (results.curve(measure).loc[point] for measure in ("undone_value_usd", "undone_moved_usd"))
     return (
         f"{point}: trades of {format_number(value['mean'])} dollars are undone, by which "
         f"{format_number(moved['mean'])} dollars (95 % interval {format_number(moved['low'])} to "
-        f"{format_number(moved['high'])}) change their owner."
+        f"{format_number(moved['high'])}) change their owner. "
+        + str(change(results, "shortfall_usd", "The shortfall", "dollars", [stopped, point]))
     )
