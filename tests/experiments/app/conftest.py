@@ -59,7 +59,7 @@ def address_of_solara(workplace):
     with subprocess.Popen(
         command, cwd=workplace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     ) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not _answers(port):
             assert time.monotonic() < deadline, "Solara does not answer"
             time.sleep(0.2)
@@ -78,7 +78,7 @@ def opened(browser, address):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)  # machines that check are busy
         page.on("request", lambda request: urls.append(request.url))
         page.on("websocket", lambda socket: urls.append(socket.url.replace("ws://", "http://")))
         page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
