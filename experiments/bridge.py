@@ -267,7 +267,10 @@ class Bridge(Stateful):
             if int(row["paid"]) > since:
                 row["paid"] = 0
                 if row["provider"] >= 0:
-                    self.providers["reserved"][int(row["provider"]), DEPOSIT] += int(row["amount"] - row["fee"])
+                    provider = self.providers[int(row["provider"])]
+                    provider["reserved"][DEPOSIT] += row["amount"] - row["fee"]
+                    provider["transfers"] -= 1
+                    provider["earned"] -= row["fee"]
                     self._early[DEPOSIT].append(number)
         self._moving[DEPOSIT] = sorted({*self._moving[DEPOSIT], *again})
         self._early[DEPOSIT].sort()

@@ -26,8 +26,8 @@ from blockspace.network.state import Stateful
 if TYPE_CHECKING:
     from blockspace.experiments.settlement import Settlement
 
-SINCE_START = -1
-"""Time of the last block that stands if none does."""
+SINCE_START = 0
+"""Time of the last block that stands if none does: all blocks come after it."""
 
 LOSS = np.dtype(
     [
@@ -65,7 +65,9 @@ class LostBlocks(Stateful):
         self.log = UndoLog(self.world.venues)
         self.losses: npt.NDArray[Any] = np.zeros(0, LOSS)
         self._crashes_over = 0
-        self._trades_over = 0  # number of the first trade that no reversal on the tape is about
+        # What of the tape is undone, oldest first: number of the first trade, number of the first one behind the reversals,
+        # and time of the last block that stood.
+        self._over: list[list[int]] = []
 
     def open_block(self, time_ns: int) -> None:
         """Go on from what is left, if the sequencer has crashed; before the first block, begin to keep account."""
@@ -98,7 +100,7 @@ class LostBlocks(Stateful):
         for later in range(number, int(progress["batch_count"])):
             batch = progress["batches"][later & (BATCHES - 1)]
             batch["void"] = 1
-            batch["first"], batch["last"], batch["closed"] = last + 1, last, max(self._time_of(last), 0)
+            batch["first"], batch["last"], batch["closed"] = last + 1, last, self._time_of(last)
             for name in ("transactions", "gas", "charged", "value", "moments"):
                 batch[name] = 0
         self._undo(last, time_ns, invalid=True)
@@ -123,7 +125,7 @@ class LostBlocks(Stateful):
             world.forced_inclusion.undo(since)
         roles = world.records.meters[0]["roles"][: len(gains)]
         row = np.zeros(1, LOSS)
-        row["time"], row["since"], row["invalid"] = time_ns, max(since, 0), invalid
+        row["time"], row["since"], row["invalid"] = time_ns, since, invalid
         row["blocks"], row["trades"], row["value"] = blocks, trades, value
         row["gains"] = np.bincount(roles, gains, len(ROLES))
         self.losses = np.concatenate([self.losses, row])
@@ -143,19 +145,29 @@ class LostBlocks(Stateful):
         return cash / MICRO_DOLLARS + gwei / WEI_PER_GWEI * self.world.ether_usd(time_ns)
 
     def _reverse_trades(self, since: int) -> tuple[int, int]:
-        """Put the trades after a time on the tape the other way round; returns their number and value."""
+        """Put the trades after a time that still stand on the tape the other way round; returns number and value."""
         log, meter = self.world.logs[0], self.world.records.meters[0]
-        count = int(log["count"])
-        oldest = max(self._trades_over, count - TRADES // 2)
-        times = log["trades"]["time"][np.arange(oldest, count) & (TRADES - 1)]
-        first = oldest + int(np.searchsorted(times, since, side="right"))
-        if first == oldest > self._trades_over:
-            raise RuntimeError(f"more than {TRADES // 2} trades would have to be undone: let batches be posted sooner")
         values = np.array([int(one.tick_lot_value) for one in self.world.scenario.instruments])
-        value = int(append_reversals(self.world.logs[0], np.int64(first), values))
-        self._trades_over = int(log["count"])
-        meter["trades_seen"] = self._trades_over  # nobody chose to make them: they count for nothing but the tape
-        return count - first, value
+        oldest = max(int(log["count"]) - TRADES // 2, 0)
+        end, number, value = int(log["count"]), 0, 0
+        while True:
+            over = self._over[-1][1] if self._over else 0
+            times = log["trades"]["time"][np.arange(max(over, oldest), end) & (TRADES - 1)]
+            first = max(over, oldest) + int(np.searchsorted(times, since, side="right"))
+            if first == oldest > over:
+                raise RuntimeError(
+                    f"more than {TRADES // 2} trades would have to be undone: let batches be posted sooner"
+                )
+            value += int(append_reversals(self.world.logs[0], np.int64(first), np.int64(end), values))
+            number, end = number + end - first, first
+            if first > over or not self._over:
+                break
+            end, _, stood = self._over.pop()
+            if stood <= since:
+                break
+        self._over.append([end, int(log["count"]), since])
+        meter["trades_seen"] = log["count"]  # nobody chose to make them: they count for nothing but the tape
+        return number, value
 
     def table(self) -> pd.DataFrame:
         """One row for each time that blocks were undone, with what each role is richer by, in dollars."""

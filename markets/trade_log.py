@@ -100,8 +100,8 @@ def append_closing(log, instrument, side, price, size, notional, debtor, other, 
 
 
 @kernel
-def append_reversals(log, first, values):
-    """Write the trades from number ``first`` on backwards, the newest first: what they did is undone.
+def append_reversals(log, first, end, values):
+    """Write the trades from number ``first`` to the one before ``end`` backwards: what they did is undone.
 
     A reversal has the other side, and the fees with the other sign; price and external price are those of the trade.
     ``values`` are micro-dollars per tick and lot, by instrument.
@@ -112,7 +112,7 @@ def append_reversals(log, first, values):
         Micro-dollars that had changed hands.
     """
     value = np.int64(0)
-    for number in range(log.count - 1, first - 1, -1):
+    for number in range(end - 1, first - 1, -1):
         trade = log.trades[np.uint64(number) & np.uint64(TRADES - 1)]
         notional = trade.notional
         if notional == 0:

@@ -131,8 +131,9 @@ def _require_chains_fit(scenario: "Scenario") -> None:
                     f"{population}.count is {count}; it must be 0 where blocks of a chain can be undone, and "
                     f"{undone.name} has a fault of kind {kind!r}"
                 )
-        for one in scenario.chains:
-            if one.rollup.kind != "none" and undone.name in (one.rollup.parent, one.rollup.data_chain):
+        for one in chains.values():
+            parent = one.rollup.parent or (scenario.chains[0].name if scenario.chains else "")
+            if one.rollup.kind != "none" and undone.name in (parent, one.rollup.data_chain):
                 raise ValueError(
                     f"{undone.name} has a fault of kind {kind!r}; it may be so only where no chain settles on it, "
                     f"and {one.name} does"

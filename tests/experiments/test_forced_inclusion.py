@@ -326,6 +326,23 @@ def test_what_came_by_way_of_the_parent_comes_again_if_its_block_is_undone():
     )  # what was undone counts for nothing
 
 
+def test_what_was_in_no_block_waits_once_if_everything_is_undone():
+    crash = {"kind": "crash", "start_s": 55.0, "duration_s": 5.0}
+    out = {"kind": "censorship", "start_s": 0.0, "duration_s": 300.0, "regions": ["tokyo"]}
+    tables = {"insisting": {"users_per_h": 2_400.0}, "parent": None}
+    before = Market(insisting((out, crash), **tables), seed=1)
+    before.run_for(54.9)
+    wishes = before.insisting()
+    assert (wishes["on_parent_s"].notna() & wishes["included_s"].isna()).sum() > 1
+    market = run(before.settings, 200.0)
+    assert market.losses()["since_s"].tolist() == [0.0]
+    forced = market.forced_inclusions[0]
+    assert len(set(forced._open)) == len(forced._open)
+    assert len(set(forced._queue)) == len(forced._queue)
+    sent = market.transactions()
+    assert (sent["sender"] == forced.account).sum() == market.insisting()["included_s"].notna().sum()
+
+
 def test_a_resumed_run_is_the_run_that_never_stopped(censored, tmp_path):
     market = Market(censored.settings, seed=1)
     market.run_for(200.0)

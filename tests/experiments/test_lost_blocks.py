@@ -109,14 +109,30 @@ def test_what_one_loses_another_gains(crashed):
     assert summary["maker_undone_gain_usd"] == gains["maker_gain_usd"].item() != 0.0
 
 
-def test_positions_are_what_the_tape_adds_up_to(crashed):
-    trades = crashed.trades()
+def require_positions_that_the_tape_adds_up_to(market):
+    trades = market.trades()
     bought = np.where(trades["side"] == "buy", 1.0, -1.0) * trades["size"]
-    lots = pd.Series(0.0, crashed.ledger().index)
+    lots = pd.Series(0.0, market.ledger().index)
     lots = lots.add(bought.groupby(trades["taker"]).sum(), fill_value=0.0)
     lots = lots.sub(bought.groupby(trades["maker"]).sum(), fill_value=0.0)
-    held = crashed.ledger()["ETH-PERP_lots"] * crashed.settings.instruments[0].lot_size
+    held = market.ledger()["ETH-PERP_lots"] * market.settings.instruments[0].lot_size
     np.testing.assert_allclose(lots, held, atol=1e-9)
+
+
+def test_positions_are_what_the_tape_adds_up_to(crashed):
+    require_positions_that_the_tape_adds_up_to(crashed)
+
+
+def test_a_batch_under_way_in_a_crash_may_break_the_rules(crashed):
+    batch = crashed.batches().query("sent_s > 300").iloc[0]
+    between_s = 0.5 * (batch["sent_s"] + batch["posted_s"])
+    market = run(600.0, faults=[fault("invalid_batch", batch["sent_s"] - 1.0, 2.0), fault("crash", between_s, 4.0)])
+    losses, trades = market.losses(), market.trades()
+    assert losses["cause"].tolist() == ["crash", "invalid_batch"]
+    assert losses["since_s"].iloc[1] < losses["since_s"].iloc[0]
+    assert losses["trades"].iloc[1] > 10
+    assert (trades["cause"] == "undone").sum() == losses["trades"].sum()
+    require_positions_that_the_tape_adds_up_to(market)
 
 
 def test_agents_learn_what_they_own(crashed):
@@ -197,6 +213,17 @@ def test_a_crash_before_the_first_batch_undoes_everything():
     pd.testing.assert_frame_equal(Market(scenario_from(stack()), seed=1).ledger()[POSITIONS], after.ledger()[POSITIONS])
 
 
+def test_providers_pay_out_once_what_was_on_its_way_when_everything_was_undone():
+    faults, bridge = [fault("crash", 60.5, 5.0)], {"users_per_h": 8_000.0, "deposit_s": 60.0}
+    providers, rows = (
+        getattr(run(120.0, faults=faults, bridge=bridge).bridges[0], name) for name in ("providers", "rows")
+    )
+    early = rows[(rows["provider"] >= 0) & (rows["paid"] > 0)]
+    assert len(early) > 10
+    assert providers["transfers"].sum() == len(early)
+    assert providers["earned"].sum() == early["fee"].sum()
+
+
 def test_the_same_after_a_checkpoint(crashed):
     scenario = scenario_from(stack(faults=[fault("crash")]))
     for moment in (START_S - 15.0, START_S + LASTS_S / 2):
@@ -272,3 +299,14 @@ def test_nobody_may_settle_on_what_can_be_undone():
     scenario["rollup"]["parent"] = "parent"
     with pytest.raises(ScenarioError, match="only where no chain settles on it, and above does"):
         scenario_from(scenario)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_nor_may_the_first_chain(named):
+    middle = stack(faults=[fault("crash")])
+    parent = middle.pop("chains")
+    middle |= {"name": "middle", "rollup": {**middle["rollup"], "parent": "parent"}}
+    top = {**stack(), "chains": [{k: v for k, v in middle.items() if k not in ("duration_s", "warm_up_s")}, *parent]}
+    top["rollup"] |= {"data_chain": "parent"} | ({"parent": "middle"} if named else {})
+    with pytest.raises(ScenarioError, match="only where no chain settles on it, and rollup does"):
+        scenario_from(top)
