@@ -65,14 +65,15 @@ class LostBlocks(Stateful):
         self.log = UndoLog(self.world.venues)
         self.losses: npt.NDArray[Any] = np.zeros(0, LOSS)
         self._crashes_over = 0
-        # What of the tape is undone, oldest first: number of the first trade, number of the first one behind the reversals,
-        # and time of the last block that stood.
+        # What of the tape is undone, oldest first: number of the first trade, number of the first one behind its
+        # reversals, and time of the last block that stood.
         self._over: list[list[int]] = []
 
     def open_block(self, time_ns: int) -> None:
         """Go on from what is left, if the sequencer has crashed; before the first block, begin to keep account."""
         if not self.log.has_begun:
             self.log.begin()
+        self.log.admit()
         self.crash(time_ns)
 
     def close_block(self, time_ns: int) -> None:
@@ -115,6 +116,8 @@ class LostBlocks(Stateful):
         world, progress = self.world, self.settlement.progresses[0]
         since = self._time_of(last)
         progress["entry_count"] = last + 1
+        if self.log.has_begun:
+            self.log.admit()
         before = self._accounts().copy()
         blocks = self.log.undo(since)
         gains = self._gains_usd(before, time_ns)

@@ -60,12 +60,32 @@ class UndoLog(Stateful):
         self._before = [table.copy() for table in _tables(self._venues[0])]
         self.notes.clear()
 
+    def admit(self) -> None:
+        """Take in accounts that were opened since the last block: whatever is undone, they stay, and what they brought.
+
+        It came from older accounts: what is known of these is changed by it, each word of which is an integer.
+        """
+        for place, (table, before) in enumerate(zip(_tables(self._venues[0]), self._before, strict=True)):
+            if len(table) == len(before):
+                continue
+            change = table[: len(before)] - before
+            for _, numbers, old in self.notes:
+                old[place] += change[numbers[place]]
+            self._before[place] = table.copy()
+
     def note(self, time_ns: int) -> None:
-        """Keep what a block has changed; where accounts are new since the last one, begin anew."""
+        """Keep what a block has changed.
+
+        Raises
+        ------
+        RuntimeError
+            If accounts were opened that were not admitted.
+        """
         tables = _tables(self._venues[0])
-        if [table.shape for table in tables] != [before.shape for before in self._before]:
-            self.begin()
-            return
+        if len(tables[0]) != len(self._before[0]):
+            raise RuntimeError(
+                "an account was opened while a block was made; where blocks can be undone it may be so only between two"
+            )
         numbers = [
             np.flatnonzero((table != before).any(axis=1)) for table, before in zip(tables, self._before, strict=True)
         ]

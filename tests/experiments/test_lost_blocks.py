@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from blockspace.agents.trader import Trader
 from blockspace.experiments import Market
 from blockspace.experiments.scenario import ScenarioError, scenario_from
 
@@ -233,6 +234,29 @@ def test_the_same_after_a_checkpoint(crashed):
         second.run_for(END_S - moment)
         assert second.fingerprint() == crashed.fingerprint()
         pd.testing.assert_frame_equal(second.losses(), crashed.losses())
+
+
+class Onlooker(Trader):
+    """Looks on."""
+
+    kind = "noise"
+
+    def act(self):
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("joins_s", [380.0, 399.0])
+def test_who_joins_before_a_crash_stays(joins_s):
+    faults = [fault("crash", 399.5, 10.0)]
+    market = Market(scenario_from(stack(faults=faults, bridge={"users_per_h": 400.0})), seed=1)
+    market.run_for(joins_s)
+    account = Onlooker(market).account
+    endowed = market.ledger().iloc[account]
+    market.run_for(430.0 - joins_s)
+    market.check()
+    require_positions_that_the_tape_adds_up_to(market)
+    assert market.losses()["trades"].item() > 0
+    assert market.ledger().iloc[account].equals(endowed)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blockspace.markets.instruments import list_instrument
-from blockspace.markets.ledger import open_account, transfer_cash
+from blockspace.markets.ledger import GENESIS, open_account, totals, transfer_cash
 from blockspace.markets.undo_log import OF_MARGIN, UndoLog
 from blockspace.markets.venue import new_venue
 
@@ -97,15 +97,29 @@ def test_what_is_forgotten_stays(venues):
 def test_whoever_comes_in_between_keeps_what_he_brought(venues):
     log = UndoLog(venues)
     log.begin()
+    cash = venues[0]["ledger"]["accounts"]["cash"]
     transfer_cash(venues[0]["ledger"], 5, 6, 10)
+    transfer_cash(venues[0]["ledger"], GENESIS, 6, 10)
     log.note(1)
-    account = open_account(venues[0]["ledger"], 50.0)
-    log.note(2)
+    account = open_account(venues[0]["ledger"], 50.0, 2.0)
+    log.admit()
+    after_first = held(venues)
     transfer_cash(venues[0]["ledger"], account, 6, 10)
-    log.note(3)
+    log.note(2)
+    assert log.undo(1) == 1
+    assert held(venues) == after_first
     assert log.undo(0) == 1
-    assert venues[0]["ledger"]["accounts"]["cash"][account] == 50_000_000
-    assert venues[0]["ledger"]["accounts"]["cash"].sum() == 0
+    assert cash[account] == 50_000_000
+    assert cash[5] == cash[6] == 1_000_000_000
+    assert all(total == 0 for total in totals(venues[0]["ledger"]).values())
+
+
+def test_nobody_comes_in_while_a_block_is_made(venues):
+    log = UndoLog(venues)
+    log.begin()
+    open_account(venues[0]["ledger"], 50.0)
+    with pytest.raises(RuntimeError, match="an account was opened while a block was made"):
+        log.note(1)
 
 
 def test_books_are_not_among_what_is_put_back(venues):
