@@ -116,7 +116,7 @@ class Batcher(Sender):
 
     kind = "batcher"
 
-    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding", "breaches", "layouts")
+    CONSTANTS: ClassVar[tuple[str, ...]] = (*Sender.CONSTANTS, "withholding", "crashes", "breaches", "layouts")
 
     def __init__(
         self,
@@ -129,6 +129,7 @@ class Batcher(Sender):
     ) -> None:
         super().__init__(model, world, settings, progresses, access)
         self.withholding = intervals(faults, "withholding", "crash")
+        self.crashes = intervals(faults, "crash")
         self.breaches = intervals(faults, "invalid_batch")
         self.layouts = new_layout(settings.posting)
         self.oldest = 0  # batch of which it does not know that it has been posted
@@ -174,6 +175,8 @@ class Batcher(Sender):
         before, end = self._sums(first - 1), self._sums(last)
         transactions = end["transactions"] - before["transactions"]
         opened = int(progress["entries"][first & (ENTRIES - 1)]["time"])
+        if any(opened < start <= now for start, _ in self.crashes):
+            return False  # it has lost what waits: the rollup is about to go on without
         late = now - opened >= posting.longest_wait_s * NS
         if not (full or late or self._is_time(transactions, size, opened, end["moments"] - before["moments"])):
             return False

@@ -133,7 +133,7 @@ def _require_chains_fit(scenario: "Scenario") -> None:
                 )
         for one in chains.values():
             parent = one.rollup.parent or (scenario.chains[0].name if scenario.chains else "")
-            if one.rollup.kind != "none" and undone.name in (parent, one.rollup.data_chain):
+            if one is not undone and one.rollup.kind != "none" and undone.name in (parent, one.rollup.data_chain):
                 raise ValueError(
                     f"{undone.name} has a fault of kind {kind!r}; it may be so only where no chain settles on it, "
                     f"and {one.name} does"
@@ -176,10 +176,12 @@ def _require_chains_below(scenario: "Scenario", rollup: "Scenario", others: "lis
     """Refuse a rollup whose parent is not there, or whose postings do not fit onto the chain with its data."""
     settings, names = rollup.rollup, {one.name: one for one in others}
     for setting in ("parent", "data_chain"):
-        if getattr(settings, setting) not in ("", *names):
+        named = getattr(settings, setting)
+        itself = setting == "parent" and not named and rollup is scenario.chains[0]
+        if itself or named not in ("", *names):
             raise ValueError(
-                f"rollup.{setting} of {rollup.name} is {getattr(settings, setting)!r}; it must be the name of "
-                f"another chain, {' or '.join(names)}"
+                f"rollup.{setting} of {rollup.name} is {named!r}; it must be the name of another chain, "
+                f"{' or '.join(names)}"
             )
     data = names[settings.data_chain or settings.parent or scenario.chains[0].name]
     posting = settings.posting

@@ -206,6 +206,18 @@ def test_two_crashes_before_anything_is_posted_undo_each_trade_once():
     assert losses["trades"].iloc[1] < losses["trades"].iloc[0]
 
 
+def test_a_crash_that_is_over_before_the_next_block_loses_as_much():
+    scenario = stack(faults=[fault("crash", 401.0, 0.2)])
+    scenario["chain"]["block_time_s"], scenario["chains"][0]["chain"]["block_time_s"] = 12.0, 2.0
+    scenario["rollup"]["posting"]["interval_s"] = 5.0
+    market = Market(scenario_from(scenario), seed=1)
+    market.run_for(430.0)
+    assert market.losses()["since_s"].tolist() == [384.0]
+    opened = market.batches()["opened_s"]
+    assert 384.0 in opened.to_numpy()
+    assert 396.0 not in opened.to_numpy()
+
+
 def test_a_crash_before_the_first_batch_undoes_everything():
     market = run(60.0, faults=[fault("crash", 30.0, 10.0)])
     losses = market.losses()

@@ -344,6 +344,10 @@ def test_data_can_lie_on_another_chain_than_the_claims():
     ("changes", "sentence"),
     [
         ({"rollup.parent": "moon"}, "rollup.parent of rollup is 'moon'; it must be the name of another chain, parent"),
+        (
+            {"chains.0.rollup.kind": "optimistic"},
+            "rollup.parent of parent is ''; it must be the name of another chain, ro",
+        ),
         ({"rollup.data_chain": "rollup"}, "rollup.data_chain of rollup is 'rollup'; it must be the name of another"),
         ({"chains.0.chain.blobs": "none"}, r"the 0 blobs of a block of parent .* hold 0"),
         ({"chains.0.chain.blobs": "cancun", "rollup.posting.batch_bytes": 10**6}, "the 6 blobs of a block of parent"),
