@@ -505,13 +505,20 @@ class Chain(Stateful):
             used = int(self.blocks[0]["blobs"]) * GAS_PER_BLOB
             self.excess_blob_gas = next_excess(self.excess_blob_gas, used, self.base_fee, self.blob_fork)
             self.blocks[0]["blob_base_fee"] = blob_base_fee(self.excess_blob_gas, self.blob_fork)
-        seconds = self._coming_ns // NS - self.time_ns // NS
-        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit, seconds)
+        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit, self._seconds)
         return self.base_fee
+
+    @property
+    def _seconds(self) -> int:
+        """Whole seconds by which the clock is further at the next block."""
+        return self._coming_ns // NS - self.time_ns // NS
 
     def close(self, revenue_gwei: int = 0) -> None:
         """Forget the block's transactions and look ahead to the next block; who plays learns from its revenue."""
         release_block(self.pools, self.blocks)
+        if self.missed:  # no block changes the fee, but time may
+            self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, 0, self.settings.gas_limit, self._seconds)
+            self.blocks[0]["base_fee"] = self.base_fee
         if self.forks is not None:
             producer, size, gas = (int(self.blocks[0][name]) for name in ("producer", "bytes", "gas_used"))
             self.forks.note(self.time_ns, producer, size, gas, self.missed)

@@ -40,7 +40,7 @@ def market():
     return market
 
 
-def test_fees_are_recomputed_from_the_tape_of_blocks(market):
+def require_fees_as_the_tape_of_blocks_says(market):
     blocks = market.blocks()
     times, used = blocks["time_s"].to_numpy(), blocks["gas_used"].to_numpy()
     backlogs, fees = [0] * len(TARGETS), [10**7]
@@ -59,8 +59,26 @@ def test_fees_are_recomputed_from_the_tape_of_blocks(market):
     assert max(fees) > 1.5 * min(fees)
 
 
-def test_the_twin_pays_the_same_fees():
-    scenario = scenario_from(chain(background_users={"arrivals_per_s": 5.0, "value_gwei": 1.0}))
+def test_fees_are_recomputed_from_the_tape_of_blocks(market):
+    require_fees_as_the_tape_of_blocks_says(market)
+
+
+def test_time_passes_over_blocks_that_do_not_count():
+    scenario = chain(1.0, topology={"validators": 40}, background_users={"arrivals_per_s": 60.0, "value_gwei": 1.0})
+    scenario["chain"] |= {"block_arrivals": "poisson", "gas_limit": 8_000_000}
+    market = Market(scenario_from(scenario), seed=1)
+    market.run_for(SECONDS)
+    assert market.world.chain.number > len(market.blocks()) + 3
+    require_fees_as_the_tape_of_blocks_says(market)
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_the_twin_pays_the_same_fees(random):
+    scenario = chain(background_users={"arrivals_per_s": 5.0, "value_gwei": 1.0})
+    if random:
+        scenario["chain"] |= {"block_arrivals": "poisson"}
+        scenario["topology"] = {"validators": 10}
+    scenario = scenario_from(scenario)
     market, reference = Market(scenario, seed=2), ReferenceMarket(scenario, seed=2)
     market.run_for(30.0)
     reference.run_until_s(30.0)

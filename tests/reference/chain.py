@@ -116,10 +116,18 @@ class Chain:
         block.bundles_offered = self.built and ordering in WITH_BUNDLES
         return block
 
+    def seconds(self):
+        """Whole seconds by which the clock is further at the next block."""
+        return self.following(self.next_time) // 10**9 - self.next_time // 10**9
+
     def price_next(self, gas_used):
-        seconds = self.following(self.next_time) // 10**9 - self.next_time // 10**9
-        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, self.settings.gas_limit, seconds)
+        limit = self.settings.gas_limit
+        self.base_fee = self.fee_rule.after_block(self.base_fee, gas_used, limit, self.seconds())
         return self.base_fee
+
+    def let_time_pass(self):
+        """Price what comes after a block that does not count."""
+        self.base_fee = self.fee_rule.after_empty_blocks(self.base_fee, 0, self.settings.gas_limit, self.seconds())
 
     def close_block(self, revenue_gwei, block):
         if self.forks is not None and block is not None:

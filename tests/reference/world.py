@@ -302,6 +302,8 @@ class ReferenceMarket(mesa.Model):
             scan(self.venue, self.block.time)
             self.record()
             self.publish(self.chain.price_next(self.block.gas_used))
+        else:
+            self.chain.let_time_pass()
         self.chain.close_block(producer.wei // 10**9 - before, None if stale else self.block)
         self.skip_idle_blocks()
 
