@@ -19,13 +19,15 @@ Note = tuple[int, list[npt.NDArray[Any]], list[npt.NDArray[Any]]]
 """Time of a block in ns, and for each table the numbers of the rows that it has changed and what they were."""
 
 
-def _tables(venue: Any) -> list[npt.NDArray[np.uint64]]:
+def _tables(venues: npt.NDArray[Any]) -> list[npt.NDArray[np.uint64]]:
     """Views of all that is kept: for each table its rows as words of 64 bits."""
+    venue = venues[0]
     accounts, instruments = int(venue["ledger"]["count"]), int(venue["count"])
     arrays = [venue["ledger"]["accounts"][:accounts], venue["instruments"][:instruments]]
     for name in OF_MARGIN:
         array = venue["margin"][name]
         arrays.append(array[: instruments if name.startswith("counts") else accounts])
+    arrays.append(venues["reported"])  # what the keeper of the oracle has got into a block
     return [array.view(np.uint64).reshape(len(array), -1) for array in arrays]
 
 
@@ -57,7 +59,7 @@ class UndoLog(Stateful):
 
     def begin(self) -> None:
         """Take what there is now for what was before the next block; what happened earlier can't be undone."""
-        self._before = [table.copy() for table in _tables(self._venues[0])]
+        self._before = [table.copy() for table in _tables(self._venues)]
         self.notes.clear()
 
     def admit(self) -> None:
@@ -65,7 +67,7 @@ class UndoLog(Stateful):
 
         It came from older accounts: what is known of these is changed by it, each word of which is an integer.
         """
-        for place, (table, before) in enumerate(zip(_tables(self._venues[0]), self._before, strict=True)):
+        for place, (table, before) in enumerate(zip(_tables(self._venues), self._before, strict=True)):
             if len(table) == len(before):
                 continue
             change = table[: len(before)] - before
@@ -81,7 +83,7 @@ class UndoLog(Stateful):
         RuntimeError
             If accounts were opened that were not admitted.
         """
-        tables = _tables(self._venues[0])
+        tables = _tables(self._venues)
         if len(tables[0]) != len(self._before[0]):
             raise RuntimeError(
                 "an account was opened while a block was made; where blocks can be undone it may be so only between two"
@@ -105,7 +107,7 @@ class UndoLog(Stateful):
 
     def undo(self, after_ns: int) -> int:
         """Put back what the blocks after a time have changed; returns how many they were."""
-        tables, count = _tables(self._venues[0]), 0
+        tables, count = _tables(self._venues), 0
         while self.notes and self.notes[-1][0] > after_ns:
             _, numbers, old = self.notes.pop()
             for table, before, rows, values in zip(tables, self._before, numbers, old, strict=True):

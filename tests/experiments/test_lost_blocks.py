@@ -80,6 +80,15 @@ def test_accounts_own_after_a_crash_what_they_owned_after_the_last_block_that_st
     pd.testing.assert_frame_equal(then, after)
 
 
+def test_what_the_oracle_was_told_in_a_lost_block_is_forgotten():
+    tables = {"faults": [fault("crash")], "venue": {"oracle": "on_chain"}, "oracle_keeper": {"deviation_bps": 1.0}}
+    after = run(START_S + 30.0, **tables)
+    since = after.losses()["since_s"].item()
+    then, last = (run(seconds, **tables) for seconds in (since + 1.0, START_S - 1.0))
+    prices = [int(market.world.venues["reported"][0]) for market in (then, last, after)]
+    assert prices[0] == prices[2] != prices[1]
+
+
 def test_until_the_crash_nothing_is_different(crashed, stopped):
     early = [market.trades()[market.trades()["time_s"] < START_S] for market in (crashed, stopped)]
     early = [trades[trades["cause"] != "undone"] for trades in early]

@@ -37,6 +37,7 @@ def held(venues):
     return [
         venue["ledger"]["accounts"][: int(venue["ledger"]["count"])].tobytes(),
         venue["instruments"].tobytes(),
+        venue["reported"].tobytes(),
         *margin,
     ]
 
@@ -52,6 +53,7 @@ def change_at_random(venues, generator):
         venue["margin"]["credit"][second] -= 1
         venue["instruments"]["mark"][generator.integers(2)] += 1
         venue["margin"]["counts_short"][generator.integers(2)] += 1
+        venue["reported"] += generator.integers(2)
 
 
 def test_any_block_can_be_gone_back_to(venues):
