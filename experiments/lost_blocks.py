@@ -20,7 +20,7 @@ from blockspace.markets.trade_log import TRADES, append_reversals
 from blockspace.markets.undo_log import UndoLog
 from blockspace.network.chain import NS
 from blockspace.network.faults import intervals
-from blockspace.network.rollups.progress import BATCHES, ENTRIES
+from blockspace.network.rollups.progress import BATCHES
 from blockspace.network.state import Stateful
 
 if TYPE_CHECKING:
@@ -79,42 +79,39 @@ class LostBlocks(Stateful):
     def close_block(self, time_ns: int) -> None:
         """Keep what a block has changed, and forget what can no longer be undone."""
         self.log.note(time_ns)
-        batcher, progress = self.settlement.batcher, self.settlement.progresses[0]
-        if batcher.oldest > 0:
-            last = int(progress["batches"][(batcher.oldest - 1) & (BATCHES - 1)]["last"])
-            self.log.forget(self._time_of(last))
+        _, until = self._end_of(self.settlement.batcher.oldest)
+        self.log.forget(until)
 
     def crash(self, time_ns: int) -> None:
         """Undo the blocks of which no data have been handed in, if the sequencer has crashed by now."""
         while self._crashes_over < len(self.crashes) and self.crashes[self._crashes_over][0] <= time_ns:
             start, _ = self.crashes[self._crashes_over]
             self._crashes_over += 1
-            progress = self.settlement.progresses[0]
-            count = int(progress["batch_count"])
-            last = int(progress["batches"][(count - 1) & (BATCHES - 1)]["last"]) if count else -1
-            self._undo(last, start, invalid=False)
+            last, since = self._end_of(int(self.settlement.progresses[0]["batch_count"]))
+            self._undo(last, since, start, invalid=False)
 
     def void(self, number: int, time_ns: int) -> None:
         """Undo the blocks of a batch that breaks the rules, and those after it; later batches go the same way."""
         progress = self.settlement.progresses[0]
-        last = int(progress["batches"][number & (BATCHES - 1)]["first"]) - 1
+        last, since = self._end_of(number)
         for later in range(number, int(progress["batch_count"])):
             batch = progress["batches"][later & (BATCHES - 1)]
             batch["void"] = 1
-            batch["first"], batch["last"], batch["closed"] = last + 1, last, self._time_of(last)
+            batch["first"], batch["last"], batch["closed"] = last + 1, last, since
             for name in ("transactions", "gas", "charged", "value", "moments"):
                 batch[name] = 0
-        self._undo(last, time_ns, invalid=True)
+        self._undo(last, since, time_ns, invalid=True)
 
-    def _time_of(self, entry: int) -> int:
-        if entry < 0:
-            return SINCE_START
-        return int(self.settlement.progresses[0]["entries"][entry & (ENTRIES - 1)]["time"])
+    def _end_of(self, batches: int) -> tuple[int, int]:
+        """Number and time of the last block that is in the first so many batches."""
+        if batches == 0:
+            return -1, SINCE_START
+        batch = self.settlement.progresses[0]["batches"][(batches - 1) & (BATCHES - 1)]
+        return int(batch["last"]), int(batch["closed"])
 
-    def _undo(self, last: int, time_ns: int, invalid: bool) -> None:
-        """Undo all blocks after an entry."""
+    def _undo(self, last: int, since: int, time_ns: int, invalid: bool) -> None:
+        """Undo all blocks after an entry and its time."""
         world, progress = self.world, self.settlement.progresses[0]
-        since = self._time_of(last)
         progress["entry_count"] = last + 1
         if self.log.has_begun:
             self.log.admit()
