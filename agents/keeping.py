@@ -44,7 +44,7 @@ class KeeperSettings(Settings):
         1.0, ge=0, le=3_600, description="seconds between two looks at the market, when blocks come faster than that"
     )
     patience_s: float = Field(
-        60.0, ge=0, le=1e6, description="seconds after which a transaction that is not included lapses"
+        60.0, gt=0, le=1e6, description="seconds after which a transaction that is not included lapses"
     )
     learning_rate: float = Field(
         0.25, gt=0, le=1, description="step by which the fate of a transaction moves what is bid for the next"

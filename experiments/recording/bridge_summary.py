@@ -10,7 +10,8 @@ def summarise_bridge(transfers: pd.DataFrame, warm_up_s: float) -> dict[str, flo
     """Measures of the transfers that were asked for behind the warm-up, for each direction.
 
     Fees are weighted by amount, and only transfers that were paid out early count for them; delays are from the block
-    that holds a transfer until its recipient has the cash, and until the cash itself has arrived.
+    that holds a transfer until its recipient has the cash, and until the cash itself has arrived. What was in a block
+    that was undone afterwards has not crossed.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ def summarise_bridge(transfers: pd.DataFrame, warm_up_s: float) -> dict[str, flo
     measures: dict[str, float] = {}
     for direction in ("withdrawal", "deposit"):
         of = transfers[(transfers["direction"] == direction) & (transfers["asked_s"] > warm_up_s)]
-        included = of[of["included_s"].notna()]
+        included = of[of["included_s"].notna() & of["lost_s"].isna()]
         paid = included[included["paid_s"].notna()]
         early = paid[paid["provider"] >= 0]
         amount = float(early["amount_usd"].sum())

@@ -76,3 +76,8 @@ def test_a_tip_is_never_more_than_a_transaction_is_worth():
         assert drafted["tip"] == min(tip, drafted["max_fee"])
         assert drafted["expires"] == rows["expires"][0] == SENT_AT + 60 * 10**9
         assert (rows["pending"][0], rows["sent"][0]) == (1, 1)
+
+
+def test_who_does_not_wait_at_all_is_refused():
+    with pytest.raises(ValueError, match="greater than 0"):
+        KeeperSettings(patience_s=0.0)

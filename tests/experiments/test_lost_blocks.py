@@ -297,6 +297,14 @@ def test_a_withdrawal_in_a_lost_block_has_never_left(bridged):
     assert len(early) > 0, "somebody should have paid out what has then never left"
 
 
+def test_what_has_never_left_has_not_crossed(bridged):
+    transfers, summary = bridged.transfers(), bridged.summary()
+    left = transfers[transfers["included_s"].notna() & (transfers["direction"] == "withdrawal")]
+    lost = left["lost_s"].notna()
+    assert lost.any()
+    assert summary["withdrawal_bridged_usd"] == pytest.approx(left["amount_usd"][~lost].sum())
+
+
 def test_a_deposit_in_a_lost_block_comes_again(bridged):
     transfers, loss = bridged.transfers(), bridged.losses().iloc[0]
     deposits = transfers[(transfers["direction"] == "deposit") & transfers["settled_s"].notna()]

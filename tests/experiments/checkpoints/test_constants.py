@@ -40,7 +40,7 @@ def snapshot(value):
 SAVED_ELSEWHERE = {"_pools", "_logs", "_venues"}  # the records look at arrays that the chain and the world save
 
 
-REFERENCES = {"path", "model", "source", "_steps", "_parts", "_writer"}
+REFERENCES = {"path", "model", "source", "_parts", "_writer"}
 
 
 @pytest.mark.parametrize(
