@@ -167,32 +167,39 @@ def _value(demand, user):
 
 
 @kernel
+def _balk(demand, pool):
+    demand.balked += 1
+    pool.balked += 1
+
+
+@kernel
 def _arrive(demand, feed, pool, block, arrival):
     """One user looks at the fee and sends, or balks."""
     user = demand.user
     demand.arrived += 1
     access = np.int64(draw_bits(demand.key, user, _ACCESS) % np.uint64(demand.access_points))
     view = feed.views[view_at(feed, access, arrival) & (VIEWS - 1)]
+    value = np.int64(min(_value(demand, user), 1e15))
+    asked = view.blob_base_fee if demand.blobs > 0 else view.base_fee + feed.wallet_tip
+    if asked > value:
+        _balk(demand, pool)
+        return
     gas = demand.gas_mean
     if demand.gas_sigma > 0.0:
         gas *= math.exp(
             demand.gas_sigma * draw_normal(demand.key, user, _GAS) - 0.5 * demand.gas_sigma * demand.gas_sigma
         )
     gas_limit = np.int64(min(max(gas, 21_000.0), LARGEST_GAS))
-    value = np.int64(min(_value(demand, user), 1e15))
     if demand.blobs > 0:
         tip = wallet_tip(feed, view)
         max_fee = 4 * view.base_fee + tip
-        balks = view.blob_base_fee > value
     else:
         value -= -(-data_fee_wei(feed, TRANSFER, demand.bytes) // gas_limit)  # what is left for gas
+        if asked > value:
+            _balk(demand, pool)
+            return
         tip = min(wallet_tip(feed, view), max(value - view.base_fee, 0))
         max_fee = value
-        balks = view.base_fee + feed.wallet_tip > value
-    if balks:
-        demand.balked += 1
-        pool.balked += 1
-        return
     slot = mempool.draft(pool)
     transaction = pool.transactions[slot]
     transaction.kind = TRANSFER

@@ -172,19 +172,19 @@ class Batcher(Sender):
         last, size, full = pack(self.progresses, self.layouts, first, now, posting.batch_bytes)
         if last < first:
             return False
-        before, end = self._sums(first - 1), self._sums(last)
-        transactions = end["transactions"] - before["transactions"]
+        transactions = self._sum("transactions", first, last)
         opened = int(progress["entries"][first & (ENTRIES - 1)]["time"])
         if any(opened < start <= now for start, _ in self.crashes):
             return False  # it has lost what waits: the rollup is about to go on without
         late = now - opened >= posting.longest_wait_s * NS
-        if not (full or late or self._is_time(transactions, size, opened, end["moments"] - before["moments"])):
+        if not (full or late or self._is_time(transactions, size, opened, self._sum("moments", first, last))):
             return False
         progress["batches"][count & (BATCHES - 1)] = np.zeros((), BATCH)
         batch = progress["batches"][count & (BATCHES - 1)]
-        batch["first"], batch["last"], batch["opened"], batch["closed"] = first, last, opened, end["time"]
+        closed = progress["entries"][last & (ENTRIES - 1)]["time"]
+        batch["first"], batch["last"], batch["opened"], batch["closed"] = first, last, opened, closed
         for name in ("transactions", "gas", "charged", "value", "moments"):
-            batch[name] = end[name] - before[name]
+            batch[name] = self._sum(name, first, last)
         batch["bytes"] = size
         batch["blobs"] = -(-size // USABLE_BYTES_PER_BLOB) if self.settings.data == "blobs" else 0
         batch["claim"] = -1
@@ -193,11 +193,10 @@ class Batcher(Sender):
         self._hand_in(count)
         return True
 
-    def _sums(self, entry: int) -> dict[str, int]:
-        names = self.progress["entries"].dtype.names
-        if entry < 0:
-            return dict.fromkeys(names, 0)
-        return dict(zip(names, self.progress["entries"][entry & (ENTRIES - 1)].item(), strict=True))
+    def _sum(self, name: str, first: int, last: int) -> int:
+        """What entries have of something together."""
+        sums = self.progress["entries"][name]
+        return int(sums[last & (ENTRIES - 1)]) - (int(sums[(first - 1) & (ENTRIES - 1)]) if first > 0 else 0)
 
     def _is_time(self, transactions: int, size: int, opened: int, moments: int) -> bool:
         posting = self.settings.posting

@@ -69,11 +69,11 @@ def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     >>> fake_exponential(1, 2_314_058, 3_338_477)
     2
     """
-    term, output, accumulated = 1, 0, factor * denominator
-    while accumulated > 0:
-        output += accumulated
-        accumulated = accumulated * numerator // (denominator * term)
-        term += 1
+    output, term, divisor = 0, factor * denominator, 0
+    while term > 0:
+        output += term
+        divisor += denominator
+        term = term * numerator // divisor
     return output // denominator
 
 
