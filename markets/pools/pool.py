@@ -6,6 +6,7 @@ in whole lots, quote in whole micro-dollars, and a price is micro-dollars per lo
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
@@ -92,7 +93,7 @@ def _price(name: str, value: float) -> float:
     return price
 
 
-class _Pool:
+class _Pool(ABC):
     """What both kinds of pool can do; ``_kernels`` is the module with the kernels of the kind."""
 
     _pools: npt.NDArray[Any]
@@ -104,9 +105,9 @@ class _Pool:
         return self._pools[0]
 
     @property
+    @abstractmethod
     def price(self) -> float:
         """Price in micro-dollars per lot, before fees."""
-        raise NotImplementedError
 
     @property
     def reserves(self) -> tuple[int, int]:
